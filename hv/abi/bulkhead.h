@@ -34,7 +34,7 @@ struct bh_info {
     char build[64];   /* source revision and compiler */
     char command_line[512];
 };
-_Static_assert(sizeof(struct bh_info) == 664, "bh_info");
+_Static_assert(sizeof(struct bh_info) == 672, "bh_info");
 
 enum bh_vendor { BH_VENDOR_SVM = 1, BH_VENDOR_VMX = 2 };
 
