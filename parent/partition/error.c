@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#include "parent/partition/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+bool bh_error_set(struct bh_error *error, int number, const char *format, ...)
+{
+    va_list arguments;
+
+    error->number = number;
+    va_start(arguments, format);
+    (void)vsnprintf(error->text, sizeof(error->text), format, arguments);
+    va_end(arguments);
+    return false;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "parent/tools/bhstat/snapshot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More LPs or VPs than this is a damaged answer, not a big machine. */
+#define COUNT_LIMIT 4096u
+
+static void *allocate(uint64_t count, size_t size, struct bh_error *error)
+{
+    void *array;
+
+    if (count > COUNT_LIMIT) {
+        bh_error_set(error, EIO, "The hypervisor claims %llu processors.",
+                     (unsigned long long)count);
+        return NULL;
+    }
+    array = calloc(count > 0 ? count : 1, size);
+    if (array == NULL)
+        bh_error_set(error, ENOMEM, "Out of memory.");
+    return array;
+}
+
+static bool take_lps(struct bh_host *host, struct bhstat_snapshot *snapshot, struct bh_error *error)
+{
+    snapshot->lp = allocate(snapshot->info.lp_count, sizeof(*snapshot->lp), error);
+    if (snapshot->lp == NULL)
+        return false;
+    for (uint32_t i = 0; i < snapshot->info.lp_count; i++) {
+        if (!bh_host_lp_stats(host, i, &snapshot->lp[i], error))
+            return false;
+        snapshot->lp_count = i + 1;
+    }
+    return true;
+}
+
+static bool take_partition(struct bh_host *host, uint64_t id, struct bhstat_partition *partition,
+                           struct bh_error *error)
+{
+    if (!bh_host_partition_stats(host, id, &partition->stats, error))
+        return false;
+    partition->vp = allocate(partition->stats.vp_count, sizeof(*partition->vp), error);
+    if (partition->vp == NULL)
+        return false;
+    for (uint32_t i = 0; i < partition->stats.vp_count; i++) {
+        if (!bh_host_vp_stats(host, id, i, &partition->vp[i], error))
+            return false;
+        partition->vp_count = i + 1;
+    }
+    return true;
+}
+
+static bool take_partitions(struct bh_host *host, struct bhstat_snapshot *snapshot,
+                            struct bh_error *error)
+{
+    snapshot->partition = allocate(1, sizeof(*snapshot->partition), error);
+    if (snapshot->partition == NULL)
+        return false;
+    snapshot->partition_count = 1;
+    return take_partition(host, BH_PARTITION_SELF, &snapshot->partition[0], error);
+}
+
+bool bhstat_snapshot_take(struct bh_host *host, struct bhstat_snapshot *snapshot,
+                          struct bh_error *error)
+{
+    memset(snapshot, 0, sizeof(*snapshot));
+    if (bh_host_info(host, &snapshot->info, error) &&
+        bh_host_hypervisor_stats(host, &snapshot->hypervisor, error) &&
+        take_lps(host, snapshot, error) && take_partitions(host, snapshot, error))
+        return true;
+    bhstat_snapshot_release(snapshot);
+    return false;
+}
+
+void bhstat_snapshot_release(struct bhstat_snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->partition_count; i++)
+        free(snapshot->partition[i].vp);
+    free(snapshot->partition);
+    free(snapshot->lp);
+    memset(snapshot, 0, sizeof(*snapshot));
+}
+
+const struct bh_vp_stats *bhstat_snapshot_find_vp(const struct bhstat_snapshot *snapshot,
+                                                  uint64_t partition_id, uint32_t vp)
+{
+    for (uint32_t i = 0; i < snapshot->partition_count; i++) {
+        const struct bhstat_partition *partition = &snapshot->partition[i];
+
+        if (partition->stats.partition_id == partition_id && vp < partition->vp_count)
+            return &partition->vp[vp];
+    }
+    return NULL;
+}
