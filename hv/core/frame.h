@@ -24,6 +24,7 @@
  * Every function checks everything before it changes anything. The results are
  * TLFS status values:
  *   INVALID_PARAMETER     no such RAM
+ *   INVALID_ALIGNMENT     the first of 512 frames is not a multiple of 512
  *   INVALID_PARTITION_ID  not a child's identifier
  *   ACCESS_DENIED         the frame belongs to somebody else
  *   OPERATION_DENIED      the owner is right, the frame's state is not

@@ -5,13 +5,13 @@
  * entries do not have in common; the walker is one.
  *
  * A change of one page (4 KiB or 2 MiB) has three steps:
- *   nested_prepare_map/unmap  splits larger pages and adds the tables it needs,
- *                             so it may fail for want of memory. It changes no
- *                             translation; what it built serves the next change
+ *   nested_prepare_map/unmap  checks, splits larger pages and adds the tables it
+ *                             needs, so it may fail for want of memory. It changes
+ *                             no translation; what it built serves the next change
  *                             if this one is not committed.
- *   nested_commit_map/unmap   one atomic store, can not fail. Returns whether
- *                             translations that processors may have cached
- *                             are wrong now and the caller must flush them.
+ *   nested_commit             one atomic store, can not fail. Returns whether
+ *                             processors may have cached a translation that is
+ *                             wrong now, so that the caller must flush.
  *   nested_finish             after that flush: gives back the table, if any,
  *                             that the change took out of use.
  * Replacing a mapping is allowed; who owned the old frame is the caller's
@@ -81,9 +81,10 @@ struct nested_leaf {
 /* A change between its steps; opaque to callers. */
 struct nested_change {
     struct nested *nested;
-    spa_t table; /* that holds the entry to change; raw 0: there is none, nothing to unmap */
+    spa_t table; /* that holds the entry to change; raw 0: nothing to change */
     unsigned index, level;
-    spa_t retired; /* table to give back, raw 0: none */
+    uint64_t entry; /* what the entry becomes */
+    spa_t retired;  /* table out of use, raw 0: none */
 };
 
 /* INSUFFICIENT_MEMORY when the source has no page for the root. */
@@ -99,16 +100,16 @@ enum hv_status nested_map_identity(struct nested *nested, spa_t first, uint64_t 
                                    uint32_t flags);
 
 /*
- * size: SIZE_4K or SIZE_2M; gpa a multiple of it. INVALID_ALIGNMENT, INVALID_PARAMETER (gpa
- * too high) or INSUFFICIENT_MEMORY. Unmapping where nothing is mapped needs no memory.
+ * size: SIZE_4K or SIZE_2M; gpa and spa multiples of it. INVALID_ALIGNMENT, INVALID_PARAMETER
+ * (size, or an address too high) or INSUFFICIENT_MEMORY. Unmapping where nothing is mapped needs
+ * no memory. flags: NESTED_WRITE, NESTED_EXECUTE, NESTED_UNCACHED.
  */
-enum hv_status nested_prepare_map(struct nested *nested, gpa_t gpa, uint64_t size,
-                                  struct nested_change *change);
+enum hv_status nested_prepare_map(struct nested *nested, gpa_t gpa, spa_t spa, uint64_t size,
+                                  uint32_t flags, struct nested_change *change);
 enum hv_status nested_prepare_unmap(struct nested *nested, gpa_t gpa, uint64_t size,
                                     struct nested_change *change);
-/* spa must be a multiple of the prepared size. */
-bool nested_commit_map(struct nested_change *change, spa_t spa, uint32_t flags);
-bool nested_commit_unmap(struct nested_change *change);
+/* Commit before the next prepare on the same tables, or not at all. */
+bool nested_commit(struct nested_change *change);
 void nested_finish(struct nested_change *change);
 
 /* True: a page is there. False: leaf says from where to where there is nothing. Stepping by
