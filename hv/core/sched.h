@@ -81,12 +81,13 @@ struct sched_queue {
     uint64_t floor;  /* virtual time that all eligible entities have reached; wraps */
     uint64_t period; /* number of the present period */
     uint32_t reserve_sum;
-    reftime_t since;       /* when running was picked or last charged */
-    reftime_t picked;      /* when running was picked */
-    reftime_t slice_end;   /* of running */
-    reftime_t urgent_used; /* in this period */
-    bool urgent_run;       /* running was picked as class 1 */
-    bool yielded;          /* running asked to let another go first */
+    reftime_t since;             /* when running was picked or last charged */
+    reftime_t picked;            /* when running was picked */
+    reftime_t slice_end;         /* of running */
+    reftime_t urgent_used;       /* in this period */
+    enum sched_lane picked_lane; /* running came from there */
+    bool urgent_run;             /* running was picked as class 1 */
+    bool yielded;                /* running asked to let another go first */
 };
 
 void sched_queue_init(struct sched_queue *queue, reftime_t now);
@@ -116,7 +117,7 @@ void sched_yield(struct sched_queue *queue);
 
 /* Who runs from now on; NULL: nobody can. What ran before goes back in line, charged. */
 struct sched_entity *sched_pick(struct sched_queue *queue, reftime_t now);
-/* The running entity ran for so long until now. */
+/* entity, the running one, ran for so long until now. */
 void sched_charge(struct sched_entity *entity, reftime_t ran, reftime_t now);
 /* When to call sched_charge and sched_pick next if nothing happens; SCHED_NO_DEADLINE: never. */
 reftime_t sched_next_deadline(const struct sched_queue *queue, reftime_t now);

@@ -5,4 +5,5 @@ set(HV_CORE_SOURCES
   hv/core/heap.c
   hv/core/nested.c
   hv/core/pool.c
+  hv/core/sched.c
   hv/core/timer.c)

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtual times wrap around; only their differences mean something. An
+ * entity's virtual time is brought near the queue's floor whenever it enters a
+ * lane after a sleep and whenever it is picked or charged, so differences stay
+ * small.
+ *
+ * At the change of the period whole lanes move: who waited for its cap or had
+ * spent its reserve is eligible again. The entities in them learn of it when
+ * they are looked at next (entity_refresh).
+ */
+#include "hv/core/sched.h"
+
+#include "hv/core/lib.h"
+
+#define VTIME_SCALE    65536u       /* virtual time of 100 ns at weight 1 */
+#define RUN_MAX        (1ull << 47) /* longest run that is charged whole: 162 days */
+#define SHARED_PERCENT 10u          /* what class 1 leaves to the others, besides reserves */
+
+static struct sched_entity *entity_of(struct heap_node *node)
+{
+    return CONTAINER_OF(node, struct sched_entity, node);
+}
+
+static bool vtime_less(uint64_t a, uint64_t b)
+{
+    return (int64_t)(a - b) < 0;
+}
+
+static bool entity_before(const struct heap_node *a, const struct heap_node *b)
+{
+    return vtime_less(CONTAINER_OF(a, const struct sched_entity, node)->vtime,
+                      CONTAINER_OF(b, const struct sched_entity, node)->vtime);
+}
+
+static uint64_t vtime_of(const struct sched_entity *entity, reftime_t ran)
+{
+    return (ran < RUN_MAX ? ran : RUN_MAX) * VTIME_SCALE / entity->params.weight;
+}
+
+static reftime_t reftime_min(reftime_t a, reftime_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What is left of so many percent of a period. */
+static reftime_t budget_left(uint32_t percent, reftime_t used)
+{
+    reftime_t budget = SCHED_PERIOD / 100 * percent;
+
+    return used < budget ? budget - used : 0;
+}
+
+static bool lane_is_eligible(enum sched_lane lane)
+{
+    return lane <= SCHED_SPENT;
+}
+
+/* The lane that an entity belongs in after what it ran in this period. */
+static enum sched_lane entity_lane(const struct sched_entity *entity)
+{
+    const struct sched_params *params = &entity->params;
+
+    if (params->cap != 0 && budget_left(params->cap, entity->used) == 0) {
+        return params->reserve != 0 ? SCHED_CAPPED_RESERVED : SCHED_CAPPED;
+    }
+    if (params->reserve == 0) {
+        return SCHED_SHARED;
+    }
+    return budget_left(params->reserve, entity->used) != 0 ? SCHED_RESERVED : SCHED_SPENT;
+}
+
+/* Brings an entity to the present period: a new budget, less what it ran over its cap. */
+static void entity_refresh(struct sched_entity *entity)
+{
+    uint64_t periods = entity->queue->period - entity->period;
+
+    if (periods == 0) {
+        return;
+    }
+    reftime_t budgets = SCHED_PERIOD / 100 * entity->params.cap * periods;
+
+    entity->used = entity->params.cap != 0 && entity->used > budgets ? entity->used - budgets : 0;
+    entity->period = entity->queue->period;
+    if (entity->lane == SCHED_CAPPED) {
+        entity->lane = SCHED_SHARED;
+    } else if (entity->lane == SCHED_SPENT || entity->lane == SCHED_CAPPED_RESERVED) {
+        entity->lane = SCHED_RESERVED;
+    }
+}
+
+/* Keeps the credit of sleepers and the debt of those that ran out of turn in bounds. */
+static void entity_place(struct sched_entity *entity)
+{
+    uint64_t low = entity->queue->floor - vtime_of(entity, SCHED_CREDIT);
+    uint64_t high = entity->queue->floor + vtime_of(entity, SCHED_PERIOD);
+
+    if (vtime_less(entity->vtime, low)) {
+        entity->vtime = low;
+    } else if (vtime_less(high, entity->vtime)) {
+        entity->vtime = high;
+    }
+}
+
+static void lane_insert(struct sched_entity *entity)
+{
+    entity_refresh(entity);
+    entity->lane = entity_lane(entity);
+    heap_insert(&entity->queue->lane[entity->lane], &entity->node);
+}
+
+/* Takes a waiting entity out of its lane. */
+static void lane_remove(struct sched_entity *entity)
+{
+    entity_refresh(entity);
+    heap_remove(&entity->queue->lane[entity->lane], &entity->node);
+}
+
+static void queue_change_period(struct sched_queue *queue, reftime_t now)
+{
+    if (now / SCHED_PERIOD <= queue->period) {
+        return;
+    }
+    queue->period = now / SCHED_PERIOD;
+    queue->urgent_used = 0;
+    heap_meld(&queue->lane[SCHED_RESERVED], &queue->lane[SCHED_SPENT]);
+    heap_meld(&queue->lane[SCHED_RESERVED], &queue->lane[SCHED_CAPPED_RESERVED]);
+    heap_meld(&queue->lane[SCHED_SHARED], &queue->lane[SCHED_CAPPED]);
+}
+
+/* Time that the running entity ran and that is not charged yet. */
+static reftime_t queue_uncharged(const struct sched_queue *queue, reftime_t now)
+{
+    return now > queue->since ? now - queue->since : 0;
+}
+
+static uint64_t queue_running_vtime(const struct sched_queue *queue, reftime_t now)
+{
+    return queue->running->vtime + vtime_of(queue->running, queue_uncharged(queue, now));
+}
+
+/* The floor follows the least virtual time of all eligible entities, upwards only. */
+static void queue_advance_floor(struct sched_queue *queue, reftime_t now)
+{
+    bool any = queue->running != NULL;
+    uint64_t least = any ? queue_running_vtime(queue, now) : 0;
+
+    for (enum sched_lane lane = 0; lane_is_eligible(lane); lane++) {
+        struct heap_node *first = heap_first(&queue->lane[lane]);
+
+        if (first && (!any || vtime_less(entity_of(first)->vtime, least))) {
+            least = entity_of(first)->vtime;
+            any = true;
+        }
+    }
+    if (any && vtime_less(queue->floor, least)) {
+        queue->floor = least;
+    }
+}
+
+static uint64_t queue_eligible(const struct sched_queue *queue)
+{
+    return queue->lane[SCHED_RESERVED].count + queue->lane[SCHED_SHARED].count +
+           queue->lane[SCHED_SPENT].count;
+}
+
+/* How long class 1 may go on in this period. */
+static reftime_t queue_urgent_left(const struct sched_queue *queue)
+{
+    uint32_t others = queue->reserve_sum - queue->first->params.reserve;
+
+    return budget_left(100 - SHARED_PERCENT - others, queue->urgent_used);
+}
+
+static bool queue_urgent_eligible(const struct sched_queue *queue)
+{
+    return queue->urgent && lane_is_eligible(queue->urgent->lane) && queue_urgent_left(queue) != 0;
+}
+
+void sched_queue_init(struct sched_queue *queue, reftime_t now)
+{
+    memset(queue, 0, sizeof(*queue));
+    for (unsigned lane = 0; lane < SCHED_LANES; lane++) {
+        heap_init(&queue->lane[lane], entity_before);
+    }
+    queue->period = now / SCHED_PERIOD;
+}
+
+/* reserve_before: what the entity has of the queue's reserve already. */
+static enum hv_status params_check(const struct sched_queue *queue,
+                                   const struct sched_params *params, uint32_t reserve_before)
+{
+    if (params->weight < 1 || params->weight > SCHED_WEIGHT_MAX || params->cap > 100 ||
+        params->reserve > (params->cap != 0 ? params->cap : 100)) {
+        return HV_STATUS_INVALID_PARAMETER;
+    }
+    if (queue->reserve_sum - reserve_before + params->reserve > SCHED_RESERVE_LIMIT) {
+        return HV_STATUS_NO_RESOURCES;
+    }
+    return HV_STATUS_SUCCESS;
+}
+
+enum hv_status sched_entity_init(struct sched_entity *entity, struct sched_queue *queue,
+                                 const struct sched_params *params)
+{
+    enum hv_status status = params_check(queue, params, 0);
+
+    if (params->first && queue->first) {
+        return HV_STATUS_INVALID_PARAMETER;
+    }
+    if (status != HV_STATUS_SUCCESS) {
+        return status;
+    }
+    *entity = (struct sched_entity){
+        .queue = queue,
+        .params = *params,
+        .lane = SCHED_BLOCKED,
+        .vtime = queue->floor,
+        .period = queue->period,
+    };
+    queue->reserve_sum += params->reserve;
+    queue->first = params->first ? entity : queue->first;
+    return HV_STATUS_SUCCESS;
+}
+
+void sched_entity_remove(struct sched_entity *entity, reftime_t now)
+{
+    struct sched_queue *queue = entity->queue;
+
+    sched_block(entity, now);
+    queue->reserve_sum -= entity->params.reserve;
+    if (queue->first == entity) {
+        queue->first = NULL;
+    }
+    entity->queue = NULL;
+}
+
+enum hv_status sched_set_params(struct sched_entity *entity, const struct sched_params *params,
+                                reftime_t now)
+{
+    struct sched_queue *queue = entity->queue;
+    enum hv_status status = params_check(queue, params, entity->params.reserve);
+
+    if (params->first != entity->params.first) {
+        return HV_STATUS_INVALID_PARAMETER;
+    }
+    if (status != HV_STATUS_SUCCESS) {
+        return status;
+    }
+    queue_change_period(queue, now);
+    bool waiting = entity->lane < SCHED_LANES;
+
+    if (waiting) {
+        lane_remove(entity);
+    }
+    queue->reserve_sum += params->reserve - entity->params.reserve;
+    entity->params = *params;
+    if (params->cap != 0) { /* a new cap makes no debt of what was free before */
+        entity->used = reftime_min(entity->used, SCHED_PERIOD / 100 * params->cap);
+    }
+    if (waiting) {
+        entity_place(entity);
+        lane_insert(entity);
+    }
+    return HV_STATUS_SUCCESS;
+}
+
+/* Whether a waiting entity, by its class and virtual time, goes before the running one. */
+static bool entity_outranks_running(const struct sched_entity *entity, reftime_t now)
+{
+    const struct sched_queue *queue = entity->queue;
+    bool reserved = entity->lane == SCHED_RESERVED;
+
+    if (!lane_is_eligible(entity->lane) || queue->urgent_run) {
+        return false;
+    }
+    if (reserved || queue->picked_lane == SCHED_RESERVED) {
+        return reserved && queue->picked_lane != SCHED_RESERVED;
+    }
+    return vtime_less(entity->vtime, queue_running_vtime(queue, now));
+}
+
+bool sched_wake(struct sched_entity *entity, bool interrupt, reftime_t now)
+{
+    struct sched_queue *queue = entity->queue;
+
+    if (entity == queue->running) {
+        return false;
+    }
+    queue_change_period(queue, now);
+    queue_advance_floor(queue, now);
+    entity_refresh(entity);
+    if (entity->lane == SCHED_BLOCKED) {
+        entity_place(entity);
+        lane_insert(entity);
+    }
+    if (interrupt && entity->params.first) {
+        queue->urgent = entity;
+    }
+    if (!queue->running) {
+        return lane_is_eligible(entity->lane);
+    }
+    if (queue->urgent == entity && queue_urgent_eligible(queue)) {
+        return true;
+    }
+    if (!entity_outranks_running(entity, now)) {
+        return false;
+    }
+    queue->slice_end = reftime_min(queue->slice_end, queue->picked + SCHED_SLICE_MIN);
+    return now >= queue->slice_end;
+}
+
+void sched_block(struct sched_entity *entity, reftime_t now)
+{
+    struct sched_queue *queue = entity->queue;
+
+    queue_change_period(queue, now);
+    if (entity->lane < SCHED_LANES) {
+        lane_remove(entity);
+    }
+    if (queue->running == entity) {
+        queue->running = NULL;
+    }
+    if (queue->urgent == entity) {
+        queue->urgent = NULL;
+    }
+    entity->lane = SCHED_BLOCKED;
+}
+
+void sched_yield(struct sched_queue *queue)
+{
+    queue->yielded = true;
+}
+
+/* The waiting entity that goes first by reserve and virtual time; NULL: none is eligible. */
+static struct sched_entity *queue_best(const struct sched_queue *queue)
+{
+    struct heap_node *reserved = heap_first(&queue->lane[SCHED_RESERVED]);
+    struct heap_node *shared = heap_first(&queue->lane[SCHED_SHARED]);
+    struct heap_node *spent = heap_first(&queue->lane[SCHED_SPENT]);
+
+    if (reserved) {
+        return entity_of(reserved);
+    }
+    if (!shared || (spent && queue->lane[SCHED_SPENT].before(spent, shared))) {
+        shared = spent;
+    }
+    return shared ? entity_of(shared) : NULL;
+}
+
+/* Takes the next entity out of its lane. */
+static struct sched_entity *queue_take(struct sched_queue *queue)
+{
+    queue->urgent_run = queue_urgent_eligible(queue);
+    for (;;) {
+        struct sched_entity *entity = queue->urgent_run ? queue->urgent : queue_best(queue);
+
+        if (!entity) {
+            return NULL;
+        }
+        lane_remove(entity);
+        if (entity_lane(entity) == entity->lane) {
+            return entity;
+        }
+        queue->urgent_run = false; /* it still owes what it ran over its cap */
+        lane_insert(entity);
+    }
+}
+
+/* The longest run of an entity just taken from its lane. */
+static reftime_t queue_slice(const struct sched_queue *queue, const struct sched_entity *entity)
+{
+    reftime_t slice = reftime_min(SCHED_ROUND / (queue_eligible(queue) + 1), SCHED_SLICE_MAX);
+
+    slice = slice < SCHED_SLICE_MIN ? SCHED_SLICE_MIN : slice;
+    if (queue->urgent_run) {
+        return reftime_min(slice, queue_urgent_left(queue));
+    }
+    if (entity->lane == SCHED_RESERVED) {
+        return reftime_min(slice, budget_left(entity->params.reserve, entity->used));
+    }
+    return slice;
+}
+
+static void queue_start(struct sched_queue *queue, struct sched_entity *entity, reftime_t now)
+{
+    entity_place(entity);
+    queue->slice_end = now + queue_slice(queue, entity);
+    queue->picked = now;
+    queue->since = now;
+    queue->picked_lane = entity->lane;
+    queue->running = entity;
+    entity->lane = SCHED_RUNNING;
+    if (queue->urgent == entity) {
+        queue->urgent = NULL;
+    }
+    queue_advance_floor(queue, now);
+}
+
+struct sched_entity *sched_pick(struct sched_queue *queue, reftime_t now)
+{
+    struct sched_entity *before = queue->running;
+    struct sched_entity *next = NULL;
+
+    queue_change_period(queue, now);
+    queue->running = NULL;
+    if (before && queue->yielded) {
+        next = queue_take(queue);
+    }
+    if (before) {
+        lane_insert(before);
+    }
+    queue->yielded = false;
+    next = next ? next : queue_take(queue);
+    if (next) {
+        queue_start(queue, next, now);
+    }
+    return next;
+}
+
+void sched_charge(struct sched_entity *entity, reftime_t ran, reftime_t now)
+{
+    struct sched_queue *queue = entity->queue;
+
+    queue_change_period(queue, now);
+    reftime_t part = reftime_min(ran, now - queue->period * SCHED_PERIOD);
+
+    if (entity->period != queue->period) {
+        entity->used += ran - part;
+        entity_refresh(entity);
+    }
+    entity->used += part;
+    entity->vtime += vtime_of(entity, ran);
+    if (queue->urgent_run) {
+        queue->urgent_used += part;
+    }
+    queue->since = now;
+    queue_advance_floor(queue, now);
+    entity_place(entity);
+}
+
+reftime_t sched_next_deadline(const struct sched_queue *queue, reftime_t now)
+{
+    const struct sched_entity *running = queue->running;
+    reftime_t period_end = (queue->period + 1) * SCHED_PERIOD;
+    bool others = queue_eligible(queue) != 0;
+    bool waiting = queue->lane[SCHED_SPENT].count != 0 || queue->lane[SCHED_CAPPED].count != 0 ||
+                   queue->lane[SCHED_CAPPED_RESERVED].count != 0 || queue->urgent;
+    reftime_t deadline = waiting ? period_end : SCHED_NO_DEADLINE;
+
+    if (others) {
+        deadline = reftime_min(deadline, running ? queue->slice_end : now);
+    }
+    if (running && running->params.cap != 0) {
+        reftime_t left = budget_left(running->params.cap, running->used);
+
+        deadline = reftime_min(deadline, reftime_min(queue->since + left, period_end));
+    }
+    return deadline > now ? deadline : now;
+}
