@@ -10,6 +10,7 @@ bool bh_error_set(struct bh_error *error, int number, const char *format, ...)
 
     error->number = number;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start did */
     (void)vsnprintf(error->text, sizeof(error->text), format, arguments);
     va_end(arguments);
     return false;

@@ -11,12 +11,12 @@ static json_int_t count(uint64_t value)
 
 static json_int_t ns(uint64_t time)
 {
-    return (json_int_t)(time * 100u);
+    return count(time * 100u);
 }
 
 static json_int_t bytes(uint64_t frames)
 {
-    return (json_int_t)(frames * FRAME_SIZE);
+    return count(frames * FRAME_SIZE);
 }
 
 static json_t *hypervisor_json(const struct bh_info *info)
