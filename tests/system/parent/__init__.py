@@ -5,4 +5,4 @@ from lib.suite import Group
 
 GROUP = Group("parent")
 
-from system.parent import boot  # noqa: E402,F401
+from system.parent import boot, devices, interrupts  # noqa: E402,F401
