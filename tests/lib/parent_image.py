@@ -96,30 +96,17 @@ def builtin_names(modules_folder):
     return {Path(line).stem.replace("-", "_") for line in lines}
 
 
-def shared_libraries(program):
-    """Files a dynamic program needs; none for a static one."""
-    listed = subprocess.run(["ldd", str(program)], capture_output=True, text=True).stdout
-    return [Path(path) for path in re.findall(r"(/\S+) \(0x", listed)]
-
-
-def install_programs(root, programs):
-    for program in programs:
-        shutil.copy2(program, root / "bin" / program.name)
-        for library in shared_libraries(program):
-            target = root / library.relative_to("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(library, target)
-
-
 def built_for_guest(build):
-    """Programs and modules of the build that belong into the parent."""
+    """Programs, all static, and modules of the build that belong into the parent."""
     guest = build / "tests" / "system" / "guest"
     programs = [path for path in guest.glob("*") if path.is_file() and os.access(path, os.X_OK)
                 and path.suffix == ""]
-    programs += [path for path in [build / "parent" / "tools" / "bhstat"] if path.exists()]
-    modules = sorted(guest.glob("*.ko"))
-    modules += [path for path in [build / "parent" / "driver" / "bulkhead.ko"] if path.exists()]
-    return sorted(programs), modules
+    programs.append(build / "parent" / "tools" / "bhstat-static")
+    modules = [*guest.glob("*.ko"), build / "parent" / "driver" / "bulkhead.ko"]
+    for path in programs + modules:
+        if not path.exists():
+            sys.exit(f"error: {path} is not built")
+    return sorted(programs), sorted(modules)
 
 
 def make_initrd(root, target):
@@ -155,7 +142,8 @@ def main():
         shutil.copy2(file, root / "lib" / file.name)
     (root / "etc" / "modules").write_text("".join(f"/lib/{file.name}\n" for file in files))
     programs, modules = built_for_guest(build)
-    install_programs(root, programs)
+    for program in programs:
+        shutil.copy2(program, root / "bin" / program.name.removesuffix("-static"))
     for module in modules:
         shutil.copy2(module, root / "lib" / module.name)
 

@@ -21,11 +21,12 @@ static json_int_t bytes(uint64_t frames)
 
 static json_t *hypervisor_json(const struct bh_info *info)
 {
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "release", info->release,
-                     "build", info->build, "abi_version", count(info->abi_version), "vendor",
-                     bh_vendor_name(info->vendor), "command_line", info->command_line, "tsc_hz",
-                     count(info->tsc_hz), "uptime_ns", ns(info->uptime), "image_bytes",
-                     count(info->image_size), "memory_bytes", count(info->memory_size));
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "release",
+                     info->release, "build", info->build, "abi_version", count(info->abi_version),
+                     "vendor", bh_vendor_name(info->vendor), "command_line", info->command_line,
+                     "tsc_hz", count(info->tsc_hz), "uptime_ns", ns(info->uptime), "image_base",
+                     count(info->image_base), "image_bytes", count(info->image_size), "memory_base",
+                     count(info->memory_base), "memory_bytes", count(info->memory_size));
 }
 
 static json_t *memory_json(const struct bh_hypervisor_stats *stats)

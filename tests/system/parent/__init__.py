@@ -5,4 +5,6 @@ from lib.suite import Group
 
 GROUP = Group("parent")
 
-from system.parent import boot, devices, interrupts  # noqa: E402,F401
+# Each file registers its tests; they run in this order.
+from system.parent import boot, options, refusals  # noqa: E402,F401
+from system.parent import devices, interrupts, driver, isolation  # noqa: E402,F401
