@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the hypervisor costs the parent: the same kernel does the same work with it and without.
+
+    parent.py --build FOLDER [--short]
+
+Both machines run with -icount shift=0: one tick of the time-stamp counter is one instruction of
+everything in the machine, so the figures are path lengths, not times, and repeat. One processor,
+because QEMU counts instructions of one only. Disk reads go to QEMU's null back end and the TCP
+stream from one virtio-net card of the machine through a hub to its other one, each in a network
+namespace of its own: no work of the outside, whose timing varies, is in the way.
+
+The virtio-blk device answers in the processor's thread (ioeventfd=off). Otherwise the processor may
+become idle, and idle time, which -icount lets fly to the next timer, would count as instructions. A
+job is run several times and its cheapest run counts, which leaves out what idle time still came in.
+
+Exits are counted by the hypervisor and read with bhstat around each run; reading them costs some
+exits itself, which are measured and subtracted. The budgets are checked; what exceeds its budget
+makes the exit status 1.
+"""
+
+import argparse
+import json
+import re
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests"))
+
+from lib.machine import Failure  # noqa: E402
+from lib.parent import Plan, Site, prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
+
+PLAN = Plan(
+    cpus=1, limit=1200, accelerator="tcg", devices=(
+        "-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1",
+        "-blockdev", "driver=null-co,node-name=null,size=1073741824,read-zeroes=on",
+        "-device", "virtio-blk-pci,drive=null,ioeventfd=off",
+        "-netdev", "hubport,hubid=0,id=left", "-device", "virtio-net-pci,netdev=left",
+        "-netdev", "hubport,hubid=0,id=right", "-device", "virtio-net-pci,netdev=right"))
+
+NETWORK = (
+    "unshare -n sh -c 'echo $$ >/tmp/far; while ! ip addr add 10.1.0.2/24 dev eth1 2>/dev/null; do "
+    "sleep 0.1; done; ip link set eth1 up; exec measure sink 7000' >/dev/null 2>&1 & "
+    "while ! test -s /tmp/far; do sleep 0.1; done; ip link set eth1 netns $(cat /tmp/far); "
+    "ip addr add 10.1.0.1/24 dev eth0; ip link set eth0 up; sleep 2; ping -c 1 10.1.0.2")
+
+
+@dataclass(frozen=True)
+class Job:
+    name: str
+    unit: str
+    work: str            # arguments of measure, {count} stands for how much
+    count: int
+    short: int
+    budget: float        # how many times the bare machine's instructions are allowed; 0: none
+
+
+JOBS = (
+    Job("CPU-bound: sort and hash", "round", "cpu {count}", 50, 15, 1.03),
+    Job("fork, exec, exit, wait", "process", "fork {count}", 400, 100, 0),
+    Job("virtio-blk, random 4 KiB reads", "read", "read /dev/vda {count}", 4000, 1000, 1.10),
+    Job("virtio-net, TCP stream", "KiB", "send 10.1.0.2 7000 {count}", 16384, 4096, 1.10),
+    Job("CPUID", "CPUID", "cpuid {count}", 20000, 10000, 0),
+)
+RUNS = 6             # of each job; the first warms up and does not count
+CPUID_BUDGET = 500  # instructions that the hypervisor may add to one
+
+
+@dataclass
+class Figure:
+    ticks: int
+    exits: int = 0
+    reasons: dict = None
+
+
+def exit_counts(machine):
+    """Exits so far by reason, over the parent's processor."""
+    document = json.loads(machine.ask("bhstat --json"))
+    return document["partitions"][0]["vps"][0]["exits"]
+
+
+def run_job(machine, work, bare):
+    """One run's figure: ticks, and its exits without those of reading the counters."""
+    if bare:
+        return Figure(ticks_of(machine.ask(f"measure {work}", 600)))
+    first = exit_counts(machine)
+    second = exit_counts(machine)
+    output = machine.ask(f"measure {work}", 600)
+    third = exit_counts(machine)
+    reasons = {reason: max(0, third[reason] - 2 * second[reason] + first[reason])
+               for reason in first}
+    return Figure(ticks_of(output), sum(reasons.values()), reasons)
+
+
+def ticks_of(output):
+    return int(re.search(r"ticks (\d+)", output).group(1))
+
+
+def run_machine(site, short):
+    """All figures of one machine: name of the job -> Figure."""
+    name = "bench-parent/bare" if site.bare else "bench-parent/hypervisor"
+    folder = prepare_folder(site, name, PLAN)
+    figures = {}
+    with start(site, folder, PLAN) as machine:
+        wait_ready(machine, 600)
+        began = re.search(r"init: tsc (\d+) at start", machine.log())
+        figures["boot"] = Figure(int(began.group(1)))
+        if not site.bare:
+            machine.ask("insmod /lib/bulkhead.ko")
+            reasons = exit_counts(machine)
+            figures["boot"].exits = sum(reasons.values())
+            figures["boot"].reasons = reasons
+        machine.ask(NETWORK)
+        for job in JOBS:
+            work = job.work.format(count=job.short if short else job.count)
+            runs = [run_job(machine, work, site.bare) for _ in range(RUNS)]
+            figures[job.name] = min(runs[1:], key=lambda figure: figure.ticks)
+    tidy_folder(folder, keep_logs=False)
+    return figures
+
+
+def row(name, bare, with_hv, count, note=""):
+    print(f"{name:<34} {bare.ticks / count:>15,.0f} {with_hv.ticks / count:>15,.0f} "
+          f"{with_hv.ticks / bare.ticks:>7.3f} {with_hv.exits / count:>10,.3f}  {note}")
+
+
+def reasons_line(figure, count):
+    """The most frequent exits per unit."""
+    top = sorted(figure.reasons.items(), key=lambda item: -item[1])[:5]
+    return ", ".join(f"{reason} {number / count:.3f}" for reason, number in top if number)
+
+
+def report(bare, with_hv, short):
+    """Prints the table; returns the budgets that are exceeded, as sentences."""
+    exceeded = []
+    print(f"{'work, per unit':<34} {'bare':>15} {'hypervisor':>15} {'ratio':>7} {'exits':>10}")
+    row("boot to user space", bare["boot"], with_hv["boot"], 1)
+    for job in JOBS:
+        count = job.short if short else job.count
+        plain, ours = bare[job.name], with_hv[job.name]
+        ratio = ours.ticks / plain.ticks
+        note = f"budget {job.budget:.2f}" if job.budget else ""
+        if job.budget and ratio > job.budget:
+            note += " EXCEEDED"
+            exceeded.append(f"{job.name}: ratio {ratio:.3f}, budget {job.budget:.2f}")
+        row(f"{job.name} (a {job.unit})", plain, ours, count, note)
+        print(f"    exits: {reasons_line(ours, count)}")
+    count = JOBS[-1].short if short else JOBS[-1].count
+    null_exit = (with_hv["CPUID"].ticks - bare["CPUID"].ticks) / count
+    print(f"null exit (CPUID): {null_exit:.0f} instructions in the hypervisor, "
+          f"budget under {CPUID_BUDGET}")
+    if null_exit >= CPUID_BUDGET:
+        exceeded.append(f"null exit: {null_exit:.0f} instructions")
+    return exceeded
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Benches the parent with and without hypervisor.")
+    parser.add_argument("--build", type=Path, required=True)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--short", action="store_true")
+    length.add_argument("--full", action="store_true")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sites = [Site(top=TOP, build=options.build.resolve(), logs=TOP / "tests" / "logs", bare=bare)
+             for bare in (True, False)]
+    try:
+        bare, with_hv = (run_machine(site, options.short) for site in sites)
+    except Failure as failure:
+        sys.exit(f"bench parent: {failure}")
+    exceeded = report(bare, with_hv, options.short)
+    for sentence in exceeded:
+        print(f"over budget: {sentence}")
+    return 1 if exceeded else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
