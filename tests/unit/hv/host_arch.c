@@ -13,6 +13,8 @@ static frame_t memory_pages;
 static unsigned char *window[ARCH_WINDOW_DEPTH];
 static unsigned windows;
 
+void (*host_window_hook)(void);
+
 static void check(bool ok, const char *what)
 {
     if (!ok) {
@@ -70,6 +72,13 @@ void arch_window_unmap(void *at)
     windows--;
     if (!page_is_open(at)) {
         ASAN_POISON_MEMORY_REGION(at, PAGE_SIZE);
+    }
+    if (host_window_hook) {
+        void (*hook)(void) = host_window_hook;
+
+        host_window_hook = NULL;
+        hook();
+        host_window_hook = hook;
     }
 }
 

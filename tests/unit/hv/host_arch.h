@@ -20,4 +20,10 @@ void host_page_fill(spa_t page, int byte);
 /* No window is open. */
 bool host_windows_closed(void);
 
+/*
+ * Called each time a window has ended, unless NULL: what another processor could see then. It
+ * may use windows itself.
+ */
+extern void (*host_window_hook)(void);
+
 #endif
