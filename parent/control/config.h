@@ -21,6 +21,9 @@
 #define BH_CONFIG_COMMAND_LINE_MAX 2048u /* with its NUL */
 #define BH_CONFIG_WEIGHT_MAX       10000u
 #define BH_CONFIG_PERCENT_MAX      6400u
+#define BH_CONFIG_MEMORY_MIN       (INT64_C(32) << 20)
+#define BH_CONFIG_MEMORY_MAX       (INT64_C(1) << 40)
+#define BH_CONFIG_MEMORY_UNIT      (INT64_C(2) << 20)
 
 struct bh_disk_config {
     char id[32];

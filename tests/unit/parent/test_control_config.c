@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* parent/control/config.c: the configuration file of a VM. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "parent/control/config.h"
+
+#define HEAD                                                                            \
+    "{\"version\":1,\"id\":\"7d3c1a52-0000-4000-8000-000000000001\",\"name\":\"web1\"," \
+    "\"vps\":2,\"memory_bytes\":1073741824,\"boot\":{\"kernel\":\"/srv/vmlinuz\"}"
+
+static bool parse(const char *text, struct bh_vm_config *config, struct bh_control_error *error)
+{
+    json_t *document = json_loads(text, JSON_ALLOW_NUL, NULL);
+    bool good;
+
+    assert_non_null(document);
+    good = bh_vm_config_parse(document, config, error);
+    json_decref(document);
+    return good;
+}
+
+static struct bh_vm_config config;
+
+static void expect_refusal(const char *text, const char *field)
+{
+    struct bh_control_error error;
+
+    assert_false(parse(text, &config, &error));
+    assert_int_equal(error.code, BH_CONTROL_INVALID_PARAMS);
+    assert_string_equal(error.field, field);
+    assert_non_null(strstr(error.message, field));
+}
+
+static void the_shortest_file_gets_defaults(void **state)
+{
+    struct bh_control_error error;
+
+    (void)state;
+    assert_true(parse(HEAD "}", &config, &error));
+    assert_string_equal(config.name, "web1");
+    assert_int_equal(config.vps, 2);
+    assert_int_equal(config.weight, 100);
+    assert_int_equal(config.cap_percent, 0);
+    assert_string_equal(config.initrd, "");
+    assert_int_equal(config.disk_count, 0);
+    assert_false(config.reset_on_crash);
+}
+
+static void everything_is_read(void **state)
+{
+    struct bh_control_error error;
+
+    (void)state;
+    assert_true(parse(HEAD ",\"weight\":400,\"cap_percent\":150,\"reserve_percent\":50,"
+                           "\"on_crash\":\"reset\",\"disks\":[{\"id\":\"root\",\"path\":\"/d\","
+                           "\"read_only\":true},{\"id\":\"cd\",\"kind\":\"cd\"}],"
+                           "\"nics\":[{\"id\":\"n0\",\"tap\":\"bh0\","
+                           "\"mac\":\"52:54:00:12:34:56\"}]}",
+                      &config, &error));
+    assert_int_equal(config.weight, 400);
+    assert_int_equal(config.reserve_percent, 50);
+    assert_true(config.reset_on_crash);
+    assert_int_equal(config.disk_count, 2);
+    assert_true(config.disk[0].read_only);
+    assert_true(config.disk[1].is_cd && config.disk[1].read_only);
+    assert_string_equal(config.disk[1].path, "");
+    assert_int_equal(config.nic_count, 1);
+    assert_memory_equal(config.nic[0].mac, "\x52\x54\x00\x12\x34\x56", 6);
+}
+
+static void each_fault_is_named_by_its_path(void **state)
+{
+    (void)state;
+    expect_refusal("{}", "version");
+    expect_refusal(HEAD ",\"wieght\":1}", "wieght");
+    expect_refusal(HEAD ",\"weight\":10001}", "weight");
+    expect_refusal(HEAD ",\"weight\":\"1\"}", "weight");
+    expect_refusal(HEAD ",\"cap_percent\":10,\"reserve_percent\":11}", "reserve_percent");
+    expect_refusal(HEAD ",\"on_crash\":\"explode\"}", "on_crash");
+    expect_refusal(HEAD ",\"disks\":{}}", "disks");
+    expect_refusal(HEAD ",\"disks\":[{\"id\":\"a\",\"path\":\"relative\"}]}", "disks[0].path");
+    expect_refusal(HEAD ",\"disks\":[{\"id\":\"a\",\"path\":\"/x\"},{\"id\":\"b\"}]}",
+                   "disks[1].path");
+    expect_refusal(HEAD ",\"disks\":[{\"id\":\"a b\",\"path\":\"/x\"}]}", "disks[0].id");
+    expect_refusal(HEAD ",\"disks\":[{\"id\":\"a\",\"path\":\"/x\",\"kind\":\"tape\"}]}",
+                   "disks[0].kind");
+    expect_refusal(HEAD
+                   ",\"disks\":[{\"id\":\"a\",\"path\":\"/x\"},{\"id\":\"a\",\"path\":\"/y\"}]}",
+                   "disks[1]");
+    expect_refusal(HEAD ",\"nics\":[{\"id\":\"n\",\"tap\":\"t\",\"mac\":\"53:54:00:12:34:56\"}]}",
+                   "nics[0].mac");
+    expect_refusal(HEAD ",\"nics\":[{\"id\":\"n\",\"tap\":\"t\",\"mac\":\"52:54:00:12:34:5g\"}]}",
+                   "nics[0].mac");
+}
+
+static void sizes_and_names_have_limits(void **state)
+{
+    (void)state;
+    expect_refusal("{\"version\":1,\"id\":\"7D3C1A52-0000-4000-8000-000000000001\",\"name\":\"a\","
+                   "\"vps\":1,\"memory_bytes\":33554432,\"boot\":{\"kernel\":\"/k\"}}",
+                   "id");
+    expect_refusal(
+        "{\"version\":1,\"id\":\"7d3c1a52-0000-4000-8000-000000000001\",\"name\":\"a/b\","
+        "\"vps\":1,\"memory_bytes\":33554432,\"boot\":{\"kernel\":\"/k\"}}",
+        "name");
+    expect_refusal("{\"version\":1,\"id\":\"7d3c1a52-0000-4000-8000-000000000001\",\"name\":\"a\","
+                   "\"vps\":65,\"memory_bytes\":33554432,\"boot\":{\"kernel\":\"/k\"}}",
+                   "vps");
+    expect_refusal("{\"version\":1,\"id\":\"7d3c1a52-0000-4000-8000-000000000001\",\"name\":\"a\","
+                   "\"vps\":1,\"memory_bytes\":33554433,\"boot\":{\"kernel\":\"/k\"}}",
+                   "memory_bytes");
+    expect_refusal("{\"version\":1,\"id\":\"7d3c1a52-0000-4000-8000-000000000001\",\"name\":\"a\","
+                   "\"vps\":1,\"memory_bytes\":33554432,\"boot\":{\"kernel\":\"k\"}}",
+                   "boot.kernel");
+    expect_refusal("{\"version\":1,\"id\":\"7d3c1a52-0000-4000-8000-000000000001\",\"name\":\"a\","
+                   "\"vps\":1,\"memory_bytes\":33554432,"
+                   "\"boot\":{\"kernel\":\"/k\",\"initrd\":\"i\"}}",
+                   "boot.initrd");
+    expect_refusal("{\"version\":1,\"id\":\"7d3c1a52-0000-4000-8000-000000000001\",\"name\":\"a\","
+                   "\"vps\":1,\"memory_bytes\":33554432,"
+                   "\"boot\":{\"kernel\":\"/k\\u0000x\"}}",
+                   "boot.kernel");
+}
+
+static void a_missing_file_is_a_resource_error(void **state)
+{
+    struct bh_control_error error;
+
+    (void)state;
+    assert_false(bh_vm_config_load("/nonexistent/vm.json", &config, &error));
+    assert_int_equal(error.code, BH_CONTROL_RESOURCE);
+    assert_non_null(strstr(error.message, "/nonexistent/vm.json"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_shortest_file_gets_defaults),
+        cmocka_unit_test(everything_is_read),
+        cmocka_unit_test(each_fault_is_named_by_its_path),
+        cmocka_unit_test(sizes_and_names_have_limits),
+        cmocka_unit_test(a_missing_file_is_a_resource_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
