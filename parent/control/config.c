@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "parent/control/config.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,14 +54,26 @@ static bool is_uuid(const char *text)
     return text[sizeof(form) - 1] == '\0';
 }
 
+static int hex_digit(char c)
+{
+    const char *digits = "0123456789abcdef";
+    const char *at = c != '\0' ? strchr(digits, tolower((unsigned char)c)) : NULL;
+
+    return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* `text` has 17 bytes: six pairs of digits with a colon between. */
 static bool parse_mac(const char *text, uint8_t mac[6])
 {
-    int used = 0;
+    for (size_t i = 0; i < 6; i++) {
+        int high = hex_digit(text[3 * i]);
+        int low = hex_digit(text[3 * i + 1]);
 
-    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3],
-               &mac[4], &mac[5], &used) != 6)
-        return false;
-    return used == 17 && text[17] == '\0' && (mac[0] & 1u) == 0;
+        if (high < 0 || low < 0 || (i < 5 && text[3 * i + 2] != ':'))
+            return false;
+        mac[i] = (uint8_t)(high << 4 | low);
+    }
+    return (mac[0] & 1u) == 0;
 }
 
 static void member(char field[64], const char *where, const char *name)

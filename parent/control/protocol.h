@@ -15,9 +15,9 @@
 #define BH_CONTROL_LINE_MAX 65536u
 
 /* Unread output for one client, in bytes, at which the worker disconnects it. */
-#define BH_CONTROL_BACKLOG_MAX (1024u * 1024u)
+#define BH_CONTROL_BACKLOG_MAX 1048576u
 
-#define BH_CONTROL_REPLAY_MAX (1024u * 1024u)
+#define BH_CONTROL_REPLAY_MAX 1048576u
 
 enum bh_vm_state {
     BH_VM_CREATED,
