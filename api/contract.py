@@ -208,6 +208,9 @@ class Contract:
                 op["responses"] = dict(op["responses"], default={"$ref": "#/components/responses/Problem"})
                 if op["x-roles"] == ["public"]:
                     op["security"] = []
+                content = op.get("requestBody", {}).get("content", {})
+                if "application/merge-patch+json" in content:
+                    content["application/json"] = content["application/merge-patch+json"]
         return doc
 
     # --- checks ---

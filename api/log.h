@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The daemon's log: one JSON object a line on standard error, RFC 3339 times in UTC with milliseconds.
- * Lines are collected and written together; errors are written at once. From any thread.
+ * The daemon's log: one JSON object a line on standard error, RFC 3339 times in UTC with
+ * milliseconds. Lines are collected and written together; errors are written at once. From any
+ * thread.
  */
 #ifndef BULKHEAD_API_LOG_H
 #define BULKHEAD_API_LOG_H

@@ -3,8 +3,8 @@
  * A writer of OpenMetrics text. Name a family once, then write its samples; never come back to
  * an earlier family. Names carry the prefix bulkhead_ and the unit, without _total.
  *
- *   api_metrics_family(m, "bulkhead_vm_memory_assigned_bytes", "gauge", "bytes", "Memory given to the VM");
- *   api_metrics_integer(m, "", (struct api_label[]){{"uuid", uuid}, {0}}, 4096);
+ *   api_metrics_family(m, "bulkhead_vm_memory_assigned_bytes", "gauge", "bytes", "Memory given to
+ * the VM"); api_metrics_integer(m, "", (struct api_label[]){{"uuid", uuid}, {0}}, 4096);
  */
 #ifndef BULKHEAD_API_METRICS_H
 #define BULKHEAD_API_METRICS_H
@@ -28,8 +28,8 @@ void api_metrics_family(struct api_metrics *metrics, const char *name, const cha
  * "_bucket", "_sum", "_count". labels may be NULL. Values are escaped. */
 void api_metrics_integer(struct api_metrics *metrics, const char *suffix,
                          const struct api_label *labels, uint64_t value);
-void api_metrics_real(struct api_metrics *metrics, const char *suffix, const struct api_label *labels,
-                      double value);
+void api_metrics_real(struct api_metrics *metrics, const char *suffix,
+                      const struct api_label *labels, double value);
 /* Samples that the caller rendered itself, whole lines. */
 void api_metrics_text(struct api_metrics *metrics, const char *text, size_t size);
 

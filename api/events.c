@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events, as a list and as a stream of server-sent events. The number of an event is its SSE id, so
+ * a client that reconnects with Last-Event-ID misses nothing, or is told what was trimmed.
+ */
+#include "api/json_scan.h"
+#include "api/stream.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVENTS_A_READ = 100 };
+
+struct event_rows {
+    struct text *out;
+    const struct json_fields *fields;
+    bool as_sse, as_lines;
+    size_t items;
+};
+
+static void append_document(struct event_rows *rows, const char *bytes, size_t size)
+{
+    if (rows->fields)
+        json_fields_pick(rows->fields, bytes, size, rows->out);
+    else
+        text_append(rows->out, bytes, size);
+}
+
+static void append_sse(struct event_rows *rows, const char *bytes, size_t size)
+{
+    struct json_slice sequence, type;
+    if (!json_scan_member(bytes, size, "sequence", &sequence) ||
+        !json_scan_member(bytes, size, "type", &type) || type.size < 2)
+        return;
+    text_printf(rows->out, "id: %.*s\nevent: %.*s\ndata: ", (int)sequence.size, sequence.bytes,
+                (int)type.size - 2, type.bytes + 1);
+    append_document(rows, bytes, size);
+    text_puts(rows->out, "\n\n");
+}
+
+static void event_row(void *context, enum api_row_kind kind, const char *bytes, size_t size)
+{
+    struct event_rows *rows = context;
+    (void)kind;
+    if (rows->as_sse) {
+        append_sse(rows, bytes, size);
+    } else {
+        text_append(rows->out, ",", !rows->as_lines && rows->items ? 1 : 0);
+        append_document(rows, bytes, size);
+        text_append(rows->out, "\n", rows->as_lines ? 1 : 0);
+    }
+    rows->items++;
+}
+
+static void append_trimmed(struct text *out, uint64_t oldest)
+{
+    char now[32];
+    clock_text(now);
+    text_printf(out,
+                "event: trimmed\ndata: {\"sequence\":%" PRIu64
+                ",\"time\":\"%s\",\"type\":\"trimmed\","
+                "\"oldest\":%" PRIu64 ",\"data\":{\"snapshot\":\"/v1/vms\"}}\n\n",
+                oldest, now, oldest);
+}
+
+/* --- Stream --- */
+
+static ssize_t send_pending(struct stream *stream, char *buffer, size_t size)
+{
+    size_t left = stream->pending.size - stream->pending_sent;
+    size_t part = left < size ? left : size;
+    memcpy(buffer, stream->pending.bytes + stream->pending_sent, part);
+    stream->pending_sent += part;
+    if (stream->pending_sent == stream->pending.size)
+        stream->pending.size = stream->pending_sent = 0;
+    return (ssize_t)part;
+}
+
+static ssize_t fill_events(struct stream *stream, char *buffer, size_t size)
+{
+    struct api_backend *backend = &stream->server->backend;
+    while (!stream->pending.size) {
+        struct json_fields fields = {0};
+        struct event_rows rows = {.out = &stream->pending, .as_sse = true};
+        struct api_events_page page = {0};
+        struct api_problem problem = {0};
+        struct api_list_query query = {.collection = API_COLLECTION_EVENTS,
+                                       .limit = EVENTS_A_READ,
+                                       .has_since = true,
+                                       .since = stream->position,
+                                       .condition_count = stream->query.condition_count,
+                                       .conditions = stream->query.condition};
+        if (stream->query.fields && json_fields_parse(&fields, stream->query.fields))
+            rows.fields = &fields;
+        bool good =
+            backend->events_read(backend->context, &query, event_row, &rows, &page, &problem);
+        json_fields_free(&fields);
+        api_problem_clear(&problem);
+        if (!good || stream->pending.failed)
+            return -1;
+        if (page.trimmed) {
+            struct text rest = stream->pending;
+            stream->pending = (struct text){0};
+            append_trimmed(&stream->pending, page.oldest);
+            text_append(&stream->pending, rest.bytes, rest.size);
+            text_free(&rest);
+        }
+        bool moved = page.last > stream->position;
+        if (moved)
+            stream->position = page.last;
+        if (!stream->pending.size && !moved)
+            return 0;
+    }
+    return send_pending(stream, buffer, size);
+}
+
+/* Where to begin: Last-Event-ID, ?since=, or now. */
+static bool find_start(struct exchange *exchange, uint64_t *start)
+{
+    const char *last = MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, "Last-Event-ID");
+    struct api_backend *backend = &exchange->server->backend;
+    if (last) {
+        char *end;
+        *start = strtoull(last, &end, 10);
+        if (*last >= '0' && *last <= '9' && !*end)
+            return true;
+        api_problem_set(&exchange->problem, API_PROBLEM_INVALID_REQUEST,
+                        "Last-Event-ID must be the number of an event");
+        return false;
+    }
+    *start = exchange->query.has_since
+                 ? exchange->query.since
+                 : backend->collection_version(backend->context, API_COLLECTION_EVENTS);
+    return true;
+}
+
+static enum MHD_Result reply_stream(struct exchange *exchange)
+{
+    uint64_t start;
+    if (!find_start(exchange, &start))
+        return reply_problem(exchange);
+    struct stream *stream = stream_create(exchange, fill_events);
+    if (!stream)
+        return reply_problem(exchange);
+    stream->position = start;
+    stream->ping = ": ping\n\n";
+    stream->query = exchange->query;
+    exchange->query.text = NULL; /* the stream's now */
+    text_puts(&stream->pending, ": bulkhead events\nretry: 2000\n\n");
+    return reply_response(exchange, MHD_HTTP_OK, "text/event-stream", stream_response(stream));
+}
+
+/* --- List --- */
+
+static enum MHD_Result reply_list(struct exchange *exchange, bool lines)
+{
+    struct api_backend *backend = &exchange->server->backend;
+    struct text out = {0};
+    struct json_fields fields = {0};
+    struct event_rows rows = {.out = &out, .as_lines = lines};
+    struct api_events_page page = {0};
+    struct api_list_query query = {.collection = API_COLLECTION_EVENTS,
+                                   .limit = exchange->query.limit,
+                                   .has_since = exchange->query.has_since,
+                                   .since = exchange->query.since,
+                                   .condition_count = exchange->query.condition_count,
+                                   .conditions = exchange->query.condition};
+    if (exchange->query.fields && json_fields_parse(&fields, exchange->query.fields))
+        rows.fields = &fields;
+    text_puts(&out, lines ? "" : "{\"items\":[");
+    bool good =
+        backend->events_read(backend->context, &query, event_row, &rows, &page, &exchange->problem);
+    json_fields_free(&fields);
+    if (good && page.trimmed && exchange->query.has_since) {
+        api_problem_set(&exchange->problem, API_PROBLEM_TRIMMED,
+                        "Events after %" PRIu64 " were trimmed; the oldest kept is %" PRIu64,
+                        query.since, page.oldest);
+        exchange->problem.oldest = page.oldest;
+        good = false;
+    }
+    if (!good) {
+        text_free(&out);
+        return reply_problem(exchange);
+    }
+    if (!lines)
+        text_printf(&out, "],\"next\":null,\"sequence\":%" PRIu64 ",\"oldest\":%" PRIu64 "}\n",
+                    page.last, page.oldest);
+    return reply_text(exchange, MHD_HTTP_OK, lines ? "application/x-ndjson" : "application/json",
+                      &out);
+}
+
+enum MHD_Result events_reply(struct exchange *exchange)
+{
+    const char *accept = MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, "Accept");
+    if (accept && strstr(accept, "text/event-stream"))
+        return reply_stream(exchange);
+    return reply_list(exchange, accept && strstr(accept, "application/x-ndjson"));
+}
