@@ -60,7 +60,7 @@ static inline spa_t frame_spa(frame_t frame)
 
 #define ARRAY_COUNT(a)                (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
-#define ALIGN_UP(x, a)                (((x) + (a)-1) & ~((a)-1))
-#define ALIGN_DOWN(x, a)              ((x) & ~((a)-1))
+#define ALIGN_UP(x, a)                (((x) + ((uint64_t)(a)-1)) & ~((uint64_t)(a)-1))
+#define ALIGN_DOWN(x, a)              ((x) & ~((uint64_t)(a)-1))
 
 #endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* Hypercall dispatch. */
+#include "hv/core/hypercall.h"
+
+#include "hv/abi/bulkhead.h"
+#include "hv/arch.h"
+#include "hv/core/lib.h"
+#include "hv/core/partition.h"
+#include "hv/core/vp.h"
+
+#define CALL_PARENT_ONLY (1u << 0)
+#define CALL_VARIABLE    (1u << 1) /* has a variable-size header */
+
+struct call_entry {
+    uint16_t code;
+    uint16_t flags;
+    uint16_t input_size;  /* fixed header, bytes */
+    uint16_t output_size; /* bytes */
+    enum hv_status (*handler)(struct hypercall *call);
+};
+
+static const struct call_entry call_table[] = {
+    {HVCALL_NOTIFY_LONG_SPIN_WAIT, 0, 8, 0, hypercall_notify_long_spin_wait},
+    {HVCALL_SEND_IPI, 0, sizeof(struct hv_input_send_ipi), 0, hypercall_send_ipi},
+    {HVCALL_SEND_IPI_EX, CALL_VARIABLE, sizeof(struct hv_input_send_ipi_ex), 0,
+     hypercall_send_ipi_ex},
+    {HVCALL_GET_PARTITION_ID, CALL_PARENT_ONLY, 0, 8, hypercall_get_partition_id},
+    {HVCALL_SIGNAL_EVENT_DIRECT, CALL_PARENT_ONLY, sizeof(struct hv_input_signal_event_direct),
+     sizeof(struct hv_output_signal_event_direct), hypercall_signal_event_direct},
+    {HVCALL_POST_MESSAGE_DIRECT, CALL_PARENT_ONLY, sizeof(struct hv_input_post_message_direct), 0,
+     hypercall_post_message_direct},
+    {BH_CALL_GET_INFO, CALL_PARENT_ONLY, 0, PAGE_SIZE, hypercall_get_info},
+    {BH_CALL_READ_LOG, CALL_PARENT_ONLY, sizeof(struct bh_log_input), PAGE_SIZE,
+     hypercall_read_log},
+    {BH_CALL_GET_STATS, CALL_PARENT_ONLY, sizeof(struct bh_stats_input), PAGE_SIZE,
+     hypercall_get_stats},
+};
+
+static const struct call_entry *find_entry(uint64_t code)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(call_table); i++)
+        if (call_table[i].code == code)
+            return &call_table[i];
+    return NULL;
+}
+
+static uint32_t control_field(uint64_t control, unsigned shift, uint64_t mask)
+{
+    return (uint32_t)(control >> shift & mask);
+}
+
+/* Everything about the control word that does not need guest memory. */
+static enum hv_status check_control(const struct vp *vp, uint64_t control,
+                                    const struct call_entry *entry)
+{
+    if (entry == NULL)
+        return HV_STATUS_INVALID_HYPERCALL_CODE;
+    if ((entry->flags & CALL_PARENT_ONLY) && vp->partition->id != PARTITION_PARENT)
+        return HV_STATUS_ACCESS_DENIED;
+    if (control & (HV_CONTROL_RESERVED_MASK | HV_CONTROL_NESTED))
+        return HV_STATUS_INVALID_HYPERCALL_INPUT;
+    if (control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK) != 0 &&
+        !(entry->flags & CALL_VARIABLE))
+        return HV_STATUS_INVALID_HYPERCALL_INPUT;
+    /* No call of the table repeats. */
+    if (control_field(control, HV_CONTROL_REP_COUNT_SHIFT, HV_CONTROL_REP_MASK) != 0 ||
+        control_field(control, HV_CONTROL_REP_START_SHIFT, HV_CONTROL_REP_MASK) != 0)
+        return HV_STATUS_INVALID_HYPERCALL_INPUT;
+    return HV_STATUS_SUCCESS;
+}
+
+static enum hv_status check_block(uint64_t address, size_t size)
+{
+    if (address % 8 != 0)
+        return HV_STATUS_INVALID_ALIGNMENT;
+    if ((address & PAGE_MASK) + size > PAGE_SIZE)
+        return HV_STATUS_INVALID_HYPERCALL_INPUT;
+    return HV_STATUS_SUCCESS;
+}
+
+static enum hv_status copy_fast_input(const struct vp *vp, const struct call_entry *entry,
+                                      uint8_t *input)
+{
+    if (entry->input_size > 16 || entry->output_size != 0)
+        return HV_STATUS_INVALID_HYPERCALL_INPUT;
+    memcpy(input, &vp->registers.rdx, 8);
+    memcpy(input + 8, &vp->registers.r8, 8);
+    return HV_STATUS_SUCCESS;
+}
+
+static enum hv_status copy_input(struct vp *vp, size_t size, uint8_t *input)
+{
+    if (size == 0)
+        return HV_STATUS_SUCCESS;
+    const enum hv_status status = check_block(vp->registers.rdx, size);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (!partition_read(vp->partition, gpa_make(vp->registers.rdx), input, size))
+        return HV_STATUS_INVALID_HYPERCALL_INPUT;
+    return HV_STATUS_SUCCESS;
+}
+
+/* The output block is looked at before the call acts, so that no result is lost after it did. */
+static enum hv_status check_output(struct vp *vp, const struct call_entry *entry)
+{
+    spa_t page;
+    if (entry->output_size == 0)
+        return HV_STATUS_SUCCESS;
+    const enum hv_status status = check_block(vp->registers.r8, entry->output_size);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (!partition_translate(vp->partition, gpa_make(vp->registers.r8), &page))
+        return HV_STATUS_INVALID_HYPERCALL_INPUT;
+    return HV_STATUS_SUCCESS;
+}
+
+static enum hv_status run_call(struct vp *vp, uint64_t control, const struct call_entry *entry)
+{
+    struct hypercall_buffers *buffers = arch_hypercall_buffers();
+    struct hypercall call = {
+        .vp = vp,
+        .input = buffers->input,
+        .variable_words = control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK),
+        .output = buffers->output,
+    };
+    call.input_size = entry->input_size + 8 * (size_t)call.variable_words;
+
+    enum hv_status status = control & HV_CONTROL_FAST
+                                ? copy_fast_input(vp, entry, buffers->input)
+                                : copy_input(vp, call.input_size, buffers->input);
+    if (status == HV_STATUS_SUCCESS)
+        status = check_output(vp, entry);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    memset(buffers->output, 0, entry->output_size);
+    status = entry->handler(&call);
+    if (status == HV_STATUS_SUCCESS && entry->output_size != 0 &&
+        !partition_write(vp->partition, gpa_make(vp->registers.r8), buffers->output,
+                         entry->output_size))
+        status = HV_STATUS_INVALID_HYPERCALL_INPUT;
+    return status;
+}
+
+void hypercall_dispatch(struct vp *vp)
+{
+    const uint64_t control = vp->registers.rcx;
+    const struct call_entry *entry = find_entry(control & HV_CONTROL_CODE_MASK);
+    enum hv_status status = check_control(vp, control, entry);
+    if (status == HV_STATUS_SUCCESS && (control & HV_CONTROL_FAST) &&
+        control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK) != 0)
+        status = HV_STATUS_INVALID_HYPERCALL_INPUT;
+    if (status == HV_STATUS_SUCCESS)
+        status = run_call(vp, control, entry);
+    vp->partition->hypercalls++;
+    vp->registers.rax = status;
+}
+
+enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call)
+{
+    arch_yield(call->vp);
+    return HV_STATUS_SUCCESS;
+}
+
+enum hv_status hypercall_get_partition_id(struct hypercall *call)
+{
+    const uint64_t id = call->vp->partition->id;
+    memcpy(call->output, &id, sizeof id);
+    return HV_STATUS_SUCCESS;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* Dispatch of guest MSR accesses (TLFS, "Synthetic MSRs"). */
+#include "hv/core/msr.h"
+
+#include "hv/abi/msr.h"
+#include "hv/arch.h"
+#include "hv/core/crash.h"
+#include "hv/core/lib.h"
+#include "hv/core/partition.h"
+#include "hv/core/vp.h"
+
+#define MSR_APIC_BASE    0x1bu
+#define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_X2APIC_FIRST 0x800u
+#define MSR_X2APIC_LAST  0x8ffu
+
+/* ---- pages of the partition ---- */
+
+static bool write_hypercall_page(struct partition *partition, uint64_t value)
+{
+    if (partition->hypercall_page_locked)
+        return true;
+    if (partition->guest_os_id == 0)
+        value &= ~HV_PAGE_MSR_ENABLE;
+    if (!overlay_place(&partition->hypercall_page, partition, value))
+        return false;
+    partition->hypercall_page_locked = value & HV_HYPERCALL_MSR_LOCKED;
+    void *page = overlay_map(&partition->hypercall_page);
+    if (page != NULL) {
+        arch_fill_hypercall_page(page);
+        arch_window_unmap(page);
+    }
+    return true;
+}
+
+static void write_guest_os_id(struct partition *partition, uint64_t value)
+{
+    partition->guest_os_id = value;
+    if (value == 0 && !partition->hypercall_page_locked)
+        overlay_place(&partition->hypercall_page, partition,
+                      partition->hypercall_page.msr & ~HV_PAGE_MSR_ENABLE);
+}
+
+static bool write_reference_tsc(struct partition *partition, uint64_t value)
+{
+    if (!overlay_place(&partition->reference_tsc, partition, value))
+        return false;
+    struct hv_reference_tsc_page *page = overlay_map(&partition->reference_tsc);
+    if (page != NULL) {
+        memset(page, 0, sizeof *page);
+        arch_fill_reference_tsc(page);
+        arch_window_unmap(page);
+    }
+    return true;
+}
+
+static bool write_assist_page(struct vp *vp, uint64_t value)
+{
+    if (!overlay_place(&vp->assist, vp->partition, value))
+        return false;
+    vp_write_assist(vp, 0);
+    vp->apic.assist_armed = false;
+    return true;
+}
+
+/* ---- synthetic MSRs ---- */
+
+static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
+{
+    const struct partition *partition = vp->partition;
+    switch (index) {
+    case HV_MSR_GUEST_OS_ID:
+        *value = partition->guest_os_id;
+        return true;
+    case HV_MSR_HYPERCALL:
+        *value = partition->hypercall_page.msr;
+        return true;
+    case HV_MSR_VP_INDEX:
+        *value = vp->index;
+        return true;
+    case HV_MSR_VP_RUNTIME:
+        *value = arch_ticks_to_reftime(vp->stats.time_guest + vp->stats.time_hypervisor);
+        return true;
+    case HV_MSR_TIME_REF_COUNT:
+        *value = arch_time_now();
+        return true;
+    case HV_MSR_REFERENCE_TSC:
+        *value = partition->reference_tsc.msr;
+        return true;
+    case HV_MSR_TSC_FREQUENCY:
+        *value = arch_tsc_hz();
+        return true;
+    case HV_MSR_APIC_FREQUENCY:
+        *value = VAPIC_TIMER_HZ;
+        return true;
+    case HV_MSR_ICR:
+        return vapic_read(vp, VAPIC_ICR, value);
+    case HV_MSR_TPR:
+        return vapic_read(vp, VAPIC_TPR, value);
+    case HV_MSR_VP_ASSIST_PAGE:
+        *value = vp->assist.msr;
+        return true;
+    case HV_MSR_TSC_INVARIANT:
+        *value = partition->tsc_invariant_shown;
+        return arch_tsc_is_invariant();
+    default:
+        return false;
+    }
+}
+
+static bool write_tsc_invariant(struct partition *partition, uint64_t value)
+{
+    if (!arch_tsc_is_invariant() || value > 1)
+        return false;
+    partition->tsc_invariant_shown = partition->tsc_invariant_shown || value == 1;
+    return true;
+}
+
+static bool write_synthetic(struct vp *vp, uint32_t index, uint64_t value)
+{
+    switch (index) {
+    case HV_MSR_GUEST_OS_ID:
+        write_guest_os_id(vp->partition, value);
+        return true;
+    case HV_MSR_HYPERCALL:
+        return write_hypercall_page(vp->partition, value);
+    case HV_MSR_REFERENCE_TSC:
+        return write_reference_tsc(vp->partition, value);
+    case HV_MSR_EOI:
+        vapic_sync(vp);
+        vapic_eoi(vp);
+        return value >> 32 == 0;
+    case HV_MSR_ICR:
+        return vapic_write(vp, VAPIC_ICR, value);
+    case HV_MSR_TPR:
+        return vapic_write(vp, VAPIC_TPR, value);
+    case HV_MSR_VP_ASSIST_PAGE:
+        return write_assist_page(vp, value);
+    case HV_MSR_TSC_INVARIANT:
+        return write_tsc_invariant(vp->partition, value);
+    default:
+        return false;
+    }
+}
+
+static bool in_range(uint32_t index, uint32_t first, uint32_t last)
+{
+    return index >= first && index <= last;
+}
+
+static bool read_hypervisor_range(struct vp *vp, uint32_t index, uint64_t *value)
+{
+    if (in_range(index, HV_MSR_SCONTROL, HV_MSR_SINT15))
+        return synic_read_msr(vp, index, value);
+    if (in_range(index, HV_MSR_STIMER0_CONFIG, HV_MSR_STIMER3_COUNT))
+        return stimer_read_msr(vp, index, value);
+    if (in_range(index, HV_MSR_CRASH_P0, HV_MSR_CRASH_CTL))
+        return crash_read_msr(vp->partition, index, value);
+    return read_synthetic(vp, index, value);
+}
+
+static bool write_hypervisor_range(struct vp *vp, uint32_t index, uint64_t value)
+{
+    if (in_range(index, HV_MSR_SCONTROL, HV_MSR_SINT15))
+        return synic_write_msr(vp, index, value);
+    if (in_range(index, HV_MSR_STIMER0_CONFIG, HV_MSR_STIMER3_COUNT))
+        return stimer_write_msr(vp, index, value);
+    if (in_range(index, HV_MSR_CRASH_P0, HV_MSR_CRASH_CTL))
+        return crash_write_msr(vp->partition, index, value);
+    return write_synthetic(vp, index, value);
+}
+
+bool msr_read(struct vp *vp, uint32_t index, uint64_t *value)
+{
+    if (in_range(index, HV_MSR_FIRST, HV_MSR_LAST))
+        return read_hypervisor_range(vp, index, value);
+    if (in_range(index, MSR_X2APIC_FIRST, MSR_X2APIC_LAST))
+        return (vp->apic.base & VAPIC_BASE_X2APIC) &&
+               vapic_read(vp, index - MSR_X2APIC_FIRST, value);
+    switch (index) {
+    case MSR_APIC_BASE:
+        *value = vp->apic.base;
+        return true;
+    case MSR_TSC_DEADLINE:
+        *value = vapic_read_deadline(&vp->apic);
+        return true;
+    default:
+        return arch_read_msr(vp, index, value);
+    }
+}
+
+bool msr_write(struct vp *vp, uint32_t index, uint64_t value)
+{
+    if (in_range(index, HV_MSR_FIRST, HV_MSR_LAST))
+        return write_hypervisor_range(vp, index, value);
+    if (in_range(index, MSR_X2APIC_FIRST, MSR_X2APIC_LAST))
+        return (vp->apic.base & VAPIC_BASE_X2APIC) &&
+               vapic_write(vp, index - MSR_X2APIC_FIRST, value);
+    switch (index) {
+    case MSR_APIC_BASE:
+        return vapic_write_base(vp, value);
+    case MSR_TSC_DEADLINE:
+        vapic_write_deadline(vp, value);
+        return true;
+    default:
+        return arch_write_msr(vp, index, value);
+    }
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* Synthetic timers. A timer runs while its configuration is enabled and its count is not zero. */
+#include "hv/core/stimer.h"
+
+#include "hv/abi/msr.h"
+#include "hv/arch.h"
+#include "hv/core/lib.h"
+#include "hv/core/vp.h"
+
+#define LOWEST_VECTOR  16u
+#define PERIOD_MINIMUM 1000u /* 100 us in units of 100 ns: no guest may storm its own LP */
+
+static uint32_t direct_vector(const struct stimer *stimer)
+{
+    return stimer->config >> HV_STIMER_VECTOR_SHIFT & HV_STIMER_VECTOR_MASK;
+}
+
+static uint32_t sint(const struct stimer *stimer)
+{
+    return stimer->config >> HV_STIMER_SINT_SHIFT & HV_STIMER_SINT_MASK;
+}
+
+static bool send_message(struct vp *vp, const struct stimer *stimer)
+{
+    const struct hv_timer_message_payload payload = {
+        .timer_index = (uint32_t)(stimer - vp->stimer),
+        .expiration_time = stimer->expiration,
+        .delivery_time = arch_time_now(),
+    };
+    struct hv_message message = {.type = HV_MESSAGE_TIMER_EXPIRED, .payload_size = sizeof payload};
+    memcpy(message.payload, &payload, sizeof payload);
+    return synic_post_message(vp, sint(stimer), &message) == HV_STATUS_SUCCESS;
+}
+
+static void deliver(struct vp *vp, struct stimer *stimer)
+{
+    vp->stats.timer_expirations++;
+    if (stimer->config & HV_STIMER_DIRECT)
+        vapic_send_fixed(vp, (uint8_t)direct_vector(stimer));
+    else
+        stimer->message_waits = !send_message(vp, stimer);
+}
+
+static reftime_t period(const struct stimer *stimer)
+{
+    return stimer->count < PERIOD_MINIMUM ? PERIOD_MINIMUM : stimer->count;
+}
+
+static void rearm_periodic(struct vp *vp, struct stimer *stimer)
+{
+    const reftime_t now = arch_time_now();
+    stimer->expiration += period(stimer);
+    if (stimer->expiration + period(stimer) < now)
+        stimer->expiration = now; /* far behind, after a long stop: periods are not made up for */
+    timer_arm(vp->timers, &stimer->timer, stimer->expiration);
+}
+
+static void expire(struct vp *vp, unsigned index)
+{
+    struct stimer *stimer = &vp->stimer[index];
+    deliver(vp, stimer);
+    if (stimer->config & HV_STIMER_PERIODIC)
+        rearm_periodic(vp, stimer);
+    else
+        stimer->config &= ~HV_STIMER_ENABLE;
+}
+
+/* One entry a timer, since a timer knows its owner only by its place in it. */
+#define DEFINE_EXPIRE(index)                                                \
+    static void expire_##index(struct timer *timer)                         \
+    {                                                                       \
+        expire(CONTAINER_OF(timer, struct vp, stimer[index].timer), index); \
+    }
+DEFINE_EXPIRE(0)
+DEFINE_EXPIRE(1)
+DEFINE_EXPIRE(2)
+DEFINE_EXPIRE(3)
+
+void stimer_init(struct vp *vp)
+{
+    static void (*const entries[HV_STIMER_COUNT])(struct timer *) = {expire_0, expire_1, expire_2,
+                                                                     expire_3};
+    for (unsigned i = 0; i < HV_STIMER_COUNT; i++)
+        timer_init(&vp->stimer[i].timer, entries[i]);
+}
+
+void stimer_reset(struct vp *vp)
+{
+    for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
+        struct stimer *stimer = &vp->stimer[i];
+        timer_cancel(vp->timers, &stimer->timer);
+        stimer->config = stimer->count = 0;
+        stimer->message_waits = false;
+    }
+}
+
+static void restart(struct vp *vp, struct stimer *stimer)
+{
+    timer_cancel(vp->timers, &stimer->timer);
+    stimer->message_waits = false;
+    if (!(stimer->config & HV_STIMER_ENABLE) || stimer->count == 0)
+        return;
+    stimer->expiration =
+        stimer->config & HV_STIMER_PERIODIC ? arch_time_now() + period(stimer) : stimer->count;
+    timer_arm(vp->timers, &stimer->timer, stimer->expiration);
+}
+
+static bool write_config(struct vp *vp, struct stimer *stimer, uint64_t value)
+{
+    const bool direct = value & HV_STIMER_DIRECT;
+    const bool enable = value & HV_STIMER_ENABLE;
+    if (value & ~HV_STIMER_CONFIG_VALID)
+        return false;
+    if (enable && direct &&
+        (value >> HV_STIMER_VECTOR_SHIFT & HV_STIMER_VECTOR_MASK) < LOWEST_VECTOR)
+        return false;
+    stimer->config = value;
+    /* A timer that sends messages can not have SINT 0 (TLFS, "Synthetic Timer Configuration"). */
+    if (enable && !direct && sint(stimer) == 0)
+        stimer->config &= ~HV_STIMER_ENABLE;
+    restart(vp, stimer);
+    return true;
+}
+
+static void write_count(struct vp *vp, struct stimer *stimer, uint64_t value)
+{
+    stimer->count = value;
+    if (value == 0)
+        stimer->config &= ~HV_STIMER_ENABLE;
+    else if (stimer->config & HV_STIMER_AUTO_ENABLE)
+        stimer->config |= HV_STIMER_ENABLE;
+    restart(vp, stimer);
+}
+
+bool stimer_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
+{
+    const struct stimer *stimer = &vp->stimer[(index - HV_MSR_STIMER0_CONFIG) / 2];
+    *value = (index - HV_MSR_STIMER0_CONFIG) % 2 == 0 ? stimer->config : stimer->count;
+    return true;
+}
+
+bool stimer_write_msr(struct vp *vp, uint32_t index, uint64_t value)
+{
+    struct stimer *stimer = &vp->stimer[(index - HV_MSR_STIMER0_CONFIG) / 2];
+    if ((index - HV_MSR_STIMER0_CONFIG) % 2 == 0)
+        return write_config(vp, stimer, value);
+    write_count(vp, stimer, value);
+    return true;
+}
+
+void stimer_deliver_waiting(struct vp *vp)
+{
+    for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
+        struct stimer *stimer = &vp->stimer[i];
+        if (stimer->message_waits)
+            stimer->message_waits = !send_message(vp, stimer);
+    }
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/* SynIC registers, message slots and event flags. */
+#include "hv/core/synic.h"
+
+#include "hv/abi/msr.h"
+#include "hv/arch.h"
+#include "hv/core/lib.h"
+#include "hv/core/stimer.h"
+#include "hv/core/vp.h"
+
+#define SYNIC_VERSION 1u
+#define LOWEST_VECTOR 16u
+
+void synic_reset(struct vp *vp)
+{
+    struct synic *synic = &vp->synic;
+    spinlock_acquire(&synic->lock);
+    synic->control = 0;
+    for (unsigned i = 0; i < HV_SINT_COUNT; i++)
+        synic->sint[i] = HV_SINT_RESET_VALUE;
+    overlay_drop(&synic->messages);
+    overlay_drop(&synic->events);
+    spinlock_release(&synic->lock);
+}
+
+/* ---- registers ---- */
+
+bool synic_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
+{
+    const struct synic *synic = &vp->synic;
+    if (index >= HV_MSR_SINT0 && index <= HV_MSR_SINT15) {
+        *value = synic->sint[index - HV_MSR_SINT0];
+        return true;
+    }
+    switch (index) {
+    case HV_MSR_SCONTROL:
+        *value = synic->control;
+        return true;
+    case HV_MSR_SVERSION:
+        *value = SYNIC_VERSION;
+        return true;
+    case HV_MSR_SIEFP:
+        *value = synic->events.msr;
+        return true;
+    case HV_MSR_SIMP:
+        *value = synic->messages.msr;
+        return true;
+    case HV_MSR_EOM:
+        *value = 0;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool write_sint(struct synic *synic, uint32_t sint, uint64_t value)
+{
+    if (!(value & HV_SINT_MASKED) && (value & HV_SINT_VECTOR_MASK) < LOWEST_VECTOR)
+        return false;
+    synic->sint[sint] = value;
+    return true;
+}
+
+static bool write_register(struct vp *vp, uint32_t index, uint64_t value)
+{
+    struct synic *synic = &vp->synic;
+    if (index >= HV_MSR_SINT0 && index <= HV_MSR_SINT15)
+        return write_sint(synic, index - HV_MSR_SINT0, value);
+    switch (index) {
+    case HV_MSR_SCONTROL:
+        synic->control = value;
+        return true;
+    case HV_MSR_SIEFP:
+        return overlay_place(&synic->events, vp->partition, value);
+    case HV_MSR_SIMP:
+        return overlay_place(&synic->messages, vp->partition, value);
+    case HV_MSR_EOM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool synic_write_msr(struct vp *vp, uint32_t index, uint64_t value)
+{
+    spinlock_acquire(&vp->synic.lock);
+    const bool done = write_register(vp, index, value);
+    spinlock_release(&vp->synic.lock);
+    /* A slot was emptied, or the SynIC turned on: a message that waits may fit now. */
+    if (done)
+        stimer_deliver_waiting(vp);
+    return done;
+}
+
+/* ---- delivery ---- */
+
+static void interrupt(struct vp *vp, uint32_t sint)
+{
+    const uint64_t value = vp->synic.sint[sint];
+    if (!(value & (HV_SINT_MASKED | HV_SINT_POLLING)))
+        vapic_send_fixed(vp, (uint8_t)(value & HV_SINT_VECTOR_MASK));
+}
+
+/*
+ * The slot is free when its type is 0. If it is not, the pending flag asks the
+ * guest for an EOM; the guest may have emptied the slot just before it could see
+ * the flag, so the type is looked at once more.
+ */
+static bool slot_is_free(struct hv_message *slot)
+{
+    if (__atomic_load_n(&slot->type, __ATOMIC_ACQUIRE) == HV_MESSAGE_NONE)
+        return true;
+    __atomic_fetch_or(&slot->flags, HV_MESSAGE_FLAG_PENDING, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&slot->type, __ATOMIC_SEQ_CST) == HV_MESSAGE_NONE;
+}
+
+static void fill_slot(struct hv_message *slot, const struct hv_message *message)
+{
+    slot->payload_size = message->payload_size;
+    slot->flags = 0;
+    slot->reserved = 0;
+    slot->sender = message->sender;
+    memcpy(slot->payload, message->payload, sizeof slot->payload);
+    __atomic_store_n(&slot->type, message->type, __ATOMIC_RELEASE);
+}
+
+static enum hv_status post_locked(struct vp *vp, uint32_t sint, const struct hv_message *message)
+{
+    struct hv_message_page *page = NULL;
+    if (vp->synic.control & HV_SCONTROL_ENABLE)
+        page = overlay_map(&vp->synic.messages);
+    if (page == NULL)
+        return HV_STATUS_INVALID_SYNIC_STATE;
+    const bool fits = slot_is_free(&page->sint[sint]);
+    if (fits)
+        fill_slot(&page->sint[sint], message);
+    arch_window_unmap(page);
+    if (!fits)
+        return HV_STATUS_INSUFFICIENT_BUFFERS;
+    vp->stats.messages_delivered++;
+    interrupt(vp, sint);
+    return HV_STATUS_SUCCESS;
+}
+
+enum hv_status synic_post_message(struct vp *vp, uint32_t sint, const struct hv_message *message)
+{
+    if (sint >= HV_SINT_COUNT || message->type == HV_MESSAGE_NONE ||
+        message->payload_size > HV_MESSAGE_PAYLOAD_SIZE)
+        return HV_STATUS_INVALID_PARAMETER;
+    spinlock_acquire(&vp->synic.lock);
+    const enum hv_status status = post_locked(vp, sint, message);
+    spinlock_release(&vp->synic.lock);
+    return status;
+}
+
+static enum hv_status signal_locked(struct vp *vp, uint32_t sint, uint32_t flag, bool *newly)
+{
+    struct hv_event_flags_page *page = NULL;
+    if ((vp->synic.control & HV_SCONTROL_ENABLE) && !(vp->synic.sint[sint] & HV_SINT_MASKED))
+        page = overlay_map(&vp->synic.events);
+    if (page == NULL)
+        return HV_STATUS_INVALID_SYNIC_STATE;
+    const uint64_t bit = 1ull << (flag % 64);
+    const uint64_t old = __atomic_fetch_or(&page->sint[sint][flag / 64], bit, __ATOMIC_SEQ_CST);
+    arch_window_unmap(page);
+    *newly = !(old & bit);
+    if (*newly)
+        interrupt(vp, sint);
+    return HV_STATUS_SUCCESS;
+}
+
+enum hv_status synic_signal_event(struct vp *vp, uint32_t sint, uint32_t flag, bool *newly)
+{
+    *newly = false;
+    if (sint >= HV_SINT_COUNT || flag >= HV_EVENT_FLAGS_PER_SINT)
+        return HV_STATUS_INVALID_PARAMETER;
+    spinlock_acquire(&vp->synic.lock);
+    const enum hv_status status = signal_locked(vp, sint, flag, newly);
+    spinlock_release(&vp->synic.lock);
+    return status;
+}
+
+bool synic_is_auto_eoi(const struct vp *vp, uint8_t vector)
+{
+    for (unsigned i = 0; i < HV_SINT_COUNT; i++) {
+        const uint64_t sint = vp->synic.sint[i];
+        if ((sint & HV_SINT_AUTO_EOI) && !(sint & HV_SINT_MASKED) &&
+            (sint & HV_SINT_VECTOR_MASK) == vector)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/* Interrupt state and registers of the virtual local APIC. IPIs are in vapic_ipi.c, the timer in
+ * vapic_timer.c. */
+#include "hv/core/vapic.h"
+#include "hv/core/synic.h"
+
+#include "hv/arch.h"
+#include "hv/core/partition.h"
+#include "hv/core/vapic_parts.h"
+#include "hv/core/vp.h"
+
+#define VERSION_VALUE       0x00060014u /* 7 LVT entries, no EOI-broadcast suppression */
+#define SPURIOUS_RESET      0xffu
+#define SPURIOUS_ENABLE     0x100u
+#define SPURIOUS_WRITABLE   0x1ffu
+#define ESR_ILLEGAL_SEND    (1u << 5)
+#define ESR_ILLEGAL_RECEIVE (1u << 6)
+#define LVT_COMMON          (0xffu | VAPIC_LVT_MASKED)
+#define LVT_LINT_BITS       ((1u << 13) | (1u << 15) | VAPIC_LVT_MODE_MASK)
+#define LOWEST_VECTOR       16
+
+static const uint32_t lvt_writable[VAPIC_LVT_COUNT] = {
+    [VAPIC_LVT_INDEX_CMCI] = LVT_COMMON | VAPIC_LVT_MODE_MASK,
+    [VAPIC_LVT_INDEX_TIMER] = LVT_COMMON | VAPIC_TIMER_MODE_MASK,
+    [VAPIC_LVT_INDEX_THERMAL] = LVT_COMMON | VAPIC_LVT_MODE_MASK,
+    [VAPIC_LVT_INDEX_PERF] = LVT_COMMON | VAPIC_LVT_MODE_MASK,
+    [VAPIC_LVT_INDEX_LINT0] = LVT_COMMON | LVT_LINT_BITS,
+    [VAPIC_LVT_INDEX_LINT1] = LVT_COMMON | LVT_LINT_BITS,
+    [VAPIC_LVT_INDEX_ERROR] = LVT_COMMON,
+};
+
+static uint32_t x2apic_ldr(uint32_t id)
+{
+    return (id >> 4) << 16 | 1u << (id & 15);
+}
+
+bool vapic_is_x2apic(const struct vapic *apic)
+{
+    return apic->base & VAPIC_BASE_X2APIC;
+}
+
+static void reset_registers(struct vapic *apic)
+{
+    apic->tpr = 0;
+    apic->ldr = vapic_is_x2apic(apic) ? x2apic_ldr(apic->id) : 0;
+    apic->dfr = 0xffffffff;
+    apic->spurious = SPURIOUS_RESET;
+    apic->esr = apic->esr_latched = 0;
+    apic->icr = 0;
+    for (unsigned i = 0; i < VAPIC_LVT_COUNT; i++)
+        apic->lvt[i] = VAPIC_LVT_MASKED;
+    apic->timer_initial = apic->timer_divide = 0;
+    apic->tsc_deadline = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        __atomic_store_n(&apic->irr[i], 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&apic->tmr[i], 0, __ATOMIC_RELAXED);
+        apic->isr[i] = 0;
+    }
+    apic->assist_armed = false;
+}
+
+void vapic_init(struct vapic *apic, uint32_t id, uint64_t base)
+{
+    *apic = (struct vapic){.base = base, .id = id};
+    timer_init(&apic->timer, vapic_timer_expire);
+    reset_registers(apic);
+}
+
+/* ---- interrupt state ---- */
+
+int vapic_highest(const uint64_t bits[4])
+{
+    for (int word = 3; word >= 0; word--)
+        if (bits[word] != 0)
+            return word * 64 + 63 - __builtin_clzll(bits[word]);
+    return VAPIC_NONE;
+}
+
+static bool test_bit(const uint64_t bits[4], uint8_t vector)
+{
+    return bits[vector / 64] >> (vector % 64) & 1;
+}
+
+void vapic_reset(struct vp *vp)
+{
+    timer_cancel(vp->timers, &vp->apic.timer);
+    for (int vector = vapic_highest(vp->apic.isr); vector != VAPIC_NONE;
+         vector = vapic_highest(vp->apic.isr))
+        vapic_eoi(vp);
+    /* Level interrupts that were never delivered: their lines must not stay blocked. */
+    for (unsigned vector = 0; vector < 256; vector++)
+        if (test_bit(vp->apic.irr, (uint8_t)vector) && test_bit(vp->apic.tmr, (uint8_t)vector))
+            arch_level_eoi(vp, (uint8_t)vector);
+    reset_registers(&vp->apic);
+}
+
+void vapic_raise(struct vapic *apic, uint8_t vector, bool level)
+{
+    const uint64_t bit = 1ull << (vector % 64);
+    if (level)
+        __atomic_fetch_or(&apic->tmr[vector / 64], bit, __ATOMIC_RELAXED);
+    else if (apic->tmr[vector / 64] & bit)
+        __atomic_fetch_and(&apic->tmr[vector / 64], ~bit, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&apic->irr[vector / 64], bit, __ATOMIC_RELEASE);
+}
+
+static uint32_t processor_priority(const struct vapic *apic)
+{
+    const int in_service = vapic_highest(apic->isr);
+    const uint32_t isr_class = in_service == VAPIC_NONE ? 0 : (uint32_t)in_service & 0xf0;
+    return (apic->tpr & 0xf0) >= isr_class ? apic->tpr : isr_class;
+}
+
+int vapic_next(const struct vapic *apic)
+{
+    const int vector = vapic_highest(apic->irr);
+    if (vector == VAPIC_NONE || ((uint32_t)vector & 0xf0) <= (processor_priority(apic) & 0xf0))
+        return VAPIC_NONE;
+    return vector;
+}
+
+static bool any_requested(const struct vapic *apic)
+{
+    return (apic->irr[0] | apic->irr[1] | apic->irr[2] | apic->irr[3]) != 0;
+}
+
+/*
+ * Only a lone edge interrupt may go without EOI: with another one waiting the
+ * hypervisor has to hear of the EOI in order to deliver it.
+ */
+static void arm_assist(struct vp *vp, uint8_t vector)
+{
+    if (!vp->assist.usable || test_bit(vp->apic.tmr, vector) || any_requested(&vp->apic))
+        return;
+    vp->apic.assist_armed = vp_write_assist(vp, HV_APIC_ASSIST_NO_EOI);
+}
+
+void vapic_accept(struct vp *vp, uint8_t vector)
+{
+    struct vapic *apic = &vp->apic;
+    const uint64_t bit = 1ull << (vector % 64);
+    if (apic->assist_armed) {
+        vp_write_assist(vp, 0);
+        apic->assist_armed = false;
+    }
+    __atomic_fetch_and(&apic->irr[vector / 64], ~bit, __ATOMIC_ACQUIRE);
+    vp->stats.interrupts_injected++;
+    if (synic_is_auto_eoi(vp, vector))
+        return;
+    apic->isr[vector / 64] |= bit;
+    arm_assist(vp, vector);
+}
+
+static void end_highest(struct vp *vp)
+{
+    const int vector = vapic_highest(vp->apic.isr);
+    if (vector == VAPIC_NONE)
+        return;
+    vp->apic.isr[vector / 64] &= ~(1ull << (vector % 64));
+    if (test_bit(vp->apic.tmr, (uint8_t)vector))
+        arch_level_eoi(vp, (uint8_t)vector);
+}
+
+void vapic_sync(struct vp *vp)
+{
+    struct vapic *apic = &vp->apic;
+    if (!apic->assist_armed)
+        return;
+    if (!(vp_read_assist(vp) & HV_APIC_ASSIST_NO_EOI)) {
+        apic->assist_armed = false;
+        vp->stats.eois_avoided++;
+        end_highest(vp);
+    } else if (any_requested(apic)) {
+        vp_write_assist(vp, 0);
+        apic->assist_armed = false;
+    }
+}
+
+void vapic_eoi(struct vp *vp)
+{
+    if (vp->apic.assist_armed) {
+        vp_write_assist(vp, 0);
+        vp->apic.assist_armed = false;
+    }
+    end_highest(vp);
+}
+
+bool vapic_takes_nmi(const struct vapic *apic)
+{
+    static const uint8_t sources[] = {VAPIC_LVT_INDEX_THERMAL, VAPIC_LVT_INDEX_PERF,
+                                      VAPIC_LVT_INDEX_LINT0, VAPIC_LVT_INDEX_LINT1};
+    for (unsigned i = 0; i < ARRAY_COUNT(sources); i++) {
+        const uint32_t lvt = apic->lvt[sources[i]];
+        if (!(lvt & VAPIC_LVT_MASKED) && (lvt & VAPIC_LVT_MODE_MASK) == VAPIC_LVT_MODE_NMI)
+            return true;
+    }
+    return false;
+}
+
+/* ---- registers ---- */
+
+static int lvt_index(uint32_t reg)
+{
+    if (reg == VAPIC_LVT_CMCI)
+        return VAPIC_LVT_INDEX_CMCI;
+    if (reg >= VAPIC_LVT_TIMER && reg <= VAPIC_LVT_ERROR)
+        return (int)(reg - VAPIC_LVT_TIMER) + VAPIC_LVT_INDEX_TIMER;
+    return -1;
+}
+
+static uint32_t bit_register(const uint64_t bits[4], uint32_t index)
+{
+    return (uint32_t)(bits[index / 2] >> (index % 2 * 32));
+}
+
+static bool read_plain(const struct vapic *apic, uint32_t reg, uint64_t *value)
+{
+    switch (reg) {
+    case VAPIC_ID:
+        *value = vapic_is_x2apic(apic) ? apic->id : apic->id << 24;
+        return true;
+    case VAPIC_VERSION:
+        *value = VERSION_VALUE;
+        return true;
+    case VAPIC_TPR:
+        *value = apic->tpr;
+        return true;
+    case VAPIC_PPR:
+        *value = processor_priority(apic);
+        return true;
+    case VAPIC_LDR:
+        *value = apic->ldr;
+        return true;
+    case VAPIC_SPURIOUS:
+        *value = apic->spurious;
+        return true;
+    case VAPIC_ESR:
+        *value = apic->esr;
+        return true;
+    case VAPIC_ICR:
+        *value = vapic_is_x2apic(apic) ? apic->icr : (uint32_t)apic->icr;
+        return true;
+    case VAPIC_TIMER_INITIAL:
+        *value = apic->timer_initial;
+        return true;
+    case VAPIC_TIMER_DIVIDE:
+        *value = apic->timer_divide;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Registers that only xAPIC mode has. */
+static bool read_xapic_only(const struct vapic *apic, uint32_t reg, uint64_t *value)
+{
+    if (vapic_is_x2apic(apic))
+        return false;
+    *value = 0;
+    if (reg == VAPIC_DFR)
+        *value = apic->dfr;
+    if (reg == VAPIC_ICR_HIGH)
+        *value = apic->icr >> 32;
+    return true;
+}
+
+bool vapic_read(struct vp *vp, uint32_t reg, uint64_t *value)
+{
+    struct vapic *apic = &vp->apic;
+    vapic_sync(vp);
+    if (reg >= VAPIC_ISR && reg < VAPIC_ISR + 8)
+        *value = bit_register(apic->isr, reg - VAPIC_ISR);
+    else if (reg >= VAPIC_TMR && reg < VAPIC_TMR + 8)
+        *value = bit_register(apic->tmr, reg - VAPIC_TMR);
+    else if (reg >= VAPIC_IRR && reg < VAPIC_IRR + 8)
+        *value = bit_register(apic->irr, reg - VAPIC_IRR);
+    else if (lvt_index(reg) >= 0)
+        *value = apic->lvt[lvt_index(reg)];
+    else if (reg == VAPIC_TIMER_CURRENT)
+        *value = vapic_timer_current(apic);
+    else
+        return read_plain(apic, reg, value) || read_xapic_only(apic, reg, value);
+    return true;
+}
+
+static void record_error(struct vp *vp, uint32_t error)
+{
+    struct vapic *apic = &vp->apic;
+    apic->esr_latched |= error;
+    const uint32_t lvt = apic->lvt[VAPIC_LVT_INDEX_ERROR];
+    if (!(lvt & VAPIC_LVT_MASKED) && (lvt & 0xff) >= LOWEST_VECTOR)
+        vapic_raise(apic, (uint8_t)lvt, false);
+}
+
+void vapic_send_fixed(struct vp *target, uint8_t vector)
+{
+    if (!(target->apic.spurious & SPURIOUS_ENABLE))
+        return;
+    vapic_raise(&target->apic, vector, false);
+    vp_notify(target);
+}
+
+static void write_lvt(struct vp *vp, int index, uint32_t value)
+{
+    struct vapic *apic = &vp->apic;
+    value &= lvt_writable[index];
+    if (!(apic->spurious & SPURIOUS_ENABLE))
+        value |= VAPIC_LVT_MASKED;
+    const uint32_t old = apic->lvt[index];
+    apic->lvt[index] = value;
+    if (index == VAPIC_LVT_INDEX_TIMER)
+        vapic_timer_mode_changed(vp, old);
+    arch_lvt_changed(vp, (enum vapic_lvt)index, value);
+}
+
+static void write_spurious(struct vp *vp, uint32_t value)
+{
+    vp->apic.spurious = value & SPURIOUS_WRITABLE;
+    if (value & SPURIOUS_ENABLE)
+        return;
+    for (int i = 0; i < VAPIC_LVT_COUNT; i++)
+        write_lvt(vp, i, vp->apic.lvt[i] | VAPIC_LVT_MASKED);
+}
+
+static bool write_icr(struct vp *vp, uint64_t icr)
+{
+    vp->apic.icr = icr & ~VAPIC_ICR_PENDING;
+    if (!vapic_ipi_send(vp, icr))
+        record_error(vp, ESR_ILLEGAL_SEND);
+    return true;
+}
+
+static bool write_xapic_only(struct vapic *apic, uint32_t reg, uint64_t value)
+{
+    if (vapic_is_x2apic(apic))
+        return false;
+    if (reg == VAPIC_LDR)
+        apic->ldr = (uint32_t)value & 0xff000000;
+    if (reg == VAPIC_DFR)
+        apic->dfr = (uint32_t)value | 0x0fffffff;
+    if (reg == VAPIC_ICR_HIGH)
+        apic->icr = (apic->icr & 0xffffffff) | value << 32;
+    return true;
+}
+
+static bool write_plain(struct vp *vp, uint32_t reg, uint64_t value)
+{
+    struct vapic *apic = &vp->apic;
+    switch (reg) {
+    case VAPIC_TPR:
+        apic->tpr = value & 0xff;
+        return true;
+    case VAPIC_EOI:
+        vapic_eoi(vp);
+        return true;
+    case VAPIC_SPURIOUS:
+        write_spurious(vp, (uint32_t)value);
+        return true;
+    case VAPIC_ESR:
+        apic->esr = apic->esr_latched;
+        apic->esr_latched = 0;
+        return true;
+    case VAPIC_ICR:
+        return write_icr(
+            vp, vapic_is_x2apic(apic) ? value : (apic->icr & 0xffffffff00000000) | (uint32_t)value);
+    case VAPIC_TIMER_INITIAL:
+        vapic_timer_start(vp, (uint32_t)value);
+        return true;
+    case VAPIC_TIMER_DIVIDE:
+        vapic_timer_set_divide(vp, (uint32_t)value);
+        return true;
+    default:
+        return write_xapic_only(apic, reg, value);
+    }
+}
+
+/* x2APIC: EOI and ESR take only zero; the upper halves of all but ICR are reserved. */
+static bool x2apic_allows(uint32_t reg, uint64_t value)
+{
+    if (reg == VAPIC_EOI || reg == VAPIC_ESR)
+        return value == 0;
+    return reg == VAPIC_ICR || value >> 32 == 0;
+}
+
+bool vapic_write(struct vp *vp, uint32_t reg, uint64_t value)
+{
+    const bool x2apic = vapic_is_x2apic(&vp->apic);
+    vapic_sync(vp);
+    if (x2apic && !x2apic_allows(reg, value))
+        return false;
+    if (lvt_index(reg) >= 0) {
+        write_lvt(vp, lvt_index(reg), (uint32_t)value);
+        return true;
+    }
+    if (x2apic && reg == VAPIC_SELF_IPI) {
+        if ((value & 0xff) < LOWEST_VECTOR)
+            record_error(vp, ESR_ILLEGAL_SEND);
+        else
+            vapic_send_fixed(vp, (uint8_t)value);
+        return true;
+    }
+    return write_plain(vp, reg, value);
+}
+
+bool vapic_write_base(struct vp *vp, uint64_t value)
+{
+    struct vapic *apic = &vp->apic;
+    const uint64_t mode = VAPIC_BASE_X2APIC | VAPIC_BASE_ENABLE;
+    const uint64_t now = apic->base & mode;
+    const uint64_t wanted = value & mode;
+    if ((value ^ apic->base) & ~mode)
+        return false;
+    /* x2APIC can be entered from xAPIC only and left for "off" only. */
+    if (wanted == VAPIC_BASE_X2APIC || (now == mode && wanted == VAPIC_BASE_ENABLE) ||
+        (now == 0 && wanted == mode))
+        return false;
+    /* The parent's accesses must be MSRs: nobody decodes its memory accesses. */
+    if (vp->partition->id == PARTITION_PARENT && wanted != mode)
+        return false;
+    apic->base = (apic->base & ~mode) | wanted;
+    if (wanted != now)
+        vapic_reset(vp);
+    return true;
+}

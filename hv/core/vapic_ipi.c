@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Interprocessor interrupts: who is meant by an ICR value, and what happens to them. */
+#include "hv/core/partition.h"
+#include "hv/core/vapic_parts.h"
+#include "hv/core/vp.h"
+
+#define ICR_MODE(icr)      ((icr) >> 8 & 7)
+#define ICR_LOGICAL        (1ull << 11)
+#define ICR_ASSERT         (1ull << 14)
+#define ICR_LEVEL          (1ull << 15)
+#define ICR_SHORTHAND(icr) ((icr) >> 18 & 3)
+
+enum delivery_mode {
+    MODE_FIXED = 0,
+    MODE_LOWEST = 1,
+    MODE_NMI = 4,
+    MODE_INIT = 5,
+    MODE_STARTUP = 6,
+};
+
+enum shorthand { TO_DESTINATION = 0, TO_SELF = 1, TO_ALL = 2, TO_OTHERS = 3 };
+
+static bool matches_logical(const struct vapic *apic, uint32_t destination)
+{
+    if (vapic_is_x2apic(apic))
+        return apic->ldr >> 16 == destination >> 16 && (apic->ldr & destination & 0xffff) != 0;
+    const uint32_t logical = apic->ldr >> 24;
+    if (apic->dfr >> 28 == 0xf)
+        return (logical & destination) != 0;
+    return logical >> 4 == destination >> 4 && (logical & destination & 0xf) != 0;
+}
+
+static bool matches(const struct vapic *apic, uint32_t destination, bool logical, bool broadcast)
+{
+    if (broadcast)
+        return true;
+    return logical ? matches_logical(apic, destination) : apic->id == destination;
+}
+
+static void deliver(struct vp *target, uint64_t icr)
+{
+    switch (ICR_MODE(icr)) {
+    case MODE_FIXED:
+    case MODE_LOWEST:
+        vapic_send_fixed(target, (uint8_t)icr);
+        break;
+    case MODE_NMI:
+        vp_request(target, VP_REQUEST_NMI);
+        break;
+    case MODE_INIT:
+        /* The "de-assert" form only synchronizes arbitration ids of old processors. */
+        if ((icr & (ICR_LEVEL | ICR_ASSERT)) != ICR_LEVEL)
+            vp_request(target, VP_REQUEST_INIT);
+        break;
+    case MODE_STARTUP:
+        vp_request_startup(target, (uint8_t)icr);
+        break;
+    default:
+        break;
+    }
+}
+
+static void deliver_to_matching(struct vp *sender, uint64_t icr, uint32_t destination,
+                                bool broadcast)
+{
+    struct partition *partition = sender->partition;
+    const bool logical = icr & ICR_LOGICAL;
+    const bool lowest = ICR_MODE(icr) == MODE_LOWEST;
+    for (uint32_t i = 0; i < partition->vp_count; i++) {
+        struct vp *target = partition->vp[i];
+        if (!matches(&target->apic, destination, logical, broadcast))
+            continue;
+        deliver(target, icr);
+        if (lowest)
+            return;
+    }
+}
+
+/* A physical destination is nearly always the VP of that index. */
+static bool deliver_direct(struct vp *sender, uint64_t icr, uint32_t destination)
+{
+    const struct partition *partition = sender->partition;
+    if ((icr & ICR_LOGICAL) || destination >= partition->vp_count ||
+        partition->vp[destination]->apic.id != destination)
+        return false;
+    deliver(partition->vp[destination], icr);
+    return true;
+}
+
+static void send_to_destination(struct vp *sender, uint64_t icr)
+{
+    const bool x2apic = vapic_is_x2apic(&sender->apic);
+    const uint32_t destination = (uint32_t)(x2apic ? icr >> 32 : icr >> 56);
+    const bool broadcast = destination == (x2apic ? 0xffffffff : 0xff);
+    if (broadcast || !deliver_direct(sender, icr, destination))
+        deliver_to_matching(sender, icr, destination, broadcast);
+}
+
+static void send_to_others(struct vp *sender, uint64_t icr)
+{
+    struct partition *partition = sender->partition;
+    for (uint32_t i = 0; i < partition->vp_count; i++)
+        if (partition->vp[i] != sender)
+            deliver(partition->vp[i], icr);
+}
+
+bool vapic_ipi_send(struct vp *vp, uint64_t icr)
+{
+    const uint64_t mode = ICR_MODE(icr);
+    if ((mode == MODE_FIXED || mode == MODE_LOWEST) && (icr & 0xff) < 16)
+        return false;
+    switch (ICR_SHORTHAND(icr)) {
+    case TO_SELF:
+        deliver(vp, icr);
+        break;
+    case TO_ALL:
+        deliver(vp, icr);
+        send_to_others(vp, icr);
+        break;
+    case TO_OTHERS:
+        send_to_others(vp, icr);
+        break;
+    default:
+        send_to_destination(vp, icr);
+        break;
+    }
+    return true;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the virtual APIC share with each other and with nobody else. */
+#ifndef HV_CORE_VAPIC_PARTS_H
+#define HV_CORE_VAPIC_PARTS_H
+
+#include "hv/core/vapic.h"
+
+#define VAPIC_ICR_PENDING (1ull << 12)
+
+#define VAPIC_TIMER_MODE_MASK     (3u << 17)
+#define VAPIC_TIMER_MODE_ONE_SHOT (0u << 17)
+#define VAPIC_TIMER_MODE_PERIODIC (1u << 17)
+#define VAPIC_TIMER_MODE_DEADLINE (2u << 17)
+
+bool vapic_is_x2apic(const struct vapic *apic);
+/* Highest vector of a 256-bit register, or VAPIC_NONE. */
+int vapic_highest(const uint64_t bits[4]);
+
+/* False: the command is one that the architecture calls an illegal vector. */
+bool vapic_ipi_send(struct vp *vp, uint64_t icr);
+
+void vapic_timer_expire(struct timer *timer);
+void vapic_timer_start(struct vp *vp, uint32_t initial);
+void vapic_timer_set_divide(struct vp *vp, uint32_t divide);
+void vapic_timer_mode_changed(struct vp *vp, uint32_t old_lvt);
+uint32_t vapic_timer_current(const struct vapic *apic);
+
+#endif

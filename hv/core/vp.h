@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual processor.
+ *
+ * It belongs to one LP at a time, which alone touches it, but for what is made
+ * to be reached from everywhere: requests, the interrupt request bits of its
+ * APIC, its SynIC (own lock) and the notification. Whoever makes something
+ * pending for a VP calls vp_notify afterwards; the VP's LP then looks.
+ */
+#ifndef HV_CORE_VP_H
+#define HV_CORE_VP_H
+
+#include "hv/abi/bulkhead.h"
+#include "hv/core/sched.h"
+#include "hv/core/stimer.h"
+#include "hv/core/synic.h"
+#include "hv/core/vapic.h"
+
+struct partition;
+
+/* In the order of the instruction encoding. RSP and RIP are kept by the vendor's back end. */
+struct vp_registers {
+    uint64_t rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+};
+
+enum vp_activity {
+    VP_ACTIVE,
+    VP_HALTED,       /* until an interrupt that it can take, or an NMI */
+    VP_WAIT_STARTUP, /* after INIT, until a start-up IPI */
+};
+
+#define VP_REQUEST_NMI     (1u << 0)
+#define VP_REQUEST_INIT    (1u << 1)
+#define VP_REQUEST_STARTUP (1u << 2)
+
+struct vp {
+    struct vp_registers registers;
+    struct partition *partition;
+    uint32_t index;
+    enum vp_activity activity;
+    uint32_t requests;      /* set by any LP, atomically */
+    uint8_t startup_vector; /* written before VP_REQUEST_STARTUP */
+    bool nmi_pending;
+    struct timer_queue *timers; /* of its LP */
+    struct vapic apic;
+    struct synic synic;
+    struct stimer stimer[HV_STIMER_COUNT];
+    struct overlay assist;
+    struct sched_entity sched;
+    struct bh_vp_stats stats; /* times in TSC ticks */
+    struct vp *next_notified; /* list of the LP's notifications */
+    uint32_t notified;        /* is in that list */
+    void *lp;                 /* that runs it */
+    void *vendor;
+};
+
+/* A VP that waits for a start-up IPI. timers: the queue of the LP that will run it. */
+void vp_init(struct vp *vp, struct partition *partition, uint32_t index, uint32_t apic_id,
+             struct timer_queue *timers);
+
+/* From any LP. */
+void vp_notify(struct vp *vp);
+void vp_request(struct vp *vp, uint32_t request);
+void vp_request_startup(struct vp *vp, uint8_t vector);
+
+/* Acts on requests; then tells whether the VP has something to do. On its own LP. */
+void vp_take_requests(struct vp *vp);
+bool vp_is_runnable(const struct vp *vp);
+
+/* HLT: the VP rests until vp_is_runnable. */
+void vp_halt(struct vp *vp);
+
+/* The first word of the VP assist page. Writing tells whether there is such a page. */
+uint32_t vp_read_assist(struct vp *vp);
+bool vp_write_assist(struct vp *vp, uint32_t value);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* What hv/core asks of the processor (hv/arch.h), where no other file of hv/x86 answers. */
+#include "hv/arch.h"
+
+#include "hv/abi/bulkhead.h"
+#include "hv/abi/synic.h"
+#include "hv/core/cpuid.h"
+#include "hv/core/hypercall.h"
+#include "hv/core/lib.h"
+#include "hv/core/text.h"
+#include "hv/core/vp.h"
+#include "hv/x86/cpu.h"
+#include "hv/x86/interrupts.h"
+#include "hv/x86/memory.h"
+#include "hv/x86/release.h"
+#include "hv/x86/time.h"
+#include "hv/x86/vendor.h"
+
+#define RET_INSTRUCTION  0xc3
+#define INT3_INSTRUCTION 0xcc
+#define MSR_TSC_ADJUST   0x3bu
+#define EFER_FFXSR       (1ull << 14)
+#define EFER_WRITABLE    (EFER_SCE | EFER_LME | EFER_NXE | EFER_FFXSR)
+
+/* ---- clock ---- */
+
+reftime_t arch_time_from_tsc(uint64_t tsc)
+{
+    return time_from_tsc(tsc);
+}
+
+uint64_t arch_ticks_to_reftime(uint64_t ticks)
+{
+    return time_ticks_to_reftime(ticks);
+}
+
+uint64_t arch_tsc_hz(void)
+{
+    return time_base.tsc_hz;
+}
+
+bool arch_tsc_is_invariant(void)
+{
+    return time_base.invariant;
+}
+
+bool arch_tsc_is_synchronized(void)
+{
+    return time_base.synchronized;
+}
+
+void arch_fill_reference_tsc(struct hv_reference_tsc_page *page)
+{
+    page->scale = time_base.scale;
+    page->offset = time_base.offset;
+    __atomic_store_n(&page->sequence, time_base.synchronized ? 1 : 0, __ATOMIC_RELEASE);
+}
+
+/* ---- virtual processors ---- */
+
+void arch_vp_init(struct vp *vp)
+{
+    vendor->reset(vp);
+}
+
+void arch_vp_startup(struct vp *vp, uint8_t vector)
+{
+    vendor->startup(vp, vector);
+}
+
+bool arch_vp_interrupts_enabled(const struct vp *vp)
+{
+    return vendor->get(vp, VENDOR_RFLAGS) & RFLAGS_IF;
+}
+
+uint64_t arch_vp_cr4(const struct vp *vp)
+{
+    return vendor->get(vp, VENDOR_CR4);
+}
+
+void arch_level_eoi(struct vp *vp, uint8_t vector)
+{
+    interrupts_level_eoi(vp->lp, vector);
+}
+
+void arch_lvt_changed(struct vp *vp, enum vapic_lvt index, uint32_t value)
+{
+    (void)vp;
+    interrupts_set_lvt(index, value);
+}
+
+uint64_t arch_apic_base(void)
+{
+    return cpu_read_msr(MSR_APIC_BASE) & 0xffffff000ull;
+}
+
+/* ---- instructions ---- */
+
+void arch_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+{
+    const struct cpuid_regs r = cpu_cpuid(leaf, subleaf);
+    *result = (struct cpuid_result){r.eax, r.ebx, r.ecx, r.edx};
+}
+
+bool arch_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
+{
+    switch (index) {
+    case MSR_TSC:
+        *value = cpu_read_tsc();
+        return true;
+    case MSR_PAT:
+        *value = vendor->get_pat(vp);
+        return true;
+    case MSR_EFER:
+        *value = vendor->get(vp, VENDOR_EFER);
+        return true;
+    case MSR_TSC_ADJUST:
+    case MSR_VM_CR:
+    case MSR_VM_HSAVE_PA:
+        return false;
+    default:
+        return cpu_read_msr_safe(index, value);
+    }
+}
+
+/* Each byte of PAT must name a memory type: 0, 1, 4, 5, 6 or 7. */
+static bool is_valid_pat(uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++, value >>= 8)
+        if ((value & 0xff) > 7 || (value & 0xff) == 2 || (value & 0xff) == 3)
+            return false;
+    return true;
+}
+
+static bool write_efer(struct vp *vp, uint64_t value)
+{
+    const uint64_t old = vendor->get(vp, VENDOR_EFER);
+    if (value & ~(EFER_WRITABLE | EFER_LMA))
+        return false;
+    if (((value ^ old) & EFER_LME) && (vendor->get(vp, VENDOR_CR0) & CR0_PG))
+        return false;
+    vendor->set_efer(vp, (value & EFER_WRITABLE) | (old & EFER_LMA));
+    return true;
+}
+
+bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value)
+{
+    switch (index) {
+    case MSR_TSC:          /* the machine's clock stays as it is */
+    case MSR_PATCH_LOADER: /* microcode is loaded before the hypervisor starts */
+        return true;
+    case MSR_PAT:
+        if (!is_valid_pat(value))
+            return false;
+        vendor->set_pat(vp, value);
+        return true;
+    case MSR_EFER:
+        return write_efer(vp, value);
+    case MSR_TSC_ADJUST:
+    case MSR_VM_CR:
+    case MSR_VM_HSAVE_PA:
+        return false;
+    default:
+        return cpu_write_msr_safe(index, value);
+    }
+}
+
+/* ---- hypercalls ---- */
+
+void arch_fill_hypercall_page(void *page)
+{
+    uint8_t *code = page;
+    memset(code, INT3_INSTRUCTION, PAGE_SIZE);
+    memcpy(code, vendor->hypercall_code, sizeof vendor->hypercall_code);
+    code[sizeof vendor->hypercall_code] = RET_INSTRUCTION;
+}
+
+struct hypercall_buffers *arch_hypercall_buffers(void)
+{
+    return lp_this()->hypercall_buffers;
+}
+
+void arch_fill_info(struct bh_info *info)
+{
+    info->vendor = vendor->id;
+    info->lp_count = lp_count;
+    info->image_base = memory_image.base;
+    info->image_size = memory_image.size;
+    info->memory_base = memory_pool.base;
+    info->memory_size = memory_pool.size;
+    text_copy(info->release, sizeof info->release, BULKHEAD_RELEASE);
+    text_copy(info->build, sizeof info->build, BULKHEAD_BUILD);
+    text_copy(info->command_line, sizeof info->command_line, release_command_line);
+}
+
+void arch_fill_pool_stats(struct bh_hypervisor_stats *stats)
+{
+    stats->pool_pages_total = page_total();
+    stats->pool_pages_free = page_free_count();
+}
+
+bool arch_fill_lp_stats(uint32_t index, struct bh_lp_stats *stats)
+{
+    if (index >= lp_count)
+        return false;
+    *stats = lp_table[index]->stats;
+    stats->apic_id = lp_table[index]->apic_id;
+    stats->time_idle = time_ticks_to_reftime(stats->time_idle);
+    stats->time_hypervisor = time_ticks_to_reftime(stats->time_hypervisor);
+    stats->time_scheduler = time_ticks_to_reftime(stats->time_scheduler);
+    stats->time_guest = time_ticks_to_reftime(stats->time_guest);
+    return true;
+}

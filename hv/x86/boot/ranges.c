@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* Range arithmetic. RAM ranges never overlap any other range of the list after ranges_init. */
+#include "hv/x86/boot/ranges.h"
+
+static bool append(struct ranges *ranges, uint64_t base, uint64_t end, uint32_t type)
+{
+    if (base >= end)
+        return true;
+    if (ranges->count == RANGES_MAX)
+        return false;
+    ranges->range[ranges->count++] = (struct boot_range){base, end - base, type};
+    return true;
+}
+
+static uint64_t range_end(const struct boot_range *range)
+{
+    uint64_t end;
+    return __builtin_add_overflow(range->base, range->size, &end) ? UINT64_MAX : end;
+}
+
+static uint64_t max64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Cuts [base, end) out of entry i, which may leave a piece on either side. */
+static bool cut(struct ranges *ranges, unsigned i, uint64_t base, uint64_t end)
+{
+    const uint64_t old_end = range_end(&ranges->range[i]);
+    const uint32_t type = ranges->range[i].type;
+    const uint64_t left_end = min64(base, old_end);
+    ranges->range[i].size = left_end > ranges->range[i].base ? left_end - ranges->range[i].base : 0;
+    return append(ranges, max64(end, ranges->range[i].base), old_end, type);
+}
+
+static void drop_empty(struct ranges *ranges)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < ranges->count; i++)
+        if (ranges->range[i].size != 0)
+            ranges->range[kept++] = ranges->range[i];
+    ranges->count = kept;
+}
+
+/* Orders by base; the list is short and this happens a few times at boot. */
+static void sort(struct ranges *ranges)
+{
+    for (unsigned i = 1; i < ranges->count; i++) {
+        const struct boot_range moving = ranges->range[i];
+        unsigned at = i;
+        for (; at > 0 && ranges->range[at - 1].base > moving.base; at--)
+            ranges->range[at] = ranges->range[at - 1];
+        ranges->range[at] = moving;
+    }
+}
+
+/* Removes RAM in [base, end); the pieces cut off are appended and met again by the loop. */
+static bool remove_ram(struct ranges *ranges, uint64_t base, uint64_t end)
+{
+    for (unsigned i = 0; i < ranges->count; i++) {
+        const struct boot_range *range = &ranges->range[i];
+        if (range->type != BOOT_RANGE_RAM || range->base >= end || range_end(range) <= base)
+            continue;
+        if (!cut(ranges, i, base, end))
+            return false;
+    }
+    drop_empty(ranges);
+    return true;
+}
+
+bool ranges_init(struct ranges *ranges, const struct boot_info *boot)
+{
+    ranges->count = 0;
+    for (unsigned i = 0; i < boot->range_count; i++) {
+        const struct boot_range *range = &boot->range[i];
+        const bool ram = range->type == BOOT_RANGE_RAM;
+        const uint64_t end = range_end(range);
+        if (!append(ranges, ram ? ALIGN_UP(range->base, PAGE_SIZE) : range->base,
+                    ram ? ALIGN_DOWN(end, PAGE_SIZE) : end, range->type))
+            return false;
+    }
+    for (unsigned i = 0; i < boot->range_count; i++) {
+        const struct boot_range *range = &boot->range[i];
+        if (range->type != BOOT_RANGE_RAM &&
+            !remove_ram(ranges, ALIGN_DOWN(range->base, PAGE_SIZE), range_end(range)))
+            return false;
+    }
+    sort(ranges);
+    return true;
+}
+
+bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t type)
+{
+    const unsigned before = ranges->count;
+    for (unsigned i = 0; i < before; i++) {
+        const struct boot_range *range = &ranges->range[i];
+        if (range->type != BOOT_RANGE_RAM)
+            continue;
+        if (!append(ranges, max64(range->base, base), min64(range_end(range), base + size), type))
+            return false;
+    }
+    if (!remove_ram(ranges, base, base + size))
+        return false;
+    sort(ranges);
+    return true;
+}
+
+bool ranges_limit_ram(struct ranges *ranges, uint64_t bytes, uint32_t type)
+{
+    uint64_t kept = 0;
+    for (unsigned i = 0; i < ranges->count; i++) {
+        const struct boot_range range = ranges->range[i];
+        if (range.type != BOOT_RANGE_RAM)
+            continue;
+        if (kept + range.size > bytes)
+            return ranges_retype(ranges, range.base + (bytes - kept), UINT64_MAX / 2, type);
+        kept += range.size;
+    }
+    return true;
+}
+
+bool ranges_find_high(const struct ranges *ranges, uint64_t size, uint64_t align, uint64_t floor,
+                      uint64_t ceiling, uint64_t *base)
+{
+    for (unsigned i = ranges->count; i > 0; i--) {
+        const struct boot_range *range = &ranges->range[i - 1];
+        const uint64_t low = max64(range->base, floor);
+        const uint64_t high = min64(range_end(range), ceiling);
+        if (range->type != BOOT_RANGE_RAM || high < size)
+            continue;
+        *base = ALIGN_DOWN(high - size, align);
+        if (*base >= low)
+            return true;
+    }
+    return false;
+}
+
+bool ranges_find_low(const struct ranges *ranges, uint64_t size, uint64_t align, uint64_t floor,
+                     uint64_t ceiling, uint64_t *base)
+{
+    for (unsigned i = 0; i < ranges->count; i++) {
+        const struct boot_range *range = &ranges->range[i];
+        const uint64_t low = ALIGN_UP(max64(range->base, floor), align);
+        const uint64_t high = min64(range_end(range), ceiling);
+        if (range->type != BOOT_RANGE_RAM || low > high || high - low < size)
+            continue;
+        *base = low;
+        return true;
+    }
+    return false;
+}
+
+uint64_t ranges_ram_bytes(const struct ranges *ranges)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < ranges->count; i++)
+        if (ranges->range[i].type == BOOT_RANGE_RAM)
+            sum += ranges->range[i].size;
+    return sum;
+}
+
+uint64_t ranges_ram_end(const struct ranges *ranges)
+{
+    uint64_t end = 0;
+    for (unsigned i = 0; i < ranges->count; i++)
+        if (ranges->range[i].type == BOOT_RANGE_RAM)
+            end = max64(end, range_end(&ranges->range[i]));
+    return end;
+}

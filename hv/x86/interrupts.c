@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* What happens to each physical interrupt. */
+#include "hv/x86/interrupts.h"
+
+#include "hv/core/vp.h"
+#include "hv/x86/cpu.h"
+#include "hv/x86/lapic.h"
+#include "hv/x86/lp.h"
+#include "hv/x86/panic.h"
+
+#define VECTOR_NMI        2
+#define VECTOR_PROTECTION 13
+#define VECTOR_EXTERNAL   32
+#define NO_VECTOR         (-1)
+
+extern const char idle_begin[], idle_end[];
+extern const char msr_read_at[], msr_write_at[], msr_fault[];
+
+/* ---- level interrupts whose end waits ---- */
+
+static int highest(const uint32_t bits[8])
+{
+    for (int word = 7; word >= 0; word--)
+        if (bits[word] != 0)
+            return word * 32 + 31 - __builtin_clz(bits[word]);
+    return NO_VECTOR;
+}
+
+static bool test_and_clear(uint32_t bits[8], uint8_t vector)
+{
+    const uint32_t bit = 1u << (vector % 32);
+    const bool was = bits[vector / 32] & bit;
+    bits[vector / 32] &= ~bit;
+    return was;
+}
+
+void interrupts_level_eoi(struct lp *lp, uint8_t vector)
+{
+    const uint32_t bit = 1u << (vector % 32);
+    if (!(lp->deferred[vector / 32] & bit))
+        return;
+    lp->deferred_done[vector / 32] |= bit;
+    for (int top = highest(lp->deferred); top != NO_VECTOR; top = highest(lp->deferred)) {
+        if (!test_and_clear(lp->deferred_done, (uint8_t)top))
+            return;
+        test_and_clear(lp->deferred, (uint8_t)top);
+        lapic_eoi();
+    }
+}
+
+/* ---- arrival ---- */
+
+static void forward_device(struct lp *lp, uint8_t vector)
+{
+    struct vp *vp = lp->parent_vp;
+    const bool level = lapic_is_level(vector);
+    if (vp == NULL || vp->activity == VP_WAIT_STARTUP) {
+        lp->stats.interrupts_dropped++;
+        lapic_eoi();
+        return;
+    }
+    lp->stats.interrupts_forwarded++;
+    if (level) {
+        lp->stats.interrupts_level++;
+        lp->deferred[vector / 32] |= 1u << (vector % 32);
+    }
+    vapic_raise(&vp->apic, vector, level);
+    vp_notify(vp);
+    if (!level)
+        lapic_eoi();
+}
+
+/* An LVT entry of the parent in fixed mode fires as one of our vectors. */
+static void forward_lvt(struct lp *lp, enum vapic_lvt index)
+{
+    lapic_eoi();
+    struct vp *vp = lp->parent_vp;
+    if (vp == NULL)
+        return;
+    const uint32_t lvt = vp->apic.lvt[index];
+    if (!(lvt & VAPIC_LVT_MASKED) && (lvt & 0xff) >= VECTOR_EXTERNAL)
+        vapic_send_fixed(vp, (uint8_t)lvt);
+}
+
+static void interrupt_handle(struct lp *lp, uint8_t vector)
+{
+    switch (vector) {
+    case HV_VECTOR_TIMER:
+        lp->stats.interrupts_timer++;
+        lp->timer_armed = TIMER_NEVER;
+        lapic_eoi();
+        break;
+    case HV_VECTOR_KICK:
+        lp->stats.interrupts_kick++;
+        lapic_eoi();
+        break;
+    case HV_VECTOR_LVT_PERF:
+        forward_lvt(lp, VAPIC_LVT_INDEX_PERF);
+        break;
+    case HV_VECTOR_LVT_HEAT:
+        forward_lvt(lp, VAPIC_LVT_INDEX_THERMAL);
+        break;
+    case HV_VECTOR_LVT_CMCI:
+        forward_lvt(lp, VAPIC_LVT_INDEX_CMCI);
+        break;
+    case HV_VECTOR_STOP:
+        cpu_halt_forever();
+    case HV_VECTOR_SPURIOUS:
+        lp->stats.interrupts_spurious++;
+        break;
+    case HV_VECTOR_ERROR:
+        lapic_write(LAPIC_ESR, 0);
+        lp->stats.interrupts_spurious++;
+        lapic_eoi();
+        break;
+    default:
+        forward_device(lp, vector);
+        break;
+    }
+}
+
+/* Only leaves a note: the run loop may be anywhere. See idle_wait for the change of RIP. */
+static void nmi_handle(struct exception_frame *frame)
+{
+    struct lp *lp = lp_this();
+    lp->stats.nmis++;
+    lp->nmi_seen = true;
+    if (frame->rip >= (uint64_t)idle_begin && frame->rip < (uint64_t)idle_end)
+        frame->rip = (uint64_t)idle_end;
+}
+
+static bool is_expected_fault(const struct exception_frame *frame)
+{
+    return frame->vector == VECTOR_PROTECTION &&
+           (frame->rip == (uint64_t)msr_read_at || frame->rip == (uint64_t)msr_write_at);
+}
+
+void vector_handle(struct exception_frame *frame);
+
+void vector_handle(struct exception_frame *frame)
+{
+    if (frame->vector == VECTOR_NMI)
+        nmi_handle(frame);
+    else if (is_expected_fault(frame))
+        frame->rip = (uint64_t)msr_fault;
+    else if (frame->vector < VECTOR_EXTERNAL)
+        panic_exception(frame);
+    else
+        interrupt_handle(lp_this(), (uint8_t)frame->vector);
+}
+
+void interrupts_forward_nmi(struct lp *lp)
+{
+    lp->nmi_seen = false;
+    struct vp *vp = lp->parent_vp;
+    if (vp != NULL && vp->activity != VP_WAIT_STARTUP && vapic_takes_nmi(&vp->apic))
+        vp_request(vp, VP_REQUEST_NMI);
+}
+
+/* ---- the parent's LVT ---- */
+
+static void write_event_lvt(enum lapic_register reg, uint32_t value, uint8_t own_vector)
+{
+    if (value & VAPIC_LVT_MASKED)
+        lapic_write(reg, LAPIC_LVT_MASKED);
+    else if ((value & VAPIC_LVT_MODE_MASK) == VAPIC_LVT_MODE_NMI)
+        lapic_write(reg, LAPIC_LVT_NMI);
+    else
+        lapic_write(reg, own_vector);
+}
+
+void interrupts_set_lvt(enum vapic_lvt index, uint32_t value)
+{
+    const uint32_t entries = lapic_read(LAPIC_VERSION) >> 16 & 0xff;
+    if (index == VAPIC_LVT_INDEX_PERF && entries >= 4)
+        write_event_lvt(LAPIC_LVT_PERF, value, HV_VECTOR_LVT_PERF);
+    if (index == VAPIC_LVT_INDEX_THERMAL && entries >= 5)
+        write_event_lvt(LAPIC_LVT_THERMAL, value, HV_VECTOR_LVT_HEAT);
+    if (index == VAPIC_LVT_INDEX_CMCI && entries >= 6)
+        write_event_lvt(LAPIC_LVT_CMCI, value, HV_VECTOR_LVT_CMCI);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hypervisor's own memory: its page tables, its page pool, the frame table.
+ *
+ * The pool is one contiguous piece of RAM taken at boot and mapped at
+ * HV_POOL_BASE. It begins with the frame table; the rest is handed out page by
+ * page. It is the source of the parent's nested tables; children's come from
+ * what is deposited for them.
+ *
+ * Locks: the page list's, a leaf.
+ */
+#ifndef HV_X86_MEMORY_H
+#define HV_X86_MEMORY_H
+
+#include "hv/core/frame.h"
+#include "hv/core/nested.h"
+#include "hv/x86/boot/ranges.h"
+
+struct memory_region {
+    uint64_t base;
+    uint64_t size;
+};
+
+extern struct frame_table memory_frames;
+extern struct memory_region memory_image; /* where the hypervisor's image lies */
+extern struct memory_region memory_pool;
+extern struct nested_source memory_boot_source; /* pages of the pool, for the parent's tables */
+
+/*
+ * Chooses the pool, fills the frame table, switches to the final page tables
+ * (this LP) and keeps the boot map of the first 4 GiB until memory_drop_boot_map.
+ * `ranges` is the whole machine's map; on return the hypervisor's memory, and what
+ * `parent_memory` (bytes, 0 = no limit) keeps from the parent, are reserved in it.
+ * The boot modules are left alone.
+ */
+void memory_init(struct ranges *ranges, const struct boot_info *boot, uint64_t parent_memory,
+                 uint32_t lps);
+
+/* Takes the boot map out of the page tables; each LP must load them anew after it. */
+void memory_drop_boot_map(void);
+void memory_load_tables(void);
+
+/* A zeroed page of the pool; NULL when it is used up. */
+void *page_alloc(void);
+void page_free(void *page);
+/* Boot only: neighbouring zeroed pages. */
+void *memory_alloc_pages(unsigned count);
+uint64_t page_total(void);
+uint64_t page_free_count(void);
+
+/* For pages of the pool and of the image. */
+spa_t memory_spa(const void *address);
+
+/* A new stack with an unmapped page below it; the address of its upper end, NULL without memory. */
+void *memory_alloc_stack(void);
+
+/* Maps a device's registers, uncached. Boot only. */
+void *memory_map_device(spa_t page);
+
+#endif

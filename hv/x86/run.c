@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The run loop: look at what happened, choose a VP, run it until its next exit.
+ *
+ * News comes in three ways: physical interrupts, taken in the windows; VPs
+ * notified by other LPs, in the list lp->notified (many push, the LP itself
+ * takes all); and timers. The hardware timer is armed only while something
+ * waits for it.
+ */
+#include "hv/x86/run.h"
+
+#include "hv/arch.h"
+#include "hv/core/vp.h"
+#include "hv/x86/cpu.h"
+#include "hv/x86/interrupts.h"
+#include "hv/x86/smp.h"
+#include "hv/x86/time.h"
+#include "hv/x86/vendor.h"
+
+#define LOOK_AGAIN_AFTER 10 /* 1 us */
+
+void idle_wait(const volatile bool *nmi_seen);
+
+/* ---- accounting ---- */
+
+static uint64_t lap(struct lp *lp)
+{
+    const uint64_t now = cpu_read_tsc();
+    const uint64_t ran = now - lp->stamp;
+    lp->stamp = now;
+    return ran;
+}
+
+void lp_account_guest_entry(struct lp *lp)
+{
+    const uint64_t ran = lap(lp);
+    lp->stats.time_hypervisor += ran;
+    lp->current->stats.time_hypervisor += ran;
+}
+
+void lp_account_guest_exit(struct lp *lp)
+{
+    const uint64_t ran = lap(lp);
+    lp->stats.time_guest += ran;
+    lp->current->stats.time_guest += ran;
+}
+
+/* ---- notifications ---- */
+
+void arch_vp_notify(struct vp *vp)
+{
+    struct lp *lp = vp->lp;
+    struct vp *first = __atomic_load_n(&lp->notified, __ATOMIC_RELAXED);
+    do
+        vp->next_notified = first;
+    while (!__atomic_compare_exchange_n(&lp->notified, &first, vp, true, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED));
+    if (lp != lp_this())
+        smp_kick(lp);
+}
+
+static struct vp *vp_of(struct sched_entity *entity)
+{
+    return entity == NULL ? NULL : CONTAINER_OF(entity, struct vp, sched);
+}
+
+static void wake_if_due(struct lp *lp, struct vp *vp)
+{
+    vp_take_requests(vp);
+    vapic_sync(vp);
+    if (!vp_is_runnable(vp)) {
+        lp->reschedule = lp->reschedule || vp == lp->current;
+        return;
+    }
+    if (vp == lp->current)
+        return;
+    if (vp->activity == VP_HALTED)
+        vp->activity = VP_ACTIVE;
+    if (sched_wake(&vp->sched, true, arch_time_now()))
+        lp->reschedule = true;
+}
+
+static void take_notifications(struct lp *lp)
+{
+    if (lp->nmi_seen)
+        interrupts_forward_nmi(lp);
+    if (__atomic_load_n(&lp->notified, __ATOMIC_RELAXED) == NULL)
+        return;
+    struct vp *vp = __atomic_exchange_n(&lp->notified, NULL, __ATOMIC_SEQ_CST);
+    while (vp != NULL) {
+        struct vp *next = vp->next_notified;
+        __atomic_store_n(&vp->notified, 0, __ATOMIC_SEQ_CST);
+        wake_if_due(lp, vp);
+        vp = next;
+    }
+}
+
+/* ---- timers ---- */
+
+static reftime_t earlier(reftime_t a, reftime_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Expires what is due, then arms the hardware for what is not, if that changed. */
+static void run_timers(struct lp *lp)
+{
+    reftime_t deadline = earlier(timer_next_deadline(&lp->timers), lp->slice_end);
+    if (deadline == lp->timer_armed && !lp->look_again)
+        return;
+    const reftime_t now = arch_time_now();
+    if (deadline <= now) {
+        timer_run_expired(&lp->timers, now);
+        lp->reschedule = lp->reschedule || lp->slice_end <= now;
+        deadline = earlier(timer_next_deadline(&lp->timers), TIMER_NEVER);
+        if (lp->slice_end > now)
+            deadline = earlier(deadline, lp->slice_end);
+    }
+    if (lp->look_again)
+        deadline = earlier(deadline, now + LOOK_AGAIN_AFTER);
+    lp->look_again = false;
+    time_arm(deadline, now);
+    lp->timer_armed = deadline;
+}
+
+/* ---- choice ---- */
+
+static void choose(struct lp *lp)
+{
+    const uint64_t start = cpu_read_tsc();
+    const reftime_t now = time_from_tsc(start);
+    struct vp *last = lp->current;
+    lp->reschedule = false;
+    if (last != NULL) {
+        sched_charge(&last->sched, now - lp->run_since, now);
+        vapic_sync(last);
+        if (!vp_is_runnable(last))
+            sched_block(&last->sched, now);
+        else if (last->activity == VP_HALTED)
+            last->activity = VP_ACTIVE;
+    }
+    lp->current = vp_of(sched_pick(&lp->run, now));
+    lp->slice_end = sched_next_deadline(&lp->run, now);
+    lp->run_since = now;
+    if (lp->current != last) {
+        lp->stats.context_switches++;
+        if (lp->current != NULL)
+            lp->current->stats.dispatches++;
+    }
+    lp->stats.time_scheduler += cpu_read_tsc() - start;
+}
+
+static void idle(struct lp *lp)
+{
+    lp->stats.time_hypervisor += lap(lp);
+    /* A notification between the last look and here has its kick pending: the wait ends at once. */
+    idle_wait(&lp->nmi_seen);
+    lp->stats.time_idle += lap(lp);
+}
+
+_Noreturn void run_loop(struct lp *lp)
+{
+    lp->stamp = cpu_read_tsc();
+    lp->slice_end = SCHED_NO_DEADLINE;
+    lp->reschedule = true;
+    for (;;) {
+        take_notifications(lp);
+        run_timers(lp);
+        if (__atomic_load_n(&lp->notified, __ATOMIC_RELAXED) != NULL)
+            continue;
+        if (lp->reschedule)
+            choose(lp);
+        else if (lp->current != NULL)
+            vendor->run(lp, lp->current);
+        else
+            idle(lp);
+    }
+}
+
+void arch_yield(struct vp *vp)
+{
+    struct lp *lp = vp->lp;
+    sched_yield(&lp->run);
+    lp->reschedule = true;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/* Is SVM there, turning it on, and the state of a VP in its VMCB. */
+#include "hv/x86/svm/svm.h"
+
+#include "hv/abi/bulkhead.h"
+#include "hv/core/lib.h"
+#include "hv/core/partition.h"
+#include "hv/x86/cpu.h"
+#include "hv/x86/memory.h"
+#include "hv/x86/panic.h"
+#include "hv/x86/run.h"
+
+#define VM_CR_SVMDIS  (1ull << 4)
+#define EDX_NPT       (1u << 0)
+#define EDX_LOCK      (1u << 2)
+#define EDX_NRIPS     (1u << 3)
+#define PARENT_ASID   1u
+#define MSR_MAP_SIZE  (2 * PAGE_SIZE)
+#define DR6_RESET     0xffff0ff0ull
+#define DR7_RESET     0x400ull
+#define SEG_CODE_64   0xa9bu
+#define SEG_CODE_REAL 0x9bu
+#define SEG_DATA      0x93u
+#define SEG_DATA_32   0xc93u
+#define SEG_TSS_BUSY  0x8bu
+#define SEG_LDT       0x82u
+#define RESET_CR0     0x60000010ull
+
+bool svm_has_next_rip;
+static uint64_t msr_map_spa;
+
+void svm_read_facts(struct svm_facts *facts)
+{
+    *facts = (struct svm_facts){0};
+    facts->has_svm = cpu_cpuid(0x80000001, 0).ecx >> 2 & 1;
+    if (!facts->has_svm)
+        return;
+    const struct cpuid_regs svm = cpu_cpuid(0x8000000a, 0);
+    facts->vm_cr = cpu_read_msr(MSR_VM_CR);
+    facts->has_lock = svm.edx & EDX_LOCK;
+    facts->has_nested_paging = svm.edx & EDX_NPT;
+    facts->has_next_rip = svm.edx & EDX_NRIPS;
+    facts->asid_count = svm.ebx;
+}
+
+const char *svm_check(const struct svm_facts *facts)
+{
+    if (!facts->has_svm)
+        return "this processor has no hardware virtualization that Bulkhead knows (AMD SVM)";
+    if (facts->vm_cr & VM_CR_SVMDIS)
+        return "SVM is turned off by the firmware: enable virtualization in the firmware's setup";
+    if (!facts->has_nested_paging)
+        return "this processor has SVM but no nested paging, which Bulkhead needs";
+    if (facts->asid_count < 2)
+        return "this processor has no address-space identifiers for guests";
+    return NULL;
+}
+
+/* ---- MSR permissions ---- */
+
+static void intercept_msr(uint8_t *map, uint32_t msr, bool read, bool write)
+{
+    uint32_t offset = 0;
+    if (msr >= 0xc0010000)
+        offset = 0x1000 + (msr - 0xc0010000) / 4;
+    else if (msr >= 0xc0000000)
+        offset = 0x800 + (msr - 0xc0000000) / 4;
+    else
+        offset = msr / 4;
+    const unsigned shift = msr % 4 * 2;
+    map[offset] |= (uint8_t)((read ? 1u : 0u) << shift | (write ? 2u : 0u) << shift);
+}
+
+/*
+ * The parent reads and writes the machine's MSRs, but for those that belong to
+ * the hypervisor, those that an emulated APIC stands behind, and the clock.
+ */
+static void make_msr_map(void)
+{
+    static const uint32_t both[] = {
+        MSR_TSC,  0x3b /* TSC_ADJUST */, MSR_APIC_BASE, MSR_PAT,
+        MSR_EFER, MSR_TSC_DEADLINE,      MSR_VM_CR,     MSR_VM_HSAVE_PA};
+    uint8_t *map = memory_alloc_pages(MSR_MAP_SIZE / PAGE_SIZE);
+    if (map == NULL)
+        refuse("too little memory for the hypervisor's tables");
+    for (unsigned i = 0; i < ARRAY_COUNT(both); i++)
+        intercept_msr(map, both[i], true, true);
+    for (uint32_t msr = MSR_X2APIC_FIRST; msr <= MSR_X2APIC_LAST; msr++)
+        intercept_msr(map, msr, true, true);
+    intercept_msr(map, MSR_PATCH_LOADER, false, true);
+    msr_map_spa = memory_spa(map).raw;
+}
+
+/* ---- an LP ---- */
+
+static void svm_init_lp(struct lp *lp)
+{
+    if (lp->index == 0) {
+        struct svm_facts facts;
+        svm_read_facts(&facts);
+        svm_has_next_rip = facts.has_next_rip;
+        make_msr_map();
+    }
+    struct svm_lp *state = page_alloc();
+    void *host_save = page_alloc();
+    void *host_vmcb = page_alloc();
+    if (state == NULL || host_save == NULL || host_vmcb == NULL)
+        refuse("too little memory for processor %u", lp->index);
+    state->host_vmcb = memory_spa(host_vmcb).raw;
+    lp->vendor = state;
+    cpu_write_msr(MSR_EFER, cpu_read_msr(MSR_EFER) | EFER_SVME);
+    cpu_write_msr(MSR_VM_HSAVE_PA, memory_spa(host_save).raw);
+    __asm__ volatile("vmsave %0" : : "a"(state->host_vmcb) : "memory");
+}
+
+/* ---- a VP ---- */
+
+static void set_segment(struct vmcb_segment *segment, uint16_t selector, uint16_t attributes,
+                        uint32_t limit, uint64_t base)
+{
+    *segment = (struct vmcb_segment){selector, attributes, limit, base};
+}
+
+static void set_controls(struct vmcb *vmcb, const struct vp *vp)
+{
+    vmcb->intercept_cr_write = VMCB_INTERCEPT_CR8;
+    vmcb->intercept1 = VMCB_INTERCEPT1_INTR | VMCB_INTERCEPT1_NMI | VMCB_INTERCEPT1_INIT |
+                       VMCB_INTERCEPT1_CPUID | VMCB_INTERCEPT1_INVD | VMCB_INTERCEPT1_HLT |
+                       VMCB_INTERCEPT1_INVLPGA | VMCB_INTERCEPT1_MSR | VMCB_INTERCEPT1_SHUTDOWN;
+    vmcb->intercept2 = VMCB_INTERCEPT2_VMRUN | VMCB_INTERCEPT2_VMMCALL | VMCB_INTERCEPT2_VMLOAD |
+                       VMCB_INTERCEPT2_VMSAVE | VMCB_INTERCEPT2_STGI | VMCB_INTERCEPT2_CLGI |
+                       VMCB_INTERCEPT2_SKINIT | VMCB_INTERCEPT2_MONITOR | VMCB_INTERCEPT2_MWAIT;
+    vmcb->msr_map = msr_map_spa;
+    vmcb->asid = PARENT_ASID;
+    vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;
+    vmcb->virtual_interrupt = VMCB_VINTR_MASKING;
+    vmcb->nested_enable = VMCB_NESTED_ENABLE;
+    vmcb->nested_root = vp->partition->nested.root.raw;
+}
+
+static bool svm_create_vp(struct vp *vp)
+{
+    struct svm_vp *state = page_alloc();
+    struct vmcb *vmcb = page_alloc();
+    if (state == NULL || vmcb == NULL)
+        return false;
+    state->vmcb = vmcb;
+    state->vmcb_spa = memory_spa(vmcb).raw;
+    vp->vendor = state;
+    set_controls(vmcb, vp);
+    return true;
+}
+
+static void set_common_state(struct vp *vp)
+{
+    struct svm_vp *state = svm_of(vp);
+    struct vmcb *vmcb = state->vmcb;
+    memset(&vp->registers, 0, sizeof vp->registers);
+    state->nmi_masked = state->nmi_iret = false;
+    vmcb->inject = 0;
+    vmcb->exit_interrupt = 0;
+    vmcb->interrupt_shadow = 0;
+    vmcb->virtual_interrupt = VMCB_VINTR_MASKING;
+    vmcb->intercept1 &= ~(VMCB_INTERCEPT1_VINTR | VMCB_INTERCEPT1_IRET);
+    vmcb->rflags = RFLAGS_RESERVED;
+    vmcb->dr6 = DR6_RESET;
+    vmcb->dr7 = DR7_RESET;
+    vmcb->cpl = 0;
+    vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
+    vmcb->rsp = vmcb->rax = 0;
+    vmcb->pat = PAT_RESET_VALUE;
+    set_segment(&vmcb->ldtr, 0, SEG_LDT, 0xffff, 0);
+    set_segment(&vmcb->tr, 0, SEG_TSS_BUSY, 0xffff, 0);
+    set_segment(&vmcb->idtr, 0, 0, 0xffff, 0);
+    set_segment(&vmcb->gdtr, 0, 0, 0xffff, 0);
+}
+
+/* AMD64 APM 2, table 14-1. */
+static void svm_reset(struct vp *vp)
+{
+    struct vmcb *vmcb = svm_of(vp)->vmcb;
+    set_common_state(vp);
+    vp->registers.rdx = cpu_cpuid(1, 0).eax;
+    vmcb->efer = EFER_SVME;
+    vmcb->cr0 = RESET_CR0;
+    vmcb->rip = 0xfff0;
+    set_segment(&vmcb->cs, 0xf000, SEG_CODE_REAL, 0xffff, 0xffff0000);
+    struct vmcb_segment *const data[] = {&vmcb->ds, &vmcb->es, &vmcb->fs, &vmcb->gs, &vmcb->ss};
+    for (unsigned i = 0; i < ARRAY_COUNT(data); i++)
+        set_segment(data[i], 0, SEG_DATA, 0xffff, 0);
+}
+
+static void svm_startup(struct vp *vp, uint8_t vector)
+{
+    struct vmcb *vmcb = svm_of(vp)->vmcb;
+    svm_reset(vp);
+    vmcb->rip = 0;
+    set_segment(&vmcb->cs, (uint16_t)(vector << 8), SEG_CODE_REAL, 0xffff,
+                (uint64_t)vector << PAGE_SHIFT);
+}
+
+static void svm_set_linux_entry(struct vp *vp, const struct linux_entry *entry)
+{
+    struct vmcb *vmcb = svm_of(vp)->vmcb;
+    set_common_state(vp);
+    vp->registers.rsi = entry->boot_params;
+    vmcb->efer = EFER_SVME | EFER_LME | EFER_LMA;
+    vmcb->cr0 = CR0_PG | CR0_PE | CR0_ET;
+    vmcb->cr3 = entry->page_tables;
+    vmcb->cr4 = CR4_PAE;
+    vmcb->rip = entry->rip;
+    set_segment(&vmcb->gdtr, 0, 0, LINUX_GDT_LIMIT, entry->gdt);
+    set_segment(&vmcb->cs, LINUX_CS, SEG_CODE_64, 0xffffffff, 0);
+    struct vmcb_segment *const data[] = {&vmcb->ds, &vmcb->es, &vmcb->fs, &vmcb->gs, &vmcb->ss};
+    for (unsigned i = 0; i < ARRAY_COUNT(data); i++)
+        set_segment(data[i], LINUX_DS, SEG_DATA_32, 0xffffffff, 0);
+}
+
+/* ---- registers ---- */
+
+static uint64_t svm_get(const struct vp *vp, enum vendor_register reg)
+{
+    const struct vmcb *vmcb = svm_of(vp)->vmcb;
+    switch (reg) {
+    case VENDOR_CR0:
+        return vmcb->cr0;
+    case VENDOR_CR3:
+        return vmcb->cr3;
+    case VENDOR_CR4:
+        return vmcb->cr4;
+    case VENDOR_EFER:
+        return vmcb->efer & ~EFER_SVME;
+    case VENDOR_RFLAGS:
+        return vmcb->rflags;
+    default:
+        return vmcb->rip;
+    }
+}
+
+static void svm_set_efer(struct vp *vp, uint64_t value)
+{
+    svm_of(vp)->vmcb->efer = value | EFER_SVME;
+}
+
+static void svm_set_pat(struct vp *vp, uint64_t value)
+{
+    svm_of(vp)->vmcb->pat = value;
+}
+
+static uint64_t svm_get_pat(const struct vp *vp)
+{
+    return svm_of(vp)->vmcb->pat;
+}
+
+static unsigned svm_get_cpl(const struct vp *vp)
+{
+    return svm_of(vp)->vmcb->cpl;
+}
+
+static void svm_advance(struct vp *vp, unsigned length)
+{
+    struct vmcb *vmcb = svm_of(vp)->vmcb;
+    vmcb->rip = svm_has_next_rip && vmcb->next_rip != 0 ? vmcb->next_rip : vmcb->rip + length;
+    vmcb->interrupt_shadow = 0;
+}
+
+static void svm_inject_fault(struct vp *vp, uint8_t vector, bool has_error, uint32_t error)
+{
+    uint64_t event = VMCB_EVENT_VALID | VMCB_EVENT_EXCEPTION | vector;
+    if (has_error)
+        event |= VMCB_EVENT_ERROR_VALID | (uint64_t)error << VMCB_EVENT_ERROR_SHIFT;
+    svm_of(vp)->vmcb->inject = event;
+}
+
+/* ---- events and entry ---- */
+
+static void request_window(struct vmcb *vmcb)
+{
+    vmcb->virtual_interrupt = VMCB_VINTR_MASKING | VMCB_VINTR_IRQ | VMCB_VINTR_IGNORE_TPR;
+    vmcb->intercept1 |= VMCB_INTERCEPT1_VINTR;
+}
+
+static void close_window(struct vmcb *vmcb)
+{
+    vmcb->virtual_interrupt = VMCB_VINTR_MASKING;
+    vmcb->intercept1 &= ~VMCB_INTERCEPT1_VINTR;
+}
+
+/*
+ * The handler's IRET ends the masking of NMIs, once it has retired. If another
+ * NMI waits, the timer looks again after a moment in which the IRET can run.
+ */
+static bool nmi_is_masked(struct svm_vp *state)
+{
+    if (state->nmi_iret && state->vmcb->rip != state->nmi_iret_rip)
+        state->nmi_masked = state->nmi_iret = false;
+    return state->nmi_masked;
+}
+
+static void inject_nmi(struct vp *vp, struct svm_vp *state)
+{
+    vp->nmi_pending = false;
+    state->nmi_masked = true;
+    state->vmcb->intercept1 |= VMCB_INTERCEPT1_IRET;
+    state->vmcb->inject = VMCB_EVENT_VALID | VMCB_EVENT_NMI;
+}
+
+static void inject_interrupt(struct vp *vp, struct vmcb *vmcb)
+{
+    int vector = vapic_next(&vp->apic);
+    if (vector == VAPIC_NONE)
+        return;
+    if (!(vmcb->rflags & RFLAGS_IF) || vmcb->interrupt_shadow != 0 ||
+        (vmcb->inject & VMCB_EVENT_VALID)) {
+        request_window(vmcb);
+        return;
+    }
+    vapic_accept(vp, (uint8_t)vector);
+    vmcb->inject = VMCB_EVENT_VALID | VMCB_EVENT_INTERRUPT | (uint32_t)vector;
+    if (vapic_next(&vp->apic) != VAPIC_NONE)
+        request_window(vmcb);
+}
+
+static void prepare_events(struct lp *lp, struct vp *vp)
+{
+    struct svm_vp *state = svm_of(vp);
+    struct vmcb *vmcb = state->vmcb;
+    if (vmcb->intercept1 & VMCB_INTERCEPT1_VINTR)
+        close_window(vmcb);
+    if (vp->nmi_pending && !(vmcb->inject & VMCB_EVENT_VALID)) {
+        if (!nmi_is_masked(state))
+            inject_nmi(vp, state);
+        else if (state->nmi_iret)
+            lp->look_again = true;
+    }
+    vapic_sync(vp);
+    inject_interrupt(vp, vmcb);
+}
+
+/* An event whose delivery the exit interrupted is delivered again, unless it is the instruction's
+ * own, which is simply executed again. */
+static void keep_interrupted_event(struct vmcb *vmcb)
+{
+    const uint64_t event = vmcb->exit_interrupt;
+    vmcb->inject = 0;
+    if ((event & VMCB_EVENT_VALID) && VMCB_EVENT_TYPE(event) != VMCB_EVENT_TYPE_SOFT)
+        vmcb->inject = event;
+}
+
+static void svm_run(struct lp *lp, struct vp *vp)
+{
+    const struct svm_lp *svm_lp = lp->vendor;
+    struct svm_vp *state = svm_of(vp);
+    struct vmcb *vmcb = state->vmcb;
+    prepare_events(lp, vp);
+    vmcb->rax = vp->registers.rax;
+    lp_account_guest_entry(lp);
+    const bool entered =
+        svm_enter(&vp->registers, state->vmcb_spa, svm_lp->host_vmcb, &lp->nmi_seen);
+    lp_account_guest_exit(lp);
+    if (!entered)
+        return;
+    vp->registers.rax = vmcb->rax;
+    vmcb->tlb_control = 0;
+    keep_interrupted_event(vmcb);
+    svm_handle_exit(lp, vp);
+}
+
+const struct vendor_ops svm_ops = {
+    .id = BH_VENDOR_SVM,
+    .name = "AMD SVM",
+    .nested_format = &nested_format_npt,
+    .hypercall_code = {0x0f, 0x01, 0xd9},
+    .init_lp = svm_init_lp,
+    .create_vp = svm_create_vp,
+    .reset = svm_reset,
+    .startup = svm_startup,
+    .set_linux_entry = svm_set_linux_entry,
+    .run = svm_run,
+    .get = svm_get,
+    .set_efer = svm_set_efer,
+    .set_pat = svm_set_pat,
+    .get_pat = svm_get_pat,
+    .get_cpl = svm_get_cpl,
+    .advance = svm_advance,
+    .inject_fault = svm_inject_fault,
+};

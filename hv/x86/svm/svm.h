@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The AMD SVM back end (AMD64 APM 2, chapter 15). */
+#ifndef HV_X86_SVM_SVM_H
+#define HV_X86_SVM_SVM_H
+
+#include "hv/x86/svm/vmcb.h"
+#include "hv/x86/vendor.h"
+
+/* What decides whether SVM can be used: read from the processor, judged by a pure function. */
+struct svm_facts {
+    bool has_svm;           /* CPUID 80000001 ECX[2] */
+    uint64_t vm_cr;         /* the VM_CR MSR, 0 without SVM */
+    bool has_lock;          /* CPUID 8000000A EDX[2]: SVMDIS may be locked by a key */
+    bool has_nested_paging; /* CPUID 8000000A EDX[0] */
+    uint32_t asid_count;
+    bool has_next_rip; /* EDX[3] */
+};
+
+void svm_read_facts(struct svm_facts *facts);
+/* NULL, or a sentence that says what is missing and what the person can do. */
+const char *svm_check(const struct svm_facts *facts);
+
+/* The vendor's part of an LP and of a VP. */
+struct svm_lp {
+    uint64_t host_vmcb; /* physical: VMLOAD restores the host's hidden state from it */
+};
+
+struct svm_vp {
+    struct vmcb *vmcb;
+    uint64_t vmcb_spa;
+    bool nmi_masked; /* an NMI handler runs: from its injection to its IRET */
+    bool nmi_iret;   /* IRET was seen at nmi_iret_rip: unmasked once that has retired */
+    uint64_t nmi_iret_rip;
+    uint32_t complaints; /* messages logged for this VP */
+};
+
+static inline struct svm_vp *svm_of(const struct vp *vp)
+{
+    return vp->vendor;
+}
+
+extern bool svm_has_next_rip;
+extern const struct vendor_ops svm_ops;
+
+/* svm_exit.c: acts on the exit that the VMCB describes. */
+void svm_handle_exit(struct lp *lp, struct vp *vp);
+
+/*
+ * svm_enter.S: loads the guest's registers, runs it, saves them. Interrupts off before and after.
+ * False: an NMI that nobody has looked at yet came before, and the guest did not run.
+ */
+bool svm_enter(struct vp_registers *registers, uint64_t vmcb_spa, uint64_t host_vmcb_spa,
+               const volatile bool *nmi_seen);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* What each SVM exit means (AMD64 APM 2, appendix C). */
+#include "hv/core/log.h"
+#include "hv/core/partition.h"
+#include "hv/x86/cpu.h"
+#include "hv/x86/exit.h"
+#include "hv/x86/parent.h"
+#include "hv/x86/svm/svm.h"
+
+#define COMPLAINTS_MAX 8u
+#define CACHE_LENGTH   2
+
+static void count(struct vp *vp, enum bh_exit reason)
+{
+    vp->stats.exits[reason]++;
+}
+
+static void exit_msr(struct vp *vp)
+{
+    const bool write = svm_of(vp)->vmcb->exit_info1 & 1;
+    count(vp, write ? BH_EXIT_MSR_WRITE : BH_EXIT_MSR_READ);
+    if (write)
+        exit_write_msr(vp);
+    else
+        exit_read_msr(vp);
+}
+
+/* The NMI handler is about to return. The intercept comes before the IRET is executed. */
+static void exit_iret(struct vp *vp)
+{
+    struct svm_vp *state = svm_of(vp);
+    count(vp, BH_EXIT_IRET);
+    state->vmcb->intercept1 &= ~VMCB_INTERCEPT1_IRET;
+    state->nmi_iret = true;
+    state->nmi_iret_rip = state->vmcb->rip;
+}
+
+/* The parent touched memory that is not its own: the hypervisor's, or a page it deposited. */
+static void exit_nested_fault(struct vp *vp)
+{
+    struct svm_vp *state = svm_of(vp);
+    count(vp, BH_EXIT_NESTED_FAULT);
+    if (log_limit(&state->complaints, COMPLAINTS_MAX))
+        log_line(LOG_WARNING,
+                 "parent VP %u: access to %lx, which is not the parent's, refused (rip %lx)",
+                 vp->index, state->vmcb->exit_info2, state->vmcb->rip);
+    vendor->inject_fault(vp, VECTOR_GP, true, 0);
+}
+
+static void exit_unknown(struct vp *vp)
+{
+    const struct vmcb *vmcb = svm_of(vp)->vmcb;
+    count(vp, BH_EXIT_OTHER);
+    parent_stop("VP %u: exit %lx (info %lx %lx) at rip %lx cannot be handled", vp->index,
+                vmcb->exit_code, vmcb->exit_info1, vmcb->exit_info2, vmcb->rip);
+}
+
+/* WBINVD and INVD: the caches are written back; the parent owns the machine's memory. */
+static void exit_cache(struct vp *vp)
+{
+    count(vp, BH_EXIT_CACHE);
+    __asm__ volatile("wbinvd" : : : "memory");
+    vendor->advance(vp, CACHE_LENGTH);
+}
+
+static void exit_undefined(struct vp *vp)
+{
+    count(vp, BH_EXIT_VIRTUALIZATION_INSTRUCTION);
+    vendor->inject_fault(vp, VECTOR_UD, false, 0);
+}
+
+void svm_handle_exit(struct lp *lp, struct vp *vp)
+{
+    switch ((uint32_t)svm_of(vp)->vmcb->exit_code) {
+    case VMEXIT_INTR:
+        count(vp, BH_EXIT_INTERRUPT);
+        cpu_interrupts_window();
+        break;
+    case VMEXIT_NMI:
+        count(vp, BH_EXIT_NMI); /* taken at STGI; its handler left a note */
+        break;
+    case VMEXIT_INIT:
+        count(vp, BH_EXIT_OTHER); /* from a device: the parent's INITs are virtual */
+        break;
+    case VMEXIT_VINTR:
+        count(vp, BH_EXIT_INTERRUPT_WINDOW);
+        break;
+    case VMEXIT_CPUID:
+        count(vp, BH_EXIT_CPUID);
+        exit_cpuid(vp);
+        break;
+    case VMEXIT_MSR:
+        exit_msr(vp);
+        break;
+    case VMEXIT_HLT:
+        count(vp, BH_EXIT_HLT);
+        exit_halt(lp, vp);
+        break;
+    case VMEXIT_VMMCALL:
+        count(vp, BH_EXIT_HYPERCALL);
+        exit_hypercall(vp);
+        break;
+    case VMEXIT_IRET:
+        exit_iret(vp);
+        break;
+    case VMEXIT_INVD:
+    case VMEXIT_WBINVD:
+        exit_cache(vp);
+        break;
+    case VMEXIT_NPF:
+        exit_nested_fault(vp);
+        break;
+    case VMEXIT_SHUTDOWN:
+        count(vp, BH_EXIT_SHUTDOWN);
+        parent_reset();
+    case VMEXIT_INVLPGA:
+    case VMEXIT_VMRUN:
+    case VMEXIT_VMLOAD:
+    case VMEXIT_VMSAVE:
+    case VMEXIT_STGI:
+    case VMEXIT_CLGI:
+    case VMEXIT_SKINIT:
+    case VMEXIT_MONITOR:
+    case VMEXIT_MWAIT:
+    case VMEXIT_MWAIT_ARMED:
+        exit_undefined(vp);
+        break;
+    default:
+        exit_unknown(vp);
+        break;
+    }
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam between what all processors with hardware virtualization have in
+ * common and what one vendor's extension does its own way.
+ */
+#ifndef HV_X86_VENDOR_H
+#define HV_X86_VENDOR_H
+
+#include "hv/core/vp.h"
+#include "hv/x86/boot/linux.h"
+#include "hv/x86/lp.h"
+
+enum vendor_register { VENDOR_CR0, VENDOR_CR3, VENDOR_CR4, VENDOR_EFER, VENDOR_RFLAGS, VENDOR_RIP };
+
+struct vendor_ops {
+    uint32_t id; /* enum bh_vendor */
+    const char *name;
+    const struct nested_format *nested_format;
+    uint8_t hypercall_code[3]; /* the call instruction */
+
+    /* Turns the extension on for the calling LP. */
+    void (*init_lp)(struct lp *lp);
+    /* Allocates the vendor's part of a VP; false: out of memory. */
+    bool (*create_vp)(struct vp *vp);
+    /* Register state: after INIT; at a start-up IPI; at a 64-bit Linux entry. */
+    void (*reset)(struct vp *vp);
+    void (*startup)(struct vp *vp, uint8_t vector);
+    void (*set_linux_entry)(struct vp *vp, const struct linux_entry *entry);
+
+    /* Enters the guest, with whatever event is due, and handles the exit. */
+    void (*run)(struct lp *lp, struct vp *vp);
+
+    uint64_t (*get)(const struct vp *vp, enum vendor_register reg);
+    void (*set_efer)(struct vp *vp, uint64_t value);
+    void (*set_pat)(struct vp *vp, uint64_t value);
+    uint64_t (*get_pat)(const struct vp *vp);
+    unsigned (*get_cpl)(const struct vp *vp);
+
+    /* Steps over an instruction of `length` bytes, or as many as the processor reported. */
+    void (*advance)(struct vp *vp, unsigned length);
+    /* An exception to deliver at the next entry. */
+    void (*inject_fault)(struct vp *vp, uint8_t vector, bool has_error, uint32_t error);
+};
+
+extern const struct vendor_ops *vendor;
+
+/* Chooses the back end for this processor. Refuses the machine with a sentence if there is none. */
+void vendor_select(void);
+
+#define VECTOR_UD 6
+#define VECTOR_GP 13
+
+#endif
