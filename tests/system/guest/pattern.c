@@ -6,8 +6,8 @@
  *   pattern --check SEED BYTES   compares standard input with them; exit status 1 at a difference
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,15 +53,15 @@ static bool check_all(const unsigned char *block, size_t size, uint64_t offset)
     while (have < size) {
         ssize_t got = read(STDIN_FILENO, input + have, size - have);
         if (got <= 0) {
-            fprintf(stderr, "pattern: input ends at byte %llu: %s\n",
-                    (unsigned long long)(offset + have), got < 0 ? strerror(errno) : "end of file");
+            fprintf(stderr, "pattern: input ends at byte %" PRIu64 ": %s\n", offset + have,
+                    got < 0 ? strerror(errno) : "end of file");
             return false;
         }
         have += (size_t)got;
     }
     for (size_t at = 0; at < size; at++) {
         if (input[at] != block[at]) {
-            fprintf(stderr, "pattern: byte %llu differs\n", (unsigned long long)(offset + at));
+            fprintf(stderr, "pattern: byte %" PRIu64 " differs\n", offset + at);
             return false;
         }
     }

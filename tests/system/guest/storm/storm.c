@@ -123,8 +123,8 @@ static int run_pairs(void)
 {
     unsigned int from, to;
 
-    for_each_online_cpu (from) {
-        for_each_online_cpu (to) {
+    for_each_online_cpu(from) {
+        for_each_online_cpu(to) {
             if (from != to && work_on_cpu(from, pair_run, &to) != 0)
                 return -ETIME;
         }
@@ -158,7 +158,7 @@ static void station_round(struct station *here)
 {
     unsigned int to;
 
-    for_each_online_cpu (to) {
+    for_each_online_cpu(to) {
         struct call *call = &here->call[to];
 
         if (to == here->cpu || atomic_read_acquire(&call->pending))
@@ -179,7 +179,7 @@ static void station_finish(struct station *here)
     u64 began = ktime_get_ns();
     unsigned int to;
 
-    for_each_online_cpu (to) {
+    for_each_online_cpu(to) {
         if (to != here->cpu && here->call[to].sent_at)
             call_wait(&here->call[to], &here->calls);
     }
@@ -233,7 +233,7 @@ static void stop_stations(void)
 {
     unsigned int cpu;
 
-    for_each_online_cpu (cpu) {
+    for_each_online_cpu(cpu) {
         if (!IS_ERR_OR_NULL(station[cpu].thread))
             kthread_stop(station[cpu].thread);
     }
@@ -247,13 +247,13 @@ static int run_storm(void)
     init_completion(&stations_done);
     storm_end = ktime_get_ns() + seconds * NSEC_PER_SEC;
     atomic_set(&stations_running, num_online_cpus());
-    for_each_online_cpu (cpu) {
+    for_each_online_cpu(cpu) {
         station[cpu].thread = kthread_create_on_cpu(station_run, &station[cpu], cpu, "storm/%u");
         if (IS_ERR(station[cpu].thread))
             status = PTR_ERR(station[cpu].thread);
     }
     if (status == 0) {
-        for_each_online_cpu (cpu)
+        for_each_online_cpu(cpu)
             wake_up_process(station[cpu].thread);
         wait_for_completion(&stations_done);
     }
@@ -280,7 +280,7 @@ static int __init storm_init(void)
     if (status == 0)
         status = run_storm();
     say("pairs", &pair_calls);
-    for_each_online_cpu (cpu) {
+    for_each_online_cpu(cpu) {
         say("calls", &station[cpu].calls);
         say("timers", &station[cpu].timers);
         say("self", &station[cpu].works);
