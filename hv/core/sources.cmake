@@ -3,7 +3,9 @@
 set(HV_CORE_SOURCES
   hv/core/cpuid.c
   hv/core/crash.c
+  hv/core/decode.c
   hv/core/frame.c
+  hv/core/guest_walk.c
   hv/core/heap.c
   hv/core/hypercall.c
   hv/core/hypercall_bulkhead.c

@@ -24,7 +24,7 @@
 #define POOL_FIXED   (SIZE_2M / 2)
 #define POOL_PER_LP  0x10000ull
 
-extern char image_load_start[], image_load_end[];
+extern char image_load_start[], image_load_end[], boot_stack_guard[];
 extern char image_text_start[], image_text_end[], image_rodata_end[], image_end[];
 
 struct frame_table memory_frames;
@@ -153,7 +153,8 @@ static void map_2m(uint64_t address, uint64_t spa, uint64_t flags)
 static void map_image_part(const char *start, const char *end, uint64_t flags)
 {
     for (uint64_t at = (uint64_t)start; at < (uint64_t)end; at += PAGE_SIZE)
-        map_4k(at, at - HV_IMAGE_BASE, flags);
+        if (at != (uint64_t)boot_stack_guard)
+            map_4k(at, at - HV_IMAGE_BASE, flags);
 }
 
 static void map_all(void)

@@ -159,8 +159,10 @@ boot_pdpt_image:
     .skip 4096
 boot_directories:
     .skip 4 * 4096
+    .globl boot_stack_guard, boot_stack_end
+boot_stack_guard: /* not mapped in the final page tables */
+    .skip 4096
     .skip 8 * 4096
-    .globl boot_stack_end
 boot_stack_end:
 
     .section .note.GNU-stack, "", @progbits

@@ -274,18 +274,6 @@ static void svm_inject_fault(struct vp *vp, uint8_t vector, bool has_error, uint
 
 /* ---- events and entry ---- */
 
-static void request_window(struct vmcb *vmcb)
-{
-    vmcb->virtual_interrupt = VMCB_VINTR_MASKING | VMCB_VINTR_IRQ | VMCB_VINTR_IGNORE_TPR;
-    vmcb->intercept1 |= VMCB_INTERCEPT1_VINTR;
-}
-
-static void close_window(struct vmcb *vmcb)
-{
-    vmcb->virtual_interrupt = VMCB_VINTR_MASKING;
-    vmcb->intercept1 &= ~VMCB_INTERCEPT1_VINTR;
-}
-
 /*
  * The handler's IRET ends the masking of NMIs, once it has retired. If another
  * NMI waits, the timer looks again after a moment in which the IRET can run.
@@ -305,28 +293,35 @@ static void inject_nmi(struct vp *vp, struct svm_vp *state)
     state->vmcb->inject = VMCB_EVENT_VALID | VMCB_EVENT_NMI;
 }
 
-static void inject_interrupt(struct vp *vp, struct vmcb *vmcb)
+/* True: an interrupt waits for the guest to be able to take it. */
+static bool inject_interrupt(struct vp *vp, struct vmcb *vmcb)
 {
-    int vector = vapic_next(&vp->apic);
+    const int vector = vapic_next(&vp->apic);
     if (vector == VAPIC_NONE)
-        return;
+        return false;
     if (!(vmcb->rflags & RFLAGS_IF) || vmcb->interrupt_shadow != 0 ||
-        (vmcb->inject & VMCB_EVENT_VALID)) {
-        request_window(vmcb);
-        return;
-    }
+        (vmcb->inject & VMCB_EVENT_VALID))
+        return true;
     vapic_accept(vp, (uint8_t)vector);
     vmcb->inject = VMCB_EVENT_VALID | VMCB_EVENT_INTERRUPT | (uint32_t)vector;
-    if (vapic_next(&vp->apic) != VAPIC_NONE)
-        request_window(vmcb);
+    return vapic_next(&vp->apic) != VAPIC_NONE;
+}
+
+/* The window is a virtual interrupt that is intercepted before it is delivered. */
+static void set_window(const struct vp *vp, struct vmcb *vmcb, bool wanted)
+{
+    vmcb->virtual_interrupt = VMCB_VINTR_MASKING | vp->apic.tpr >> 4;
+    vmcb->intercept1 &= ~VMCB_INTERCEPT1_VINTR;
+    if (wanted) {
+        vmcb->virtual_interrupt |= VMCB_VINTR_IRQ | VMCB_VINTR_IGNORE_TPR;
+        vmcb->intercept1 |= VMCB_INTERCEPT1_VINTR;
+    }
 }
 
 static void prepare_events(struct lp *lp, struct vp *vp)
 {
     struct svm_vp *state = svm_of(vp);
     struct vmcb *vmcb = state->vmcb;
-    if (vmcb->intercept1 & VMCB_INTERCEPT1_VINTR)
-        close_window(vmcb);
     if (vp->nmi_pending && !(vmcb->inject & VMCB_EVENT_VALID)) {
         if (!nmi_is_masked(state))
             inject_nmi(vp, state);
@@ -334,7 +329,7 @@ static void prepare_events(struct lp *lp, struct vp *vp)
             lp->look_again = true;
     }
     vapic_sync(vp);
-    inject_interrupt(vp, vmcb);
+    set_window(vp, vmcb, inject_interrupt(vp, vmcb));
 }
 
 /* An event whose delivery the exit interrupted is delivered again, unless it is the instruction's

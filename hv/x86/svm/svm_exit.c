@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What each SVM exit means (AMD64 APM 2, appendix C). */
+#include "hv/core/decode.h"
+#include "hv/core/guest_walk.h"
 #include "hv/core/log.h"
 #include "hv/core/partition.h"
 #include "hv/x86/cpu.h"
@@ -7,8 +9,9 @@
 #include "hv/x86/parent.h"
 #include "hv/x86/svm/svm.h"
 
-#define COMPLAINTS_MAX 8u
-#define CACHE_LENGTH   2
+#define COMPLAINTS_MAX  8u
+#define CACHE_LENGTH    2
+#define INSTRUCTION_MAX 15
 
 static void count(struct vp *vp, enum bh_exit reason)
 {
@@ -63,6 +66,34 @@ static void exit_cache(struct vp *vp)
     vendor->advance(vp, CACHE_LENGTH);
 }
 
+static uint64_t general_register(const struct vp *vp, unsigned number)
+{
+    const uint64_t *registers = &vp->registers.rax;
+    return number == 4 ? svm_of(vp)->vmcb->rsp : registers[number];
+}
+
+/*
+ * MOV to CR8 is the task priority of the virtual APIC. It must be intercepted
+ * because QEMU's SVM stops the whole emulation when a guest does it while the
+ * interrupt window is open.
+ */
+static void exit_cr8_write(struct vp *vp)
+{
+    const struct vmcb *vmcb = svm_of(vp)->vmcb;
+    const struct guest_paging paging = {vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer};
+    uint8_t bytes[INSTRUCTION_MAX];
+    unsigned general;
+    count(vp, BH_EXIT_CONTROL_REGISTER);
+    const size_t fetched = guest_fetch(vp->partition, &paging, vmcb->rip, bytes, sizeof bytes);
+    const unsigned length = decode_mov_to_control(bytes, fetched, &general);
+    if (length == 0 || general_register(vp, general) > 15) {
+        vendor->inject_fault(vp, VECTOR_GP, true, 0);
+        return;
+    }
+    vapic_write(vp, VAPIC_TPR, general_register(vp, general) << 4);
+    vendor->advance(vp, length);
+}
+
 static void exit_undefined(struct vp *vp)
 {
     count(vp, BH_EXIT_VIRTUALIZATION_INSTRUCTION);
@@ -99,6 +130,9 @@ void svm_handle_exit(struct lp *lp, struct vp *vp)
     case VMEXIT_VMMCALL:
         count(vp, BH_EXIT_HYPERCALL);
         exit_hypercall(vp);
+        break;
+    case VMEXIT_CR8_WRITE:
+        exit_cr8_write(vp);
         break;
     case VMEXIT_IRET:
         exit_iret(vp);
