@@ -189,8 +189,10 @@ bool schema_parse_bytes(const char *text, int64_t *bytes)
         if (strcmp(end, units[i]) != 0)
             continue;
         unsigned shift = 10 * (i + 1);
+        if (count > INT64_MAX >> shift)
+            return false;
         *bytes = count << shift;
-        return count <= INT64_MAX >> shift;
+        return true;
     }
     return false;
 }
@@ -305,6 +307,8 @@ static void check_value(struct check *check, unsigned index, json_t *value,
         check_object(check, index, value, place);
     else if (json_is_array(value))
         check_array(check, schema, value, place);
+    else if (json_is_string(value) && schema->bytes)
+        fault(check, place, "must be bytes, or a size such as \"512MiB\" or \"2GiB\"");
     else if (json_is_string(value) &&
              text_fault(index, json_string_value(value), what, sizeof what))
         fault(check, place, what);
