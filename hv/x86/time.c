@@ -8,10 +8,11 @@
 #include "hv/x86/lapic.h"
 #include "hv/x86/lp.h"
 
-#define PM_TIMER_HZ       3579545ull
-#define CALIBRATION_TICKS (PM_TIMER_HZ / 20) /* 50 ms */
-#define REFTIME_HZ        10000000ull
-#define LAPIC_COUNT_MAX   0xffffffffull
+#define PM_TIMER_HZ          3579545ull
+#define CALIBRATION_TICKS    (PM_TIMER_HZ / 20) /* 50 ms */
+#define CALIBRATION_READINGS 10
+#define REFTIME_HZ           10000000ull
+#define LAPIC_COUNT_MAX      0xffffffffull
 
 struct time_base time_base;
 
@@ -28,12 +29,37 @@ static uint64_t divide_2_64(uint64_t a, uint64_t b)
     return quotient;
 }
 
-static void wait_pm_ticks(const struct acpi_info *acpi, uint64_t ticks)
+/* The three clocks at one moment, as nearly as they can be read together. */
+struct clock_sample {
+    uint64_t tsc;
+    uint32_t pm;
+    uint32_t lapic; /* counts down */
+};
+
+/*
+ * Of several readings the quickest counts: an interruption of the machine itself, by
+ * system management or by the host of an emulator, would put the clocks apart.
+ */
+static struct clock_sample read_clocks(const struct acpi_info *acpi)
 {
-    const uint32_t mask = acpi->pm_timer_32bit ? 0xffffffff : 0xffffff;
-    const uint32_t start = cpu_in32(acpi->pm_timer_port);
-    while (((cpu_in32(acpi->pm_timer_port) - start) & mask) < ticks)
-        cpu_pause();
+    struct clock_sample best = {0};
+    uint64_t best_time = UINT64_MAX;
+    for (unsigned i = 0; i < CALIBRATION_READINGS; i++) {
+        const uint64_t before = cpu_read_tsc();
+        const uint32_t pm = cpu_in32(acpi->pm_timer_port);
+        const uint32_t lapic = lapic_read(LAPIC_TIMER_CURRENT);
+        const uint64_t after = cpu_read_tsc();
+        if (after - before < best_time) {
+            best_time = after - before;
+            best = (struct clock_sample){before + best_time / 2, pm, lapic};
+        }
+    }
+    return best;
+}
+
+static uint32_t pm_ticks(const struct acpi_info *acpi, uint32_t from, uint32_t to)
+{
+    return (to - from) & (acpi->pm_timer_32bit ? 0xffffffff : 0xffffff);
 }
 
 static bool has_invariant_tsc(void)
@@ -43,20 +69,20 @@ static bool has_invariant_tsc(void)
 
 void time_calibrate(const struct acpi_info *acpi)
 {
-    wait_pm_ticks(acpi, 1);
     lapic_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED);
     lapic_write(LAPIC_TIMER_INITIAL, (uint32_t)LAPIC_COUNT_MAX);
-    const uint64_t start = cpu_read_tsc();
-    wait_pm_ticks(acpi, CALIBRATION_TICKS);
-    const uint64_t tsc_ticks = cpu_read_tsc() - start;
-    const uint64_t lapic_ticks = LAPIC_COUNT_MAX - lapic_read(LAPIC_TIMER_CURRENT);
+    const struct clock_sample start = read_clocks(acpi);
+    while (pm_ticks(acpi, start.pm, cpu_in32(acpi->pm_timer_port)) < CALIBRATION_TICKS)
+        cpu_pause();
+    const struct clock_sample end = read_clocks(acpi);
     lapic_write(LAPIC_TIMER_INITIAL, 0);
     lapic_write(LAPIC_LVT_TIMER, HV_VECTOR_TIMER);
 
-    time_base.tsc_hz = tsc_ticks * PM_TIMER_HZ / CALIBRATION_TICKS;
-    time_base.lapic_hz = lapic_ticks * PM_TIMER_HZ / CALIBRATION_TICKS;
+    const uint64_t ticks = pm_ticks(acpi, start.pm, end.pm);
+    time_base.tsc_hz = (end.tsc - start.tsc) * PM_TIMER_HZ / ticks;
+    time_base.lapic_hz = (start.lapic - end.lapic) * PM_TIMER_HZ / ticks;
     time_base.scale = divide_2_64(REFTIME_HZ, time_base.tsc_hz);
-    time_base.offset = -(int64_t)multiply_shift_64(start, time_base.scale);
+    time_base.offset = -(int64_t)multiply_shift_64(start.tsc, time_base.scale);
     time_base.invariant = has_invariant_tsc();
     time_base.synchronized = true;
 }
