@@ -10,29 +10,32 @@
 
 #define CALL_PARENT_ONLY (1u << 0)
 #define CALL_VARIABLE    (1u << 1) /* has a variable-size header */
+#define CALL_REP         (1u << 2) /* repeats */
+#define CALL_TIME_MAX    500u      /* 50 us */
 
 struct call_entry {
     uint16_t code;
     uint16_t flags;
     uint16_t input_size;  /* fixed header, bytes */
-    uint16_t output_size; /* bytes */
+    uint16_t output_size; /* bytes; of a rep call, for each element */
+    uint16_t rep_size;    /* bytes of input for each element */
     enum hv_status (*handler)(struct hypercall *call);
 };
 
 static const struct call_entry call_table[] = {
-    {HVCALL_NOTIFY_LONG_SPIN_WAIT, 0, 8, 0, hypercall_notify_long_spin_wait},
-    {HVCALL_SEND_IPI, 0, sizeof(struct hv_input_send_ipi), 0, hypercall_send_ipi},
-    {HVCALL_SEND_IPI_EX, CALL_VARIABLE, sizeof(struct hv_input_send_ipi_ex), 0,
+    {HVCALL_NOTIFY_LONG_SPIN_WAIT, 0, 8, 0, 0, hypercall_notify_long_spin_wait},
+    {HVCALL_SEND_IPI, 0, sizeof(struct hv_input_send_ipi), 0, 0, hypercall_send_ipi},
+    {HVCALL_SEND_IPI_EX, CALL_VARIABLE, sizeof(struct hv_input_send_ipi_ex), 0, 0,
      hypercall_send_ipi_ex},
-    {HVCALL_GET_PARTITION_ID, CALL_PARENT_ONLY, 0, 8, hypercall_get_partition_id},
+    {HVCALL_GET_PARTITION_ID, CALL_PARENT_ONLY, 0, 8, 0, hypercall_get_partition_id},
     {HVCALL_SIGNAL_EVENT_DIRECT, CALL_PARENT_ONLY, sizeof(struct hv_input_signal_event_direct),
-     sizeof(struct hv_output_signal_event_direct), hypercall_signal_event_direct},
+     sizeof(struct hv_output_signal_event_direct), 0, hypercall_signal_event_direct},
     {HVCALL_POST_MESSAGE_DIRECT, CALL_PARENT_ONLY, sizeof(struct hv_input_post_message_direct), 0,
-     hypercall_post_message_direct},
-    {BH_CALL_GET_INFO, CALL_PARENT_ONLY, 0, PAGE_SIZE, hypercall_get_info},
-    {BH_CALL_READ_LOG, CALL_PARENT_ONLY, sizeof(struct bh_log_input), PAGE_SIZE,
+     0, hypercall_post_message_direct},
+    {BH_CALL_GET_INFO, CALL_PARENT_ONLY, 0, PAGE_SIZE, 0, hypercall_get_info},
+    {BH_CALL_READ_LOG, CALL_PARENT_ONLY, sizeof(struct bh_log_input), PAGE_SIZE, 0,
      hypercall_read_log},
-    {BH_CALL_GET_STATS, CALL_PARENT_ONLY, sizeof(struct bh_stats_input), PAGE_SIZE,
+    {BH_CALL_GET_STATS, CALL_PARENT_ONLY, sizeof(struct bh_stats_input), PAGE_SIZE, 0,
      hypercall_get_stats},
 };
 
@@ -49,6 +52,16 @@ static uint32_t control_field(uint64_t control, unsigned shift, uint64_t mask)
     return (uint32_t)(control >> shift & mask);
 }
 
+static uint32_t rep_count(uint64_t control)
+{
+    return control_field(control, HV_CONTROL_REP_COUNT_SHIFT, HV_CONTROL_REP_MASK);
+}
+
+static uint32_t rep_start(uint64_t control)
+{
+    return control_field(control, HV_CONTROL_REP_START_SHIFT, HV_CONTROL_REP_MASK);
+}
+
 /* Everything about the control word that does not need guest memory. */
 static enum hv_status check_control(const struct vp *vp, uint64_t control,
                                     const struct call_entry *entry)
@@ -62,11 +75,10 @@ static enum hv_status check_control(const struct vp *vp, uint64_t control,
     if (control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK) != 0 &&
         !(entry->flags & CALL_VARIABLE))
         return HV_STATUS_INVALID_HYPERCALL_INPUT;
-    /* No call of the table repeats. */
-    if (control_field(control, HV_CONTROL_REP_COUNT_SHIFT, HV_CONTROL_REP_MASK) != 0 ||
-        control_field(control, HV_CONTROL_REP_START_SHIFT, HV_CONTROL_REP_MASK) != 0)
-        return HV_STATUS_INVALID_HYPERCALL_INPUT;
-    return HV_STATUS_SUCCESS;
+    const uint32_t count = rep_count(control);
+    const uint32_t start = rep_start(control);
+    const bool fits = entry->flags & CALL_REP ? start < count : count == 0 && start == 0;
+    return fits ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_HYPERCALL_INPUT;
 }
 
 static enum hv_status check_block(uint64_t address, size_t size)
@@ -78,10 +90,20 @@ static enum hv_status check_block(uint64_t address, size_t size)
     return HV_STATUS_SUCCESS;
 }
 
-static enum hv_status copy_fast_input(const struct vp *vp, const struct call_entry *entry,
-                                      uint8_t *input)
+static size_t total_input(const struct call_entry *entry, const struct hypercall *call)
 {
-    if (entry->input_size > 16 || entry->output_size != 0)
+    return call->input_size + (size_t)entry->rep_size * call->reps;
+}
+
+static size_t total_output(const struct call_entry *entry, const struct hypercall *call)
+{
+    return (size_t)entry->output_size * (entry->flags & CALL_REP ? call->reps : 1);
+}
+
+static enum hv_status copy_fast_input(const struct vp *vp, const struct call_entry *entry,
+                                      const struct hypercall *call, uint8_t *input)
+{
+    if (total_input(entry, call) > 16 || entry->output_size != 0 || call->variable_words != 0)
         return HV_STATUS_INVALID_HYPERCALL_INPUT;
     memcpy(input, &vp->registers.rdx, 8);
     memcpy(input + 8, &vp->registers.r8, 8);
@@ -101,12 +123,12 @@ static enum hv_status copy_input(struct vp *vp, size_t size, uint8_t *input)
 }
 
 /* The output block is looked at before the call acts, so that no result is lost after it did. */
-static enum hv_status check_output(struct vp *vp, const struct call_entry *entry)
+static enum hv_status check_output(struct vp *vp, size_t size)
 {
     spa_t page;
-    if (entry->output_size == 0)
+    if (size == 0)
         return HV_STATUS_SUCCESS;
-    const enum hv_status status = check_block(vp->registers.r8, entry->output_size);
+    const enum hv_status status = check_block(vp->registers.r8, size);
     if (status != HV_STATUS_SUCCESS)
         return status;
     if (!partition_translate(vp->partition, gpa_make(vp->registers.r8), &page))
@@ -114,45 +136,70 @@ static enum hv_status check_output(struct vp *vp, const struct call_entry *entry
     return HV_STATUS_SUCCESS;
 }
 
-static enum hv_status run_call(struct vp *vp, uint64_t control, const struct call_entry *entry)
+/* A rep call gives out what it did since its start, also when it failed in the middle. */
+static bool copy_output(struct vp *vp, const struct call_entry *entry, const struct hypercall *call,
+                        uint32_t start, bool failed)
+{
+    const bool rep = entry->flags & CALL_REP;
+    const size_t first = rep ? (size_t)start * entry->output_size : 0;
+    const size_t size =
+        rep ? (size_t)(call->done - start) * entry->output_size : (failed ? 0 : entry->output_size);
+    return size == 0 || partition_write(vp->partition, gpa_make(vp->registers.r8 + first),
+                                        (const uint8_t *)call->output + first, size);
+}
+
+static enum hv_status run_call(struct vp *vp, uint64_t control, const struct call_entry *entry,
+                               struct hypercall *call)
 {
     struct hypercall_buffers *buffers = arch_hypercall_buffers();
-    struct hypercall call = {
-        .vp = vp,
-        .input = buffers->input,
-        .variable_words = control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK),
-        .output = buffers->output,
-    };
-    call.input_size = entry->input_size + 8 * (size_t)call.variable_words;
+    call->vp = vp;
+    call->input = buffers->input;
+    call->output = buffers->output;
+    call->variable_words =
+        control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK);
+    call->input_size = entry->input_size + 8 * (size_t)call->variable_words;
+    call->rep_input = buffers->input + call->input_size;
+    call->reps = rep_count(control);
+    call->done = rep_start(control);
 
     enum hv_status status = control & HV_CONTROL_FAST
-                                ? copy_fast_input(vp, entry, buffers->input)
-                                : copy_input(vp, call.input_size, buffers->input);
+                                ? copy_fast_input(vp, entry, call, buffers->input)
+                                : copy_input(vp, total_input(entry, call), buffers->input);
     if (status == HV_STATUS_SUCCESS)
-        status = check_output(vp, entry);
+        status = check_output(vp, total_output(entry, call));
     if (status != HV_STATUS_SUCCESS)
         return status;
-    memset(buffers->output, 0, entry->output_size);
-    status = entry->handler(&call);
-    if (status == HV_STATUS_SUCCESS && entry->output_size != 0 &&
-        !partition_write(vp->partition, gpa_make(vp->registers.r8), buffers->output,
-                         entry->output_size))
+    memset(buffers->output, 0, total_output(entry, call));
+    if (entry->flags & CALL_REP)
+        call->started = arch_time_now();
+    status = entry->handler(call);
+    if (!copy_output(vp, entry, call, rep_start(control), status != HV_STATUS_SUCCESS))
         status = HV_STATUS_INVALID_HYPERCALL_INPUT;
     return status;
 }
 
-void hypercall_dispatch(struct vp *vp)
+bool hypercall_next(const struct hypercall *call)
+{
+    return call->done < call->reps &&
+           (call->started == 0 || arch_time_now() - call->started < CALL_TIME_MAX);
+}
+
+bool hypercall_dispatch(struct vp *vp)
 {
     const uint64_t control = vp->registers.rcx;
     const struct call_entry *entry = find_entry(control & HV_CONTROL_CODE_MASK);
+    struct hypercall call = {0};
     enum hv_status status = check_control(vp, control, entry);
-    if (status == HV_STATUS_SUCCESS && (control & HV_CONTROL_FAST) &&
-        control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK) != 0)
-        status = HV_STATUS_INVALID_HYPERCALL_INPUT;
     if (status == HV_STATUS_SUCCESS)
-        status = run_call(vp, control, entry);
+        status = run_call(vp, control, entry, &call);
+    if (status == HV_STATUS_SUCCESS && call.done < call.reps) {
+        vp->registers.rcx = (control & ~(HV_CONTROL_REP_MASK << HV_CONTROL_REP_START_SHIFT)) |
+                            (uint64_t)call.done << HV_CONTROL_REP_START_SHIFT;
+        return false;
+    }
     vp->partition->hypercalls++;
-    vp->registers.rax = status;
+    vp->registers.rax = (uint64_t)status | (uint64_t)call.done << HV_RESULT_REPS_SHIFT;
+    return true;
 }
 
 enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call)

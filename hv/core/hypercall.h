@@ -23,14 +23,28 @@ struct hypercall {
     const void *input;
     size_t input_size;
     uint32_t variable_words; /* of the variable header, behind the fixed one */
-    void *output;            /* zeroed */
+    uint32_t reps;           /* repetitions asked for; 0 in a simple call */
+    uint32_t done;           /* of them, done: a rep call starts here and moves it on */
+    const void *rep_input;   /* the elements, all of them */
+    void *output;            /* zeroed; of a rep call, the elements from number 0 */
+    reftime_t started;
 };
 
 /*
- * Acts on the call in the VP's registers: RCX control, RDX and R8 input and output
- * (addresses, or the input itself in a fast call); RAX gets the result.
+ * A repeating call works on one element after the other while this is true: it
+ * ends when all are done, or when it used up its time, after one element at
+ * least. The caller is then sent into the call again to go on, so that interrupts
+ * are taken in between.
  */
-void hypercall_dispatch(struct vp *vp);
+bool hypercall_next(const struct hypercall *call);
+
+/*
+ * Acts on the call in the VP's registers: RCX control, RDX and R8 input and output
+ * (addresses, or the input itself in a fast call); RAX gets the result. False:
+ * the call is not finished; RCX says where to go on, and the VP shall execute the
+ * call instruction again.
+ */
+bool hypercall_dispatch(struct vp *vp);
 
 /* Handlers, by file. */
 enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call);

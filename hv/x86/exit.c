@@ -57,8 +57,8 @@ void exit_hypercall(struct vp *vp)
         vendor->inject_fault(vp, VECTOR_UD, false, 0);
         return;
     }
-    hypercall_dispatch(vp);
-    vendor->advance(vp, HYPERCALL_LENGTH);
+    if (hypercall_dispatch(vp))
+        vendor->advance(vp, HYPERCALL_LENGTH);
 }
 
 void exit_halt(struct lp *lp, struct vp *vp)
