@@ -308,11 +308,12 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *met
     exchange->request.request_id = exchange->request_id;
     if (admit(exchange, version))
         return MHD_YES;
-    bool small = exchange->has_body && announced(exchange) <= exchange->server->limits.body_bytes;
-    if (small && !exchange->must_close &&
-        !(exchange->match.route && exchange->match.route->is_upload))
-        return MHD_YES; /* take() drops the body, finish() refuses */
-    exchange->must_close |= exchange->has_body;
+    bool is_upload = exchange->match.route && exchange->match.route->is_upload;
+    bool large = exchange->has_body &&
+                 (is_upload || announced(exchange) > exchange->server->limits.body_bytes);
+    if (!large && !exchange->must_close)
+        return MHD_YES; /* take() drops the body, finish() refuses; the connection lives on */
+    exchange->must_close = true;
     return reply_problem(exchange);
 }
 

@@ -34,7 +34,8 @@ void fake_send(int fd, const char *text);
 extern char fake_typed[256];     /* what was typed into the console */
 extern char fake_uploaded[1024]; /* what was uploaded */
 extern int64_t fake_upload_offset, fake_upload_total;
-extern _Atomic bool fake_revoked; /* caller_valid answers false */
+extern _Atomic bool fake_trusts_certificates; /* any certificate is a viewer's */
+extern _Atomic bool fake_revoked;             /* caller_valid answers false */
 extern _Atomic unsigned
     fake_delay_ms;                  /* before handle() answers, from another thread; 0: at once */
 extern _Atomic unsigned fake_lists; /* calls of list() */
