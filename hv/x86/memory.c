@@ -287,6 +287,10 @@ static void reserve(struct ranges *ranges, const struct memory_region *region)
 static void limit_parent(struct ranges *ranges, uint64_t parent_memory)
 {
     struct ranges all = *ranges;
+    if (parent_memory > ranges_ram_bytes(ranges))
+        refuse("parent_memory=%luM is more than there is: beside the hypervisor this machine has "
+               "%lu MiB",
+               parent_memory >> 20, ranges_ram_bytes(ranges) >> 20);
     if (!ranges_limit_ram(ranges, parent_memory, BOOT_RANGE_RESERVED))
         refuse("the firmware's memory map has more entries than the hypervisor can hold");
     for (unsigned i = 0; i < all.count; i++)
