@@ -327,7 +327,7 @@ void sched_block(struct sched_entity *entity, reftime_t now)
     entity->lane = SCHED_BLOCKED;
 }
 
-void sched_yield(struct sched_queue *queue)
+void sched_yield_running(struct sched_queue *queue)
 {
     queue->yielded = true;
 }

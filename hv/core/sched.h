@@ -112,8 +112,9 @@ enum hv_status sched_set_params(struct sched_entity *entity, const struct sched_
 bool sched_wake(struct sched_entity *entity, bool interrupt, reftime_t now);
 /* The entity waits for a wake-up. Charge it before, if it runs; pick after. */
 void sched_block(struct sched_entity *entity, reftime_t now);
-/* The running entity lets another go first, once, if there is one. Charge and pick after. */
-void sched_yield(struct sched_queue *queue);
+/* The running entity lets another go first, once, if there is one. Charge and pick after. (Not
+ * sched_yield: on the host the C library has a function of that name.) */
+void sched_yield_running(struct sched_queue *queue);
 
 /* Who runs from now on; NULL: nobody can. What ran before goes back in line, charged. */
 struct sched_entity *sched_pick(struct sched_queue *queue, reftime_t now);
