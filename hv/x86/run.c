@@ -180,6 +180,6 @@ _Noreturn void run_loop(struct lp *lp)
 void arch_yield(struct vp *vp)
 {
     struct lp *lp = vp->lp;
-    sched_yield(&lp->run);
+    sched_yield_running(&lp->run);
     lp->reschedule = true;
 }
