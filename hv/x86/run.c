@@ -13,6 +13,7 @@
 #include "hv/core/vp.h"
 #include "hv/x86/cpu.h"
 #include "hv/x86/interrupts.h"
+#include "hv/x86/lapic.h"
 #include "hv/x86/smp.h"
 #include "hv/x86/time.h"
 #include "hv/x86/vendor.h"
@@ -153,7 +154,12 @@ static void choose(struct lp *lp)
 static void idle(struct lp *lp)
 {
     lp->stats.time_hypervisor += lap(lp);
-    /* A notification between the last look and here has its kick pending: the wait ends at once. */
+    /*
+     * A notification between the last look and here has its kick pending: the wait ends at once.
+     * The write makes the APIC look at its pending interrupts anew: QEMU forgets the signal to the
+     * processor when it comes in the moment of an exit.
+     */
+    lapic_write(LAPIC_TPR, 0);
     idle_wait(&lp->nmi_seen);
     lp->stats.time_idle += lap(lp);
 }
