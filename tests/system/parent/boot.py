@@ -66,7 +66,7 @@ def clock_rate(machine):
 def healthy(machine):
     """Nothing in the kernel log that a sound machine does not cause."""
     log = machine.ask("dmesg")
-    bad = re.search(r"^.*(BUG:|WARNING:|Oops|unchecked MSR|stall|soft lockup|not responding|"
+    bad = re.search(r"^.*(BUG:|WARNING:|\bOops\b|unchecked MSR|\bstall|soft lockup|not responding|"
                     r"call trace:|Kernel panic|Lost interrupt).*$", log, re.MULTILINE | re.I)
     expect(not bad, f"the kernel log holds: {bad.group(0) if bad else ''}")
 
