@@ -54,13 +54,34 @@ static bool write_reference_tsc(struct partition *partition, uint64_t value)
     return true;
 }
 
+/* What the old page says of the interrupt in service is settled before it goes. */
 static bool write_assist_page(struct vp *vp, uint64_t value)
 {
+    vapic_sync(vp);
+    vapic_withdraw_assist(vp);
     if (!overlay_place(&vp->assist, vp->partition, value))
         return false;
     vp_write_assist(vp, 0);
-    vp->apic.assist_armed = false;
     return true;
+}
+
+/* ---- APIC registers under their synthetic numbers ---- */
+
+static bool write_eoi(struct vp *vp, uint64_t value)
+{
+    if (value >> 32 != 0)
+        return false;
+    vapic_sync(vp);
+    vapic_eoi(vp);
+    return true;
+}
+
+/* Both halves at once, also in xAPIC mode, where they are two registers. */
+static bool write_icr(struct vp *vp, uint64_t value)
+{
+    if (!(vp->apic.base & VAPIC_BASE_X2APIC) && !vapic_write(vp, VAPIC_ICR_HIGH, value >> 32))
+        return false;
+    return vapic_write(vp, VAPIC_ICR, value);
 }
 
 /* ---- synthetic MSRs ---- */
@@ -94,7 +115,8 @@ static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
         *value = VAPIC_TIMER_HZ;
         return true;
     case HV_MSR_ICR:
-        return vapic_read(vp, VAPIC_ICR, value);
+        *value = vp->apic.icr;
+        return true;
     case HV_MSR_TPR:
         return vapic_read(vp, VAPIC_TPR, value);
     case HV_MSR_VP_ASSIST_PAGE:
@@ -127,11 +149,9 @@ static bool write_synthetic(struct vp *vp, uint32_t index, uint64_t value)
     case HV_MSR_REFERENCE_TSC:
         return write_reference_tsc(vp->partition, value);
     case HV_MSR_EOI:
-        vapic_sync(vp);
-        vapic_eoi(vp);
-        return value >> 32 == 0;
+        return write_eoi(vp, value);
     case HV_MSR_ICR:
-        return vapic_write(vp, VAPIC_ICR, value);
+        return write_icr(vp, value);
     case HV_MSR_TPR:
         return vapic_write(vp, VAPIC_TPR, value);
     case HV_MSR_VP_ASSIST_PAGE:

@@ -13,10 +13,13 @@
 #define SPURIOUS_RESET      0xffu
 #define SPURIOUS_ENABLE     0x100u
 #define SPURIOUS_WRITABLE   0x1ffu
+#define SPURIOUS_FOCUS      0x200u /* of old processors: without effect */
 #define ESR_ILLEGAL_SEND    (1u << 5)
 #define ESR_ILLEGAL_RECEIVE (1u << 6)
 #define LVT_COMMON          (0xffu | VAPIC_LVT_MASKED)
 #define LVT_LINT_BITS       ((1u << 13) | (1u << 15) | VAPIC_LVT_MODE_MASK)
+#define LVT_STATUS_BITS     ((1u << 12) | (1u << 14)) /* delivery status, remote IRR: read only */
+#define ICR_RESERVED        0xfff32000ull
 #define LOWEST_VECTOR       16
 
 static const uint32_t lvt_writable[VAPIC_LVT_COUNT] = {
@@ -81,6 +84,18 @@ static bool test_bit(const uint64_t bits[4], uint8_t vector)
     return bits[vector / 64] >> (vector % 64) & 1;
 }
 
+/*
+ * A vector is level-triggered from its arrival by level to its end, whatever
+ * arrives by edge meanwhile: else the machine would never hear of the end.
+ */
+static void end_level(struct vp *vp, uint8_t vector)
+{
+    if (!test_bit(vp->apic.tmr, vector))
+        return;
+    __atomic_fetch_and(&vp->apic.tmr[vector / 64], ~(1ull << (vector % 64)), __ATOMIC_RELAXED);
+    arch_level_eoi(vp, vector);
+}
+
 void vapic_reset(struct vp *vp)
 {
     timer_cancel(vp->timers, &vp->apic.timer);
@@ -89,8 +104,7 @@ void vapic_reset(struct vp *vp)
         vapic_eoi(vp);
     /* Level interrupts that were never delivered: their lines must not stay blocked. */
     for (unsigned vector = 0; vector < 256; vector++)
-        if (test_bit(vp->apic.irr, (uint8_t)vector) && test_bit(vp->apic.tmr, (uint8_t)vector))
-            arch_level_eoi(vp, (uint8_t)vector);
+        end_level(vp, (uint8_t)vector);
     reset_registers(&vp->apic);
 }
 
@@ -99,8 +113,6 @@ void vapic_raise(struct vapic *apic, uint8_t vector, bool level)
     const uint64_t bit = 1ull << (vector % 64);
     if (level)
         __atomic_fetch_or(&apic->tmr[vector / 64], bit, __ATOMIC_RELAXED);
-    else if (apic->tmr[vector / 64] & bit)
-        __atomic_fetch_and(&apic->tmr[vector / 64], ~bit, __ATOMIC_RELAXED);
     __atomic_fetch_or(&apic->irr[vector / 64], bit, __ATOMIC_RELEASE);
 }
 
@@ -135,18 +147,25 @@ static void arm_assist(struct vp *vp, uint8_t vector)
     vp->apic.assist_armed = vp_write_assist(vp, HV_APIC_ASSIST_NO_EOI);
 }
 
+void vapic_withdraw_assist(struct vp *vp)
+{
+    if (!vp->apic.assist_armed)
+        return;
+    vp_write_assist(vp, 0);
+    vp->apic.assist_armed = false;
+}
+
 void vapic_accept(struct vp *vp, uint8_t vector)
 {
     struct vapic *apic = &vp->apic;
     const uint64_t bit = 1ull << (vector % 64);
-    if (apic->assist_armed) {
-        vp_write_assist(vp, 0);
-        apic->assist_armed = false;
-    }
+    vapic_withdraw_assist(vp);
     __atomic_fetch_and(&apic->irr[vector / 64], ~bit, __ATOMIC_ACQUIRE);
     vp->stats.interrupts_injected++;
-    if (synic_is_auto_eoi(vp, vector))
+    if (synic_is_auto_eoi(vp, vector)) {
+        end_level(vp, vector);
         return;
+    }
     apic->isr[vector / 64] |= bit;
     arm_assist(vp, vector);
 }
@@ -157,8 +176,7 @@ static void end_highest(struct vp *vp)
     if (vector == VAPIC_NONE)
         return;
     vp->apic.isr[vector / 64] &= ~(1ull << (vector % 64));
-    if (test_bit(vp->apic.tmr, (uint8_t)vector))
-        arch_level_eoi(vp, (uint8_t)vector);
+    end_level(vp, (uint8_t)vector);
 }
 
 void vapic_sync(struct vp *vp)
@@ -171,17 +189,13 @@ void vapic_sync(struct vp *vp)
         vp->stats.eois_avoided++;
         end_highest(vp);
     } else if (any_requested(apic)) {
-        vp_write_assist(vp, 0);
-        apic->assist_armed = false;
+        vapic_withdraw_assist(vp);
     }
 }
 
 void vapic_eoi(struct vp *vp)
 {
-    if (vp->apic.assist_armed) {
-        vp_write_assist(vp, 0);
-        vp->apic.assist_armed = false;
-    }
+    vapic_withdraw_assist(vp);
     end_highest(vp);
 }
 
@@ -374,19 +388,34 @@ static bool write_plain(struct vp *vp, uint32_t reg, uint64_t value)
     }
 }
 
-/* x2APIC: EOI and ESR take only zero; the upper halves of all but ICR are reserved. */
-static bool x2apic_allows(uint32_t reg, uint64_t value)
+/* x2APIC: the bits a write may hold; any other faults. */
+static uint64_t x2apic_writable(uint32_t reg)
 {
-    if (reg == VAPIC_EOI || reg == VAPIC_ESR)
-        return value == 0;
-    return reg == VAPIC_ICR || value >> 32 == 0;
+    if (lvt_index(reg) >= 0)
+        return lvt_writable[lvt_index(reg)] | LVT_STATUS_BITS;
+    switch (reg) {
+    case VAPIC_EOI:
+    case VAPIC_ESR:
+        return 0;
+    case VAPIC_TPR:
+    case VAPIC_SELF_IPI:
+        return 0xff;
+    case VAPIC_SPURIOUS:
+        return SPURIOUS_WRITABLE | SPURIOUS_FOCUS;
+    case VAPIC_ICR:
+        return ~ICR_RESERVED;
+    case VAPIC_TIMER_DIVIDE:
+        return VAPIC_TIMER_DIVIDE_WRITABLE;
+    default:
+        return 0xffffffff;
+    }
 }
 
 bool vapic_write(struct vp *vp, uint32_t reg, uint64_t value)
 {
     const bool x2apic = vapic_is_x2apic(&vp->apic);
     vapic_sync(vp);
-    if (x2apic && !x2apic_allows(reg, value))
+    if (x2apic && (value & ~x2apic_writable(reg)))
         return false;
     if (lvt_index(reg) >= 0) {
         write_lvt(vp, lvt_index(reg), (uint32_t)value);
@@ -400,6 +429,13 @@ bool vapic_write(struct vp *vp, uint32_t reg, uint64_t value)
         return true;
     }
     return write_plain(vp, reg, value);
+}
+
+/* All state stays but what the modes have in different forms. */
+static void enter_x2apic(struct vapic *apic)
+{
+    apic->ldr = x2apic_ldr(apic->id);
+    apic->icr &= 0xffffffff;
 }
 
 bool vapic_write_base(struct vp *vp, uint64_t value)
@@ -418,7 +454,9 @@ bool vapic_write_base(struct vp *vp, uint64_t value)
     if (vp->partition->id == PARTITION_PARENT && wanted != mode)
         return false;
     apic->base = (apic->base & ~mode) | wanted;
-    if (wanted != now)
+    if (now == VAPIC_BASE_ENABLE && wanted == mode)
+        enter_x2apic(apic);
+    else if (wanted != now)
         vapic_reset(vp);
     return true;
 }

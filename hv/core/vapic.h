@@ -98,6 +98,8 @@ int vapic_next(const struct vapic *apic);
 void vapic_accept(struct vp *vp, uint8_t vector);
 /* Sees whether the guest ended an interrupt through the assist page. Before vapic_next. */
 void vapic_sync(struct vp *vp);
+/* The guest shall write EOI after all. */
+void vapic_withdraw_assist(struct vp *vp);
 void vapic_eoi(struct vp *vp);
 
 /*

@@ -7,6 +7,8 @@
 
 #define VAPIC_ICR_PENDING (1ull << 12)
 
+#define VAPIC_TIMER_DIVIDE_WRITABLE 0xbu
+
 #define VAPIC_TIMER_MODE_MASK     (3u << 17)
 #define VAPIC_TIMER_MODE_ONE_SHOT (0u << 17)
 #define VAPIC_TIMER_MODE_PERIODIC (1u << 17)

@@ -5,7 +5,7 @@
 #include "hv/core/vp.h"
 
 #define COUNTS_PER_REFTIME (VAPIC_TIMER_HZ / 10000000ull)
-#define DIVIDE_WRITABLE    0xbu
+#define PERIOD_MINIMUM     1000u /* 100 us: no guest may storm its own LP */
 
 static uint32_t timer_mode(const struct vapic *apic)
 {
@@ -23,7 +23,9 @@ static unsigned divide_shift(const struct vapic *apic)
 static reftime_t period(const struct vapic *apic)
 {
     const uint64_t counts = (uint64_t)apic->timer_initial << divide_shift(apic);
-    return (counts + COUNTS_PER_REFTIME - 1) / COUNTS_PER_REFTIME;
+    const reftime_t units = (counts + COUNTS_PER_REFTIME - 1) / COUNTS_PER_REFTIME;
+    const bool periodic = timer_mode(apic) == VAPIC_TIMER_MODE_PERIODIC;
+    return periodic && units < PERIOD_MINIMUM ? PERIOD_MINIMUM : units;
 }
 
 static struct vp *owner(struct timer *timer)
@@ -47,6 +49,9 @@ void vapic_timer_expire(struct timer *timer)
     struct vapic *apic = &vp->apic;
     if (timer_mode(apic) == VAPIC_TIMER_MODE_PERIODIC && apic->timer_initial != 0) {
         apic->timer_started += period(apic);
+        if (apic->timer_started + period(apic) < arch_time_now())
+            apic->timer_started =
+                arch_time_now(); /* after a long stop periods are not made up for */
         timer_arm(vp->timers, timer, apic->timer_started + period(apic));
     }
     apic->tsc_deadline = 0;
@@ -76,7 +81,7 @@ void vapic_timer_start(struct vp *vp, uint32_t initial)
 
 void vapic_timer_set_divide(struct vp *vp, uint32_t divide)
 {
-    vp->apic.timer_divide = divide & DIVIDE_WRITABLE;
+    vp->apic.timer_divide = divide & VAPIC_TIMER_DIVIDE_WRITABLE;
     if (vp->apic.timer.armed)
         rearm(vp);
 }

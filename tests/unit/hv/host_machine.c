@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/hv/host_machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/abi/bulkhead.h"
+#include "hv/abi/synic.h"
+#include "hv/arch.h"
+#include "hv/core/hypercall.h"
+#include "tests/unit/hv/host_arch.h"
+
+#define REFTIME_HZ 10000000ull
+
+struct host_machine host;
+static struct hypercall_buffers buffers;
+
+/* ---- the machine ---- */
+
+static void set_pages(frame_t first, frame_t count, enum frame_state state, partition_id_t owner)
+{
+    if (frame_table_set_range(&host.frames, first, count, state, owner) != HV_STATUS_SUCCESS) {
+        abort();
+    }
+}
+
+static void init_frames(void)
+{
+    frame_table_init(&host.frames, host.frame_storage, HOST_PAGE_COUNT);
+    set_pages(0, HOST_GUEST_PAGES, FRAME_PARENT, PARTITION_PARENT);
+    set_pages(HOST_PAGE_HYPERVISOR, 1, FRAME_HYPERVISOR, PARTITION_NONE);
+    set_pages(HOST_PAGE_UNASSIGNED, 1, FRAME_UNASSIGNED, PARTITION_NONE);
+    set_pages(HOST_PAGE_SHARED, 2, FRAME_PARENT, PARTITION_PARENT);
+    if (frame_share(&host.frames, HOST_PAGE_SHARED, 2) != HV_STATUS_SUCCESS ||
+        frame_deposit(&host.frames, HOST_PAGE_DEPOSITED, 2) != HV_STATUS_SUCCESS) {
+        abort();
+    }
+}
+
+void host_machine_init(unsigned vps, partition_id_t id)
+{
+    host_memory_init(HOST_PAGE_COUNT, 0);
+    host = (struct host_machine){.now = 1000000,
+                                 .tsc_invariant = true,
+                                 .tsc_synchronized = true,
+                                 .interrupts_enabled = true};
+    init_frames();
+    partition_init(&host.partition, id, &host.frames);
+    for (unsigned i = 0; i < vps; i++) {
+        timer_queue_init(&host.timers[i]);
+        vp_init(&host.vp[i], &host.partition, i, i, &host.timers[i]);
+        host.partition.vp[i] = &host.vp[i];
+        host.partition.vp_count = i + 1;
+        host.vp[i].activity = VP_ACTIVE;
+        vapic_write(&host.vp[i], VAPIC_SPURIOUS, 0x1ff);
+        host.record[i] = (struct host_record){0};
+    }
+}
+
+void host_time_set(reftime_t now)
+{
+    host.now = now;
+    for (unsigned i = 0; i < host.partition.vp_count; i++) {
+        timer_run_expired(&host.timers[i], now);
+    }
+}
+
+void host_take_news(struct vp *vp)
+{
+    vp->notified = 0;
+    vp_take_requests(vp);
+    vapic_sync(vp);
+}
+
+int host_deliver(struct vp *vp)
+{
+    vapic_sync(vp);
+    const int vector = vapic_next(&vp->apic);
+    if (vector != VAPIC_NONE) {
+        vapic_accept(vp, (uint8_t)vector);
+    }
+    return vector;
+}
+
+/* ---- guest memory ---- */
+
+static char *open_page(uint64_t gpa, size_t size)
+{
+    if ((gpa & PAGE_MASK) + size > PAGE_SIZE) {
+        abort();
+    }
+    return arch_window_map(spa_make(gpa & ~PAGE_MASK));
+}
+
+void host_guest_read(uint64_t gpa, void *to, size_t size)
+{
+    char *page = open_page(gpa, size);
+
+    memcpy(to, page + (gpa & PAGE_MASK), size);
+    arch_window_unmap(page);
+}
+
+void host_guest_write(uint64_t gpa, const void *from, size_t size)
+{
+    char *page = open_page(gpa, size);
+
+    memcpy(page + (gpa & PAGE_MASK), from, size);
+    arch_window_unmap(page);
+}
+
+uint32_t host_guest_read32(uint64_t gpa)
+{
+    uint32_t value;
+
+    host_guest_read(gpa, &value, sizeof value);
+    return value;
+}
+
+void host_guest_write32(uint64_t gpa, uint32_t value)
+{
+    host_guest_write(gpa, &value, sizeof value);
+}
+
+/* ---- hv/arch.h ---- */
+
+static struct host_record *record_of(const struct vp *vp)
+{
+    return &host.record[vp->index];
+}
+
+void arch_console_write(const char *text, size_t length)
+{
+    if (length >= sizeof host.console) {
+        abort();
+    }
+    memcpy(host.console, text, length);
+    host.console[length] = '\0';
+}
+
+reftime_t arch_time_now(void)
+{
+    return host.now;
+}
+
+reftime_t arch_time_from_tsc(uint64_t tsc)
+{
+    return tsc / HOST_TSC_PER_UNIT;
+}
+
+uint64_t arch_ticks_to_reftime(uint64_t ticks)
+{
+    return ticks / HOST_TSC_PER_UNIT;
+}
+
+uint64_t arch_tsc_hz(void)
+{
+    return HOST_TSC_HZ;
+}
+
+bool arch_tsc_is_invariant(void)
+{
+    return host.tsc_invariant;
+}
+
+bool arch_tsc_is_synchronized(void)
+{
+    return host.tsc_synchronized;
+}
+
+void arch_fill_reference_tsc(struct hv_reference_tsc_page *page)
+{
+    page->scale = UINT64_MAX / HOST_TSC_HZ * REFTIME_HZ;
+    page->offset = -7;
+    page->sequence = 1;
+}
+
+void arch_vp_notify(struct vp *vp)
+{
+    record_of(vp)->notified++;
+}
+
+void arch_vp_init(struct vp *vp)
+{
+    record_of(vp)->inits++;
+}
+
+void arch_vp_startup(struct vp *vp, uint8_t vector)
+{
+    record_of(vp)->startups++;
+    record_of(vp)->startup_vector = vector;
+}
+
+bool arch_vp_interrupts_enabled(const struct vp *vp)
+{
+    (void)vp;
+    return host.interrupts_enabled;
+}
+
+uint64_t arch_vp_cr4(const struct vp *vp)
+{
+    (void)vp;
+    return host.cr4;
+}
+
+void arch_yield(struct vp *vp)
+{
+    record_of(vp)->yields++;
+}
+
+void arch_level_eoi(struct vp *vp, uint8_t vector)
+{
+    record_of(vp)->level_eoi[vector]++;
+}
+
+void arch_lvt_changed(struct vp *vp, enum vapic_lvt index, uint32_t value)
+{
+    record_of(vp)->lvt_writes[index]++;
+    record_of(vp)->lvt[index] = value;
+}
+
+uint64_t arch_apic_base(void)
+{
+    return HOST_APIC_BASE;
+}
+
+void arch_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+{
+    host.cpuid_leaf = leaf;
+    host.cpuid_subleaf = subleaf;
+    *result = host.cpuid;
+}
+
+bool arch_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
+{
+    (void)vp;
+    *value = host.processor_msr;
+    return index == HOST_PROCESSOR_MSR;
+}
+
+bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value)
+{
+    (void)vp;
+    if (index != HOST_PROCESSOR_MSR) {
+        return false;
+    }
+    host.processor_msr = value;
+    return true;
+}
+
+/* AMD's call instruction and a return, as child kernels find them. */
+void arch_fill_hypercall_page(void *page)
+{
+    static const unsigned char code[] = {0x0f, 0x01, 0xd9, 0xc3};
+
+    memset(page, 0xcc, PAGE_SIZE);
+    memcpy(page, code, sizeof code);
+}
+
+struct hypercall_buffers *arch_hypercall_buffers(void)
+{
+    return &buffers;
+}
+
+void arch_fill_info(struct bh_info *info)
+{
+    info->vendor = BH_VENDOR_SVM;
+    info->lp_count = host.partition.vp_count;
+    snprintf(info->release, sizeof info->release, "test");
+}
+
+void arch_fill_pool_stats(struct bh_hypervisor_stats *stats)
+{
+    stats->pool_pages_total = 8;
+    stats->pool_pages_free = 5;
+}
+
+bool arch_fill_lp_stats(uint32_t index, struct bh_lp_stats *stats)
+{
+    if (index >= host.partition.vp_count) {
+        return false;
+    }
+    stats->apic_id = host.vp[index].apic.id;
+    return true;
+}
