@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An explicit-state explorer: from one state it takes every operation, from
+ * every state it finds it takes every operation again, until no new state turns
+ * up. What holds in all of them then holds after sequences of any length.
+ * States are visited breadth first, so a violation comes with a shortest way to
+ * it.
+ */
+#ifndef TESTS_MODEL_EXPLORER_H
+#define TESTS_MODEL_EXPLORER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct explorer_system {
+    size_t state_size;   /* states are compared byte by byte */
+    unsigned operations; /* numbered from 0 */
+    void (*start)(void *state);
+    /* Takes one operation. Returns NULL, or the words for the rule that was broken. */
+    const char *(*step)(const void *state, unsigned operation, void *next);
+    void (*describe)(unsigned operation, char *text, size_t size);
+};
+
+struct explorer_result {
+    uint64_t states, transitions;
+    const char *violation; /* NULL: none, and the state space is closed */
+};
+
+/* Prints the way to a violation to standard output. Ends the program when memory does. */
+struct explorer_result explorer_run(const struct explorer_system *system);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* frame_withdraw does not ask whether the page is free. */
+#include "hv/core/frame.h"
+
+enum hv_status frame_withdraw_checked(struct frame_table *table, frame_t frame,
+                                      partition_id_t partition);
+
+#define frame_withdraw frame_withdraw_checked
+#include "hv/core/frame.c"
+#undef frame_withdraw
+
+static enum hv_status change_withdraw_unchecked(struct frame_record *record,
+                                                partition_id_t partition)
+{
+    if (frame_is_deposited(*record) && record->partition == partition) {
+        record->state = FRAME_DEPOSITED;
+    }
+    return change_withdraw(record, partition);
+}
+
+enum hv_status frame_withdraw(struct frame_table *table, frame_t frame, partition_id_t partition)
+{
+    return frames_change(table, frame, 1, partition, change_withdraw_unchecked);
+}
