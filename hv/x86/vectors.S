@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry points of all 256 vectors: exceptions (0-31) to exception_handle, the
- * others to interrupt_handle. Also the idle wait, which an NMI must not make
- * sleep over its own news.
+ * Entry points of all 256 vectors, which lead to vector_handle (interrupts.c).
+ * Also the idle wait, which an NMI must not make sleep over its own news, and the
+ * MSR accesses that may fault.
  */
 #include "hv/x86/layout.h"
 
