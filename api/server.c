@@ -6,6 +6,7 @@
 #include "api/log.h"
 #include "api/schema.h"
 
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,7 @@ struct api_server *api_server_start(const struct api_backend *backend,
     if (getrandom(&seed, sizeof seed, 0) == sizeof seed)
         json_object_seed((size_t)seed);
     signal(SIGPIPE, SIG_IGN);
+    OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL); /* here, not first in an event thread */
     server->backend = *backend;
     server->limits = fill_limits(&options->limits);
     if (!make_parts(server, options, error, size)) {

@@ -35,7 +35,7 @@ function(bulkhead_fuzz_test name)
   set(program ${CMAKE_CURRENT_BINARY_DIR}/fuzz-${name})
   add_custom_command(OUTPUT ${program}
     COMMAND ${BULKHEAD_CLANG} -std=c17 -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer
-      -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I${CMAKE_SOURCE_DIR}
+      -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I${CMAKE_SOURCE_DIR} -I${CMAKE_BINARY_DIR}/generated
       -MD -MF ${program}.d -MT ${program} ${sources} -o ${program} ${arg_LIBS}
     DEPENDS ${sources} DEPFILE ${program}.d
     COMMENT "Building fuzz-${name}"
