@@ -174,7 +174,11 @@ static reftime_t queue_urgent_left(const struct sched_queue *queue)
 
 static bool queue_urgent_eligible(const struct sched_queue *queue)
 {
-    return queue->urgent && lane_is_eligible(queue->urgent->lane) && queue_urgent_left(queue) != 0;
+    if (!queue->urgent) {
+        return false;
+    }
+    entity_refresh(queue->urgent);
+    return lane_is_eligible(queue->urgent->lane) && queue_urgent_left(queue) != 0;
 }
 
 void sched_queue_init(struct sched_queue *queue, reftime_t now)

@@ -445,6 +445,22 @@ static void test_split_1g_to_4k(void **state)
     assert_int_equal(nested.table_pages, 4);
 }
 
+/* Bit 7 means "large" in a 2 MiB entry and something else in a 4 KiB one. */
+static void test_split_entries_are_exact(void **state)
+{
+    (void)state;
+    assert_int_equal(nested_map_identity(&nested, spa_make(SIZE_1G), SIZE_1G, RWX),
+                     HV_STATUS_SUCCESS);
+    unmap(SIZE_1G, SIZE_4K);
+    uint64_t *entry = entry_open(SIZE_1G + 0x3000);
+
+    assert_int_equal(*entry, (SIZE_1G + 0x3000) | 0x7);
+    entry_close(entry);
+    entry = entry_open(SIZE_1G + SIZE_2M);
+    assert_int_equal(*entry, (SIZE_1G + SIZE_2M) | 0x87);
+    entry_close(entry);
+}
+
 static void test_split_keeps_accessed_and_dirty(void **state)
 {
     (void)state;
@@ -697,6 +713,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_prepare_refused, setup, teardown),
         cmocka_unit_test(test_prepare_short_of_memory),
         cmocka_unit_test_setup_teardown(test_split_1g_to_4k, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_split_entries_are_exact, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split_keeps_accessed_and_dirty, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split_races_with_the_processor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_pages_stay_mapped, setup, teardown),

@@ -574,6 +574,127 @@ static void test_share_of_the_parent_is_guaranteed(void **state)
     assert_true(vps[2].period_least >= SCHED_PERIOD * 3 / 10);
 }
 
+/* Charges what runs until at, and picks again. */
+static struct sched_entity *run_until(reftime_t at)
+{
+    sched_charge(queue.running, at - now, at);
+    now = at;
+    return sched_pick(&queue, now);
+}
+
+static void test_interrupt_waits_for_the_cap_only(void **state)
+{
+    (void)state;
+    struct vp *child = vp_add(100, 20, 0, NEVER, 0);
+    struct vp *parent = &vps[vp_count++];
+    struct sched_params capped = {1, 0, 10, true};
+
+    now = 4 * SCHED_PERIOD;
+    assert_int_equal(sched_entity_init(&parent->entity, &queue, &capped), HV_STATUS_SUCCESS);
+    sched_wake(&parent->entity, true, now);
+    assert_ptr_equal(sched_pick(&queue, now), &parent->entity);
+    sched_wake(&child->entity, false, now);
+    assert_ptr_equal(run_until(now + SCHED_MS(10)), &child->entity);
+    assert_false(sched_wake(&parent->entity, true, now));
+    assert_int_equal(sched_next_deadline(&queue, now), 5 * SCHED_PERIOD);
+    assert_ptr_equal(run_until(5 * SCHED_PERIOD), &parent->entity);
+}
+
+static void test_blocked_parent_is_not_urgent(void **state)
+{
+    (void)state;
+    struct vp *parent = parent_add(1, 0, NEVER, 0);
+
+    assert_true(sched_wake(&parent->entity, true, now));
+    sched_block(&parent->entity, now);
+    assert_null(sched_pick(&queue, now));
+    assert_int_equal(sched_next_deadline(&queue, now), SCHED_NO_DEADLINE);
+}
+
+/* A parent whose interrupts never end goes before the others up to its bound to the tick. */
+static void test_bound_of_the_first_class_is_exact(void **state)
+{
+    (void)state;
+    struct vp *parent = parent_add(1, 0, NEVER, 0);
+    struct vp *child = vp_add(SCHED_WEIGHT_MAX, 78, 0, NEVER, 0);
+
+    now = 4 * SCHED_PERIOD;
+    sched_wake(&child->entity, false, now);
+    sched_wake(&parent->entity, true, now);
+    assert_ptr_equal(sched_pick(&queue, now), &parent->entity);
+    for (unsigned left = 12; left > 0; left -= left < 5 ? left : 5) {
+        reftime_t slice = SCHED_MS(left < 5 ? left : 5);
+
+        assert_ptr_equal(queue.running, &parent->entity);
+        assert_int_equal(sched_next_deadline(&queue, now), now + slice);
+        now += slice;
+        sched_charge(&parent->entity, slice, now);
+        assert_ptr_equal(sched_pick(&queue, now), &child->entity);
+        assert_int_equal(sched_wake(&parent->entity, true, now), left > 5);
+        sched_pick(&queue, now);
+    }
+    assert_ptr_equal(queue.running, &child->entity);
+}
+
+static void test_reserve_ends_to_the_tick(void **state)
+{
+    (void)state;
+    struct vp *reserved = vp_add(1, 2, 0, NEVER, 0);
+
+    vp_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+    simulate_whole_periods(30);
+    assert_int_equal(reserved->period_least, SCHED_PERIOD / 50);
+    assert_share(reserved, 30 * SCHED_PERIOD, 2, 0.1);
+}
+
+static void test_spent_reserve_waits_for_the_period(void **state)
+{
+    (void)state;
+    struct vp *reserved = vp_add(1, 1, 0, NEVER, 0);
+    struct vp *hog = vp_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+
+    now = 6 * SCHED_PERIOD - SCHED_MS(3);
+    sched_wake(&reserved->entity, false, now);
+    sched_pick(&queue, now);
+    sched_wake(&hog->entity, false, now);
+    assert_ptr_equal(run_until(now + SCHED_MS(1)), &hog->entity);
+    assert_int_equal(sched_next_deadline(&queue, now), 6 * SCHED_PERIOD);
+    assert_ptr_equal(run_until(6 * SCHED_PERIOD), &reserved->entity);
+}
+
+/* The overrun before the change of the period counts too, when the run is charged after it. */
+static void test_overrun_across_the_period(void **state)
+{
+    (void)state;
+    struct vp *vp = vp_add(100, 0, 20, NEVER, 0);
+
+    now = SCHED_PERIOD * 7 - SCHED_MS(30);
+    sched_wake(&vp->entity, false, now);
+    sched_pick(&queue, now);
+    now = SCHED_PERIOD * 7 + SCHED_MS(5);
+    sched_charge(&vp->entity, SCHED_MS(35), now);
+    assert_int_equal(vp->entity.used, SCHED_MS(10 + 5));
+}
+
+/* Who wakes beside a VP that ran long without a charge gets no credit for that time. */
+static void test_wake_beside_an_uncharged_run(void **state)
+{
+    (void)state;
+    struct vp *lone = vp_add(100, 0, 0, NEVER, 0);
+    struct vp *late = vp_add(100, 0, 0, NEVER, 0);
+
+    now = SCHED_PERIOD * 3;
+    sched_wake(&lone->entity, false, now);
+    sched_pick(&queue, now);
+    late->wakes = now + SCHED_MS(90);
+    now += SCHED_MS(90);
+    assert_true(sched_wake(&late->entity, false, now));
+    sched_charge(&lone->entity, SCHED_MS(90), now);
+    sched_pick(&queue, now);
+    simulate(SCHED_MS(60));
+    assert_in_range(late->ran, SCHED_MS(25), SCHED_MS(40));
+}
+
 static void test_yield_lets_another_go(void **state)
 {
     (void)state;
@@ -795,6 +916,13 @@ int main(void)
         cmocka_unit_test_setup(test_interrupt_for_a_waiting_parent, setup),
         cmocka_unit_test_setup(test_storm_leaves_the_others_something, setup),
         cmocka_unit_test_setup(test_share_of_the_parent_is_guaranteed, setup),
+        cmocka_unit_test_setup(test_interrupt_waits_for_the_cap_only, setup),
+        cmocka_unit_test_setup(test_blocked_parent_is_not_urgent, setup),
+        cmocka_unit_test_setup(test_bound_of_the_first_class_is_exact, setup),
+        cmocka_unit_test_setup(test_reserve_ends_to_the_tick, setup),
+        cmocka_unit_test_setup(test_spent_reserve_waits_for_the_period, setup),
+        cmocka_unit_test_setup(test_overrun_across_the_period, setup),
+        cmocka_unit_test_setup(test_wake_beside_an_uncharged_run, setup),
         cmocka_unit_test_setup(test_yield_lets_another_go, setup),
         cmocka_unit_test_setup(test_parameters_out_of_range, setup),
         cmocka_unit_test_setup(test_admission_of_reserves, setup),
