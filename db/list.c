@@ -10,55 +10,49 @@
 #include "db/list.h"
 #include "db/row.h"
 
-#define SQL_MAX 2048
+#define SQL_MAX 4096
 
+/*
+ * How a column is looked up. %s is the comparison of the value, such as `= ?3`;
+ * a column that names another object ("target") takes its id or its name.
+ */
 struct column {
-    enum db_kind kind;
+    enum db_kind kind; /* DB_KIND_COUNT: every kind */
     const char *name;
-    const char *condition; /* has one %d: the number of its parameter */
+    enum { OWN, LABEL, TARGET } where;
+    const char *field; /* column of `object`, label's field, or kind of the target */
 };
 
 static const struct column columns[] = {
-    {DB_VM, "state", "o.id IN (SELECT id FROM vm WHERE state = ?%d)"},
-    {DB_VM, "desired_state", "o.id IN (SELECT id FROM vm WHERE desired_state = ?%d)"},
-    {DB_VM, "tag", "o.id IN (SELECT vm_id FROM vm_tag WHERE tag = ?%d)"},
-    {DB_VM, "network", "o.id IN (SELECT vm_id FROM vm_nic WHERE network_id = ?%d)"},
-    {DB_VM, "disk", "o.id IN (SELECT vm_id FROM vm_disk WHERE disk_id = ?%d)"},
-    {DB_DISK, "state", "o.id IN (SELECT id FROM disk WHERE state = ?%d)"},
-    {DB_DISK, "image", "o.id IN (SELECT id FROM disk WHERE image_id = ?%d)"},
-    {DB_DISK, "vm", "o.id IN (SELECT disk_id FROM vm_disk WHERE vm_id = ?%d)"},
-    {DB_IMAGE, "state", "o.id IN (SELECT id FROM image WHERE state = ?%d)"},
-    {DB_NETWORK, "mode", "o.id IN (SELECT id FROM network WHERE mode = ?%d)"},
-    {DB_SNAPSHOT, "vm", "o.id IN (SELECT id FROM snapshot WHERE vm_id = ?%d)"},
-    {DB_TOKEN, "role", "o.id IN (SELECT id FROM token WHERE role = ?%d)"},
-};
-
-/* Columns that every kind has. */
-static const struct column common_columns[] = {
-    {DB_KIND_COUNT, "id", "o.id = ?%d"},
-    {DB_KIND_COUNT, "name", "o.name = ?%d"},
+    {DB_KIND_COUNT, "uuid", OWN, "o.id"},    {DB_KIND_COUNT, "name", OWN, "o.name"},
+    {DB_KIND_COUNT, "state", OWN, "o.state"}, {DB_KIND_COUNT, "tag", LABEL, "tag"},
+    {DB_VM, "desired_state", LABEL, "desired_state"},
+    {DB_VM, "network", TARGET, "network"},   {DB_VM, "disk", TARGET, "disk"},
+    {DB_VM, "image", TARGET, "image"},       {DB_DISK, "image", LABEL, "image"},
+    {DB_IMAGE, "kind", LABEL, "kind"},       {DB_NETWORK, "mode", LABEL, "mode"},
+    {DB_SNAPSHOT, "vm", TARGET, "vm"},       {DB_USER, "role", LABEL, "role"},
+    {DB_TOKEN, "role", LABEL, "role"},       {DB_TOKEN, "user", LABEL, "user"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+static bool belongs(const struct column *column, enum db_kind kind)
+{
+    return column->kind == kind || column->kind == DB_KIND_COUNT;
+}
+
 static const struct column *find_column(enum db_kind kind, const char *name)
 {
-    for (size_t i = 0; i < COUNT(common_columns); i++)
-        if (strcmp(common_columns[i].name, name) == 0)
-            return &common_columns[i];
     for (size_t i = 0; i < COUNT(columns); i++)
-        if (columns[i].kind == kind && strcmp(columns[i].name, name) == 0)
+        if (belongs(&columns[i], kind) && strcmp(columns[i].name, name) == 0)
             return &columns[i];
     return NULL;
 }
 
 const char *db_list_column(enum db_kind kind, unsigned index)
 {
-    if (index < COUNT(common_columns))
-        return common_columns[index].name;
-    index -= (unsigned)COUNT(common_columns);
     for (size_t i = 0; i < COUNT(columns); i++)
-        if (columns[i].kind == kind && index-- == 0)
+        if (belongs(&columns[i], kind) && index-- == 0)
             return columns[i].name;
     return NULL;
 }
@@ -80,28 +74,63 @@ static void add(struct query *query, const char *text)
     }
 }
 
-/* Appends a condition whose parameter is the next text. */
-static void add_text(struct query *query, const char *condition, const char *value)
+/* Adds a text parameter; its number. */
+static int add_parameter(struct query *query, const char *value)
 {
-    char buffer[256];
-
     query->texts[query->text_count++] = value;
-    /* The format is a constant of this file. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(buffer, sizeof(buffer), condition, query->text_count);
-#pragma GCC diagnostic pop
-    add(query, " AND ");
-    add(query, buffer);
+    return query->text_count;
+}
+
+/* A comparison of `field` with a parameter: equal, or a range that holds the prefix. */
+static void add_comparison(struct query *query, const char *field, enum db_match match,
+                           int parameter)
+{
+    char text[160];
+
+    if (match == DB_MATCH_PREFIX)
+        snprintf(text, sizeof(text), "(%s >= ?%d AND %s < ?%d || char(1114111))", field,
+                 parameter, field, parameter);
+    else
+        snprintf(text, sizeof(text), "%s = ?%d", field, parameter);
+    add(query, text);
+}
+
+static void add_filter(struct query *query, const struct column *column,
+                       const struct db_filter *filter)
+{
+    int parameter = add_parameter(query, filter->value);
+    char text[256];
+
+    add(query, filter->match == DB_MATCH_DIFFERENT ? " AND NOT (" : " AND (");
+    if (column->where == OWN) {
+        add_comparison(query, column->field, filter->match, parameter);
+    } else if (column->where == LABEL) {
+        snprintf(text, sizeof(text),
+                 "o.id IN (SELECT object_id FROM label WHERE field = '%s' AND ", column->field);
+        add(query, text);
+        add_comparison(query, "value", filter->match, parameter);
+        add(query, ")");
+    } else {
+        snprintf(text, sizeof(text),
+                 "o.id IN (SELECT from_id FROM reference WHERE to_id IN"
+                 " (SELECT t.id FROM object t WHERE t.kind = '%s' AND (t.id = ?%d OR ",
+                 column->field, parameter);
+        add(query, text);
+        add_comparison(query, "t.name", filter->match, parameter);
+        add(query, ")))");
+    }
+    add(query, ")");
 }
 
 static enum db_result build_conditions(struct db *db, const struct db_list *list,
                                        struct query *query)
 {
-    query->texts[query->text_count++] = db_kind_name(list->kind);
+    add_parameter(query, db_kind_name(list->kind));
     add(query, " FROM object o WHERE o.kind = ?1");
-    if (list->scope)
-        add_text(query, "o.scope = ?%d", list->scope);
+    if (list->scope) {
+        add(query, " AND ");
+        add_comparison(query, "o.scope", DB_MATCH_EQUAL, add_parameter(query, list->scope));
+    }
     for (unsigned i = 0; i < list->filter_count; i++) {
         const struct column *column = find_column(list->kind, list->filter[i].column);
 
@@ -110,7 +139,7 @@ static enum db_result build_conditions(struct db *db, const struct db_list *list
                      db_kind_name(list->kind), list->filter[i].column);
             return DB_INVALID;
         }
-        add_text(query, column->condition, list->filter[i].value);
+        add_filter(query, column, &list->filter[i]);
     }
     return DB_OK;
 }
@@ -120,8 +149,8 @@ static void add_page(const struct db_list *list, struct query *query)
     char buffer[96];
 
     if (list->after_name) {
-        query->texts[query->text_count++] = list->after_scope ? list->after_scope : "";
-        query->texts[query->text_count++] = list->after_name;
+        add_parameter(query, list->after_scope ? list->after_scope : "");
+        add_parameter(query, list->after_name);
         snprintf(buffer, sizeof(buffer), " AND (o.scope, o.name) > (?%d, ?%d)",
                  query->text_count - 1, query->text_count);
         add(query, buffer);

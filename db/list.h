@@ -10,9 +10,16 @@
 
 #define DB_FILTERS_MAX 8
 
+enum db_match {
+    DB_MATCH_EQUAL,
+    DB_MATCH_DIFFERENT,
+    DB_MATCH_PREFIX,
+};
+
 struct db_filter {
     const char *column; /* one of db_list_column's */
-    const char *value;
+    enum db_match match;
+    const char *value; /* of columns that name another object: its id or name */
 };
 
 struct db_list {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Objects as documents: insert, change, delete, look up. */
+/* Objects as documents: insert, change, delete, look up; and what was deleted. */
 #include <string.h>
 
 #include "db/object.h"
@@ -7,8 +7,8 @@
 
 static const char *const kind_names[DB_KIND_COUNT] = {
     [DB_VM] = "vm",           [DB_DISK] = "disk",         [DB_IMAGE] = "image",
-    [DB_NETWORK] = "network", [DB_SNAPSHOT] = "snapshot", [DB_TOKEN] = "token",
-    [DB_USER] = "user",       [DB_HOST] = "host",
+    [DB_NETWORK] = "network", [DB_SNAPSHOT] = "snapshot", [DB_HOST] = "host",
+    [DB_USER] = "user",       [DB_TOKEN] = "token",
 };
 
 const char *db_kind_name(enum db_kind kind)
@@ -30,26 +30,27 @@ bool db_kind_parse(const char *name, enum db_kind *kind)
 enum db_result db_object_insert(struct db *db, const struct db_object *object)
 {
     return db_run(db,
-                  "INSERT INTO object (id, kind, scope, name, revision, sequence, head, status)"
-                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                  "ttttiitt", object->id, kind_names[object->kind], object->scope, object->name,
-                  object->revision, object->sequence, object->head, object->status);
+                  "INSERT INTO object"
+                  " (id, kind, scope, name, state, revision, sequence, head, tail)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                  "tttttiitt", object->id, kind_names[object->kind], object->scope, object->name,
+                  object->state, object->revision, object->sequence, object->head, object->tail);
 }
 
 enum db_result db_object_update(struct db *db, const struct db_object *object)
 {
     return db_run(db,
-                  "UPDATE object SET name = ?2, revision = ?3, sequence = ?4, head = ?5,"
-                  " status = ?6 WHERE id = ?1",
-                  "ttiitt", object->id, object->name, object->revision, object->sequence,
-                  object->head, object->status);
+                  "UPDATE object SET name = ?2, state = ?3, revision = ?4, sequence = ?5,"
+                  " head = ?6, tail = ?7 WHERE id = ?1",
+                  "tttiitt", object->id, object->name, object->state, object->revision,
+                  object->sequence, object->head, object->tail);
 }
 
-enum db_result db_object_set_status(struct db *db, const char *id, const char *status,
-                                    int64_t sequence)
+enum db_result db_object_set_tail(struct db *db, const char *id, const char *state,
+                                  const char *tail, int64_t sequence)
 {
-    return db_run(db, "UPDATE object SET status = ?2, sequence = ?3 WHERE id = ?1", "tti", id,
-                  status, sequence);
+    return db_run(db, "UPDATE object SET state = ?2, tail = ?3, sequence = ?4 WHERE id = ?1",
+                  "ttti", id, state, tail, sequence);
 }
 
 enum db_result db_object_delete(struct db *db, const char *id, int64_t sequence)
@@ -72,12 +73,13 @@ void db_row_object(sqlite3_stmt *row, enum db_kind kind, struct db_object *objec
         .id = db_column_text(row, 0),
         .scope = db_column_text(row, 1),
         .name = db_column_text(row, 2),
-        .revision = sqlite3_column_int64(row, 3),
-        .sequence = sqlite3_column_int64(row, 4),
-        .head = db_column_text(row, 5),
-        .head_size = (size_t)sqlite3_column_bytes(row, 5),
-        .status = db_column_text(row, 6),
-        .status_size = (size_t)sqlite3_column_bytes(row, 6),
+        .state = db_column_text(row, 3),
+        .revision = sqlite3_column_int64(row, 4),
+        .sequence = sqlite3_column_int64(row, 5),
+        .head = db_column_text(row, 6),
+        .head_size = (size_t)sqlite3_column_bytes(row, 6),
+        .tail = db_column_text(row, 7),
+        .tail_size = (size_t)sqlite3_column_bytes(row, 7),
     };
 }
 

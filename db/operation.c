@@ -8,7 +8,7 @@
 
 #define OPERATION_COLUMNS                                                                          \
     "p.number, p.id, p.action, p.object_kind, p.object_id, p.state, p.actor, p.arguments,"         \
-    " p.sequence, p.created_at, p.finished_at, p.head, p.status,"                                  \
+    " p.sequence, p.created_at, p.finished_at, p.head, p.tail,"                                  \
     " CASE p.state WHEN 'queued' THEN (SELECT count(*) FROM operation q"                           \
     "  WHERE q.object_id = p.object_id AND q.state IN ('queued', 'running')"                       \
     "  AND q.number < p.number) ELSE 0 END,"                                                       \
@@ -22,13 +22,13 @@ enum db_result db_operation_insert(struct db *db, struct db_operation *operation
 
     result = db_run(db,
                     "INSERT INTO operation (id, action, object_kind, object_id, state, actor,"
-                    " arguments, sequence, created_at, finished_at, head, status)"
+                    " arguments, sequence, created_at, finished_at, head, tail)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                     "tttttttiintt", operation->id, operation->action, operation->object_kind,
                     operation->object_id, operation->state, operation->actor,
                     operation->arguments, operation->sequence, operation->created_at,
                     operation->finished_at ? operation->finished_at : DB_NULL, operation->head,
-                    operation->status);
+                    operation->tail);
     if (result == DB_OK)
         operation->number = sqlite3_last_insert_rowid(db->handle);
     return result;
@@ -37,10 +37,10 @@ enum db_result db_operation_insert(struct db *db, struct db_operation *operation
 enum db_result db_operation_update(struct db *db, const struct db_operation *operation)
 {
     return db_run(db,
-                  "UPDATE operation SET state = ?2, sequence = ?3, finished_at = ?4, status = ?5"
+                  "UPDATE operation SET state = ?2, sequence = ?3, finished_at = ?4, tail = ?5"
                   " WHERE id = ?1",
                   "ttint", operation->id, operation->state, operation->sequence,
-                  operation->finished_at ? operation->finished_at : DB_NULL, operation->status);
+                  operation->finished_at ? operation->finished_at : DB_NULL, operation->tail);
 }
 
 struct operation_reader {
@@ -66,8 +66,8 @@ static bool hand_operation(void *context, sqlite3_stmt *row)
         .finished_at = sqlite3_column_int64(row, 10),
         .head = db_column_text(row, 11),
         .head_size = (size_t)sqlite3_column_bytes(row, 11),
-        .status = db_column_text(row, 12),
-        .status_size = (size_t)sqlite3_column_bytes(row, 12),
+        .tail = db_column_text(row, 12),
+        .tail_size = (size_t)sqlite3_column_bytes(row, 12),
         .position = sqlite3_column_int64(row, 13),
         .holder_id = db_column_text(row, 14),
     };

@@ -22,9 +22,9 @@ struct db_operation {
     int64_t created_at;
     int64_t finished_at; /* 0 while unfinished */
     const char *head;
-    const char *status;
+    const char *tail;
     size_t head_size; /* filled when read */
-    size_t status_size;
+    size_t tail_size;
 
     /* Filled when read. Of a queued operation: how many are before it, and the first of them. */
     int64_t position;
@@ -35,7 +35,7 @@ typedef bool db_operation_handler(void *context, const struct db_operation *oper
 
 enum db_result db_operation_insert(struct db *db, struct db_operation *operation);
 
-/* Sets state, sequence, finished_at and status of the row with this id. */
+/* Sets state, sequence, finished_at and tail of the row with this id. */
 enum db_result db_operation_update(struct db *db, const struct db_operation *operation);
 
 enum db_result db_operation_get(struct db *db, const char *id, db_operation_handler *handler,

@@ -6,7 +6,8 @@
 #include "db/object.h"
 #include "db/statement.h"
 
-#define DB_OBJECT_COLUMNS "o.id, o.scope, o.name, o.revision, o.sequence, o.head, o.status"
+#define DB_OBJECT_COLUMNS \
+    "o.id, o.scope, o.name, o.state, o.revision, o.sequence, o.head, o.tail"
 
 struct db_object_reader {
     enum db_kind kind;

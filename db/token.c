@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens' rows. */
-#include <stdio.h>
-
-#include "db/statement.h"
+/* Rows of tokens and client certificates. */
 #include "db/token.h"
+#include "db/statement.h"
+
+static const char *null_if_empty(const char *text)
+{
+    return text && text[0] ? text : NULL;
+}
 
 enum db_result db_token_insert(struct db *db, const struct db_token *token)
 {
     return db_run(db,
-                  "INSERT INTO token (id, hash, role, object_id, expires_at)"
-                  " VALUES (?1, ?2, ?3, ?4, ?5)",
-                  "tbttn", token->id, token->hash, (size_t)DB_HASH_SIZE, token->role,
-                  token->object_id, token->expires_at ? token->expires_at : DB_NULL);
+                  "INSERT INTO token (id, hash, role, user_id, vm_id, expires_at)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                  "tbtttn", token->id, token->hash, (size_t)DB_HASH_SIZE, token->role,
+                  null_if_empty(token->user_id), null_if_empty(token->vm_id),
+                  token->expires_at ? token->expires_at : DB_NULL);
 }
 
 struct token_reader {
@@ -27,8 +31,9 @@ static bool hand_token(void *context, sqlite3_stmt *row)
         .name = db_column_text(row, 1),
         .hash = sqlite3_column_blob(row, 2),
         .role = db_column_text(row, 3),
-        .object_id = db_column_text(row, 4),
-        .expires_at = sqlite3_column_int64(row, 5),
+        .user_id = db_column_text(row, 4),
+        .vm_id = db_column_text(row, 5),
+        .expires_at = sqlite3_column_int64(row, 6),
     };
 
     return reader->handler(reader->context, &token);
@@ -39,7 +44,7 @@ enum db_result db_token_each(struct db *db, db_token_handler *handler, void *con
     struct token_reader reader = {handler, context};
 
     return db_rows(db, hand_token, &reader,
-                   "SELECT t.id, o.name, t.hash, t.role, t.object_id, t.expires_at"
+                   "SELECT t.id, o.name, t.hash, t.role, t.user_id, t.vm_id, t.expires_at"
                    " FROM token t JOIN object o ON o.id = t.id",
                    "");
 }
@@ -50,18 +55,35 @@ enum db_result db_token_used(struct db *db, const char *id, int64_t at)
                   "ti", id, at);
 }
 
-static bool copy_id(void *context, sqlite3_stmt *row)
+enum db_result db_certificate_insert(struct db *db, const struct db_certificate *certificate)
 {
-    snprintf(context, 40, "%s", db_column_text(row, 0));
-    return false;
+    return db_run(db,
+                  "INSERT INTO certificate (fingerprint, user_id, not_after)"
+                  " VALUES (?1, ?2, ?3)",
+                  "tti", certificate->fingerprint, certificate->user_id, certificate->not_after);
 }
 
-enum db_result db_token_expired(struct db *db, int64_t now, char id[40])
-{
-    enum db_result result;
+struct certificate_reader {
+    db_certificate_handler *handler;
+    void *context;
+};
 
-    id[0] = '\0';
-    result = db_rows(db, copy_id, id, "SELECT id FROM token WHERE expires_at < ?1 LIMIT 1", "i",
-                     now);
-    return result == DB_OK && !id[0] ? DB_NOT_FOUND : result;
+static bool hand_certificate(void *context, sqlite3_stmt *row)
+{
+    struct certificate_reader *reader = context;
+    struct db_certificate certificate = {
+        .fingerprint = db_column_text(row, 0),
+        .user_id = db_column_text(row, 1),
+        .not_after = sqlite3_column_int64(row, 2),
+    };
+
+    return reader->handler(reader->context, &certificate);
+}
+
+enum db_result db_certificate_each(struct db *db, db_certificate_handler *handler, void *context)
+{
+    struct certificate_reader reader = {handler, context};
+
+    return db_rows(db, hand_certificate, &reader,
+                   "SELECT fingerprint, user_id, not_after FROM certificate", "");
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens: only the hash of a secret is kept. Each insert comes after db_object_insert. */
+/*
+ * Who may call: tokens, of which only the hash of the secret is kept, and client
+ * certificates. Each token insert comes after db_object_insert of its id.
+ */
 #ifndef DB_TOKEN_H
 #define DB_TOKEN_H
 
@@ -7,11 +10,12 @@
 
 struct db_token {
     const char *id;
-    const char *name; /* filled when read */
+    const char *name;    /* filled when read */
     const uint8_t *hash; /* DB_HASH_SIZE bytes */
     const char *role;
-    const char *object_id; /* the one object it is good for; NULL or "": any */
-    int64_t expires_at;    /* 0: never */
+    const char *user_id; /* the user it acts for; NULL or "": nobody, it stands for itself */
+    const char *vm_id;   /* the one VM it is good for; NULL or "": any */
+    int64_t expires_at;  /* 0: never */
 };
 
 typedef bool db_token_handler(void *context, const struct db_token *token);
@@ -22,7 +26,15 @@ enum db_result db_token_each(struct db *db, db_token_handler *handler, void *con
 /* Remembers the last use; `at` only moves forward. */
 enum db_result db_token_used(struct db *db, const char *id, int64_t at);
 
-/* The id of one token that expired before `now`; DB_NOT_FOUND when there is none. */
-enum db_result db_token_expired(struct db *db, int64_t now, char id[40]);
+struct db_certificate {
+    const char *fingerprint; /* SHA-256 in hexadecimal */
+    const char *user_id;
+    int64_t not_after;
+};
+
+typedef bool db_certificate_handler(void *context, const struct db_certificate *certificate);
+
+enum db_result db_certificate_insert(struct db *db, const struct db_certificate *certificate);
+enum db_result db_certificate_each(struct db *db, db_certificate_handler *handler, void *context);
 
 #endif

@@ -1,20 +1,22 @@
 -- Every named thing of the API is a row of `object`: a document that is ready to send, cut in
 -- two so that a change of status does not rewrite what the client said. The tables beside it
--- hold only what queries need: references (as foreign keys) and columns to filter by.
+-- hold only what queries need: fields to filter by, and references as foreign keys.
 
 CREATE TABLE object (
   id         TEXT PRIMARY KEY,
   kind       TEXT NOT NULL CHECK (kind IN
-               ('vm', 'disk', 'image', 'network', 'snapshot', 'token', 'user', 'host')),
+               ('vm', 'disk', 'image', 'network', 'snapshot', 'host', 'user', 'token')),
   scope      TEXT NOT NULL DEFAULT '',       -- names are unique within kind and scope
   name       TEXT NOT NULL CHECK (name <> ''),
+  state      TEXT NOT NULL DEFAULT '',
   revision   INTEGER NOT NULL DEFAULT 1,     -- counts changes of what the client said
   sequence   INTEGER NOT NULL,               -- the event that changed the row last
-  head       TEXT NOT NULL,                  -- the document up to its status: {"id":...,"x":1
-  status     TEXT NOT NULL DEFAULT '{}',     -- a JSON object
+  head       TEXT NOT NULL,                  -- the document up to its sequence: {"uuid":"x","y":1
+  tail       TEXT NOT NULL DEFAULT '',       -- the rest, without the last brace: ,"status":{}
   UNIQUE (kind, scope, name)
 ) STRICT;
 CREATE INDEX object_by_sequence ON object (kind, sequence);
+CREATE INDEX object_by_state ON object (kind, state);
 
 CREATE TABLE tombstone (
   id         TEXT PRIMARY KEY,
@@ -24,73 +26,36 @@ CREATE TABLE tombstone (
 ) STRICT;
 CREATE INDEX tombstone_by_sequence ON tombstone (kind, sequence);
 
-CREATE TABLE image (
-  id         TEXT PRIMARY KEY REFERENCES object ON DELETE CASCADE,
-  state      TEXT NOT NULL,
-  format     TEXT NOT NULL,
-  size       INTEGER NOT NULL DEFAULT 0      -- virtual size in bytes, 0 until known
-) STRICT;
-
-CREATE TABLE disk (
-  id         TEXT PRIMARY KEY REFERENCES object ON DELETE CASCADE,
-  state      TEXT NOT NULL,
-  format     TEXT NOT NULL CHECK (format IN ('raw', 'qcow2')),
-  size       INTEGER NOT NULL CHECK (size > 0),
-  image_id   TEXT REFERENCES image ON DELETE RESTRICT
-) STRICT;
-CREATE INDEX disk_by_image ON disk (image_id);
-
-CREATE TABLE network (
-  id         TEXT PRIMARY KEY REFERENCES object ON DELETE CASCADE,
-  mode       TEXT NOT NULL CHECK (mode IN ('nat', 'isolated', 'bridged')),
-  bridge     TEXT NOT NULL UNIQUE
-) STRICT;
-
-CREATE TABLE vm (
-  id            TEXT PRIMARY KEY REFERENCES object ON DELETE CASCADE,
-  state         TEXT NOT NULL,
-  desired_state TEXT NOT NULL CHECK (desired_state IN ('running', 'paused', 'stopped'))
-) STRICT;
-CREATE INDEX vm_by_state ON vm (state);
-CREATE INDEX vm_by_desired_state ON vm (desired_state);
-
-CREATE TABLE vm_disk (
-  vm_id      TEXT NOT NULL REFERENCES vm ON DELETE CASCADE,
-  slot       INTEGER NOT NULL,
-  disk_id    TEXT REFERENCES disk ON DELETE RESTRICT,
-  image_id   TEXT REFERENCES image ON DELETE RESTRICT,
-  PRIMARY KEY (vm_id, slot),
-  CHECK (disk_id IS NULL OR image_id IS NULL)
+-- Values to filter lists by: tags, roles, modes.
+CREATE TABLE label (
+  object_id  TEXT NOT NULL REFERENCES object ON DELETE CASCADE,
+  field      TEXT NOT NULL,
+  value      TEXT NOT NULL,
+  PRIMARY KEY (object_id, field, value)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX vm_disk_by_disk ON vm_disk (disk_id) WHERE disk_id IS NOT NULL;
-CREATE INDEX vm_disk_by_image ON vm_disk (image_id) WHERE image_id IS NOT NULL;
+CREATE INDEX label_by_value ON label (field, value);
 
-CREATE TABLE vm_nic (
-  vm_id      TEXT NOT NULL REFERENCES vm ON DELETE CASCADE,
-  slot       INTEGER NOT NULL,
-  network_id TEXT NOT NULL REFERENCES network ON DELETE RESTRICT,
-  mac        TEXT NOT NULL UNIQUE,
-  PRIMARY KEY (vm_id, slot)
+-- One object needs another, which therefore cannot be deleted. An exclusive reference is the
+-- only one of its target: a disk belongs to one VM.
+CREATE TABLE reference (
+  from_id    TEXT NOT NULL REFERENCES object ON DELETE CASCADE,
+  role       TEXT NOT NULL,                  -- where in the document, such as disks/root
+  to_id      TEXT NOT NULL REFERENCES object ON DELETE RESTRICT,
+  exclusive  INTEGER NOT NULL CHECK (exclusive IN (0, 1)),
+  PRIMARY KEY (from_id, role)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX vm_nic_by_network ON vm_nic (network_id);
+CREATE INDEX reference_by_target ON reference (to_id);
+CREATE UNIQUE INDEX reference_exclusive ON reference (to_id) WHERE exclusive = 1;
 
-CREATE TABLE vm_tag (
-  vm_id      TEXT NOT NULL REFERENCES vm ON DELETE CASCADE,
-  tag        TEXT NOT NULL,
-  PRIMARY KEY (vm_id, tag)
+CREATE TABLE mac (
+  mac        TEXT PRIMARY KEY,
+  vm_id      TEXT NOT NULL REFERENCES object ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX vm_tag_by_tag ON vm_tag (tag);
-
-CREATE TABLE snapshot (
-  id         TEXT PRIMARY KEY REFERENCES object ON DELETE CASCADE,
-  vm_id      TEXT NOT NULL REFERENCES vm ON DELETE RESTRICT,
-  state      TEXT NOT NULL
-) STRICT;
-CREATE INDEX snapshot_by_vm ON snapshot (vm_id);
+CREATE INDEX mac_by_vm ON mac (vm_id);
 
 CREATE TABLE token (
   id         TEXT PRIMARY KEY REFERENCES object ON DELETE CASCADE,
   hash       BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
   role       TEXT NOT NULL,
-  expires_at INTEGER                          -- ms since 1970, NULL: never
+  expires_at INTEGER                         -- ms since 1970, NULL: never
 ) STRICT;

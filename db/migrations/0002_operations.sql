@@ -15,7 +15,7 @@ CREATE TABLE operation (
   created_at  INTEGER NOT NULL,               -- ms since 1970
   finished_at INTEGER,
   head        TEXT NOT NULL,                  -- ready-to-send document, as in object
-  status      TEXT NOT NULL
+  tail        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX operation_unfinished ON operation (object_id, number)
   WHERE state IN ('queued', 'running');
