@@ -199,12 +199,19 @@ enum db_result db_commit(struct db *db)
 
 void db_rollback(struct db *db)
 {
-    if (!sqlite3_get_autocommit(db->handle))
+    if (db_active(db))
         simple(db, "ROLLBACK");
+}
+
+bool db_active(const struct db *db)
+{
+    return sqlite3_get_autocommit(db->handle) == 0;
 }
 
 enum db_result db_step_begin(struct db *db)
 {
+    if (!db_active(db))
+        return DB_FAILED;
     return simple(db, "SAVEPOINT step");
 }
 
@@ -215,7 +222,7 @@ enum db_result db_step_keep(struct db *db)
 
 void db_step_undo(struct db *db)
 {
-    if (!sqlite3_get_autocommit(db->handle)) {
+    if (db_active(db)) {
         simple(db, "ROLLBACK TO step");
         simple(db, "RELEASE step");
     }

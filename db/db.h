@@ -58,10 +58,13 @@ enum db_result db_begin(struct db *db);
 enum db_result db_commit(struct db *db);
 void db_rollback(struct db *db);
 
-/* A step inside a transaction that can be undone alone. Not nested. */
+/* A step inside a transaction that can be undone alone. Not nested; needs db_active. */
 enum db_result db_step_begin(struct db *db);
 enum db_result db_step_keep(struct db *db);
 void db_step_undo(struct db *db);
+
+/* Whether a transaction is open. SQLite ends it by itself after some failures (full disk, I/O). */
+bool db_active(const struct db *db);
 
 /* A full check: pages, indexes, foreign keys. DB_CORRUPT with the first finding as message. */
 enum db_result db_check(struct db *db);

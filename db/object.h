@@ -78,6 +78,10 @@ enum db_result db_reference_add(struct db *db, const char *from, const char *rol
                                 bool exclusive);
 enum db_result db_reference_clear(struct db *db, const char *from);
 
+/* The target of a reference; DB_NOT_FOUND. Each buffer has room for 64 bytes. */
+enum db_result db_reference_get(struct db *db, const char *from, const char *role, char id[64],
+                                char name[64]);
+
 typedef bool db_reference_handler(void *context, const char *id, const char *kind,
                                   const char *name);
 

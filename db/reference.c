@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What hangs on an object: labels to filter by, references, MAC addresses. */
+#include <stdio.h>
+
 #include "db/object.h"
 #include "db/statement.h"
 
@@ -34,6 +36,34 @@ enum db_result db_reference_add(struct db *db, const char *from, const char *rol
 enum db_result db_reference_clear(struct db *db, const char *from)
 {
     return clear(db, "DELETE FROM reference WHERE from_id = ?1", from);
+}
+
+struct target {
+    char *id;
+    char *name;
+};
+
+static bool read_target(void *context, sqlite3_stmt *row)
+{
+    struct target *target = context;
+
+    snprintf(target->id, 64, "%s", db_column_text(row, 0));
+    snprintf(target->name, 64, "%s", db_column_text(row, 1));
+    return false;
+}
+
+enum db_result db_reference_get(struct db *db, const char *from, const char *role, char id[64],
+                                char name[64])
+{
+    struct target target = {id, name};
+    enum db_result result;
+
+    id[0] = '\0';
+    result = db_rows(db, read_target, &target,
+                     "SELECT o.id, o.name FROM reference r JOIN object o ON o.id = r.to_id"
+                     " WHERE r.from_id = ?1 AND r.role = ?2",
+                     "tt", from, role);
+    return result == DB_OK && !id[0] ? DB_NOT_FOUND : result;
 }
 
 struct user_reader {

@@ -83,6 +83,8 @@ static enum db_result run_job(struct store *store, struct job *job)
     if (result != DB_OK)
         return result;
     job->kept = job->run(job->context, store->writer, &store->journal);
+    if (!db_active(store->writer))
+        return DB_FULL; /* SQLite gave the whole transaction up */
     if (job->kept)
         return db_step_keep(store->writer);
     db_step_undo(store->writer);

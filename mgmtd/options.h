@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Where things are and how the daemon behaves, from the command line. */
+#ifndef MGMTD_OPTIONS_H
+#define MGMTD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PATH_SIZE 1024
+
+struct options {
+    const char *state;   /* database, disks, images, scrollback */
+    const char *run;     /* sockets and what need not survive a reboot */
+    const char *etc;     /* keys and certificates */
+    const char *worker;  /* program of a VM's worker */
+    const char *address; /* to listen on */
+    const char *cgroup;  /* directory of the workers' control group, or NULL */
+    uint16_t port;
+    int history_days;    /* how long operations and events are kept */
+    int64_t memory_reserve; /* bytes that VMs never get */
+    bool unprivileged_socket; /* the daemon's own uid is a local administrator too */
+    bool debug;
+
+    const char *command; /* "serve", "backup", "restore", "check", "token" */
+    const char *argument;
+};
+
+/* True to go on. False: *status is what to exit with (0 after --help). */
+bool options_parse(int argc, char **argv, struct options *options, int *status);
+
+/* A path below one of the directories; false when it is too long. */
+bool path_join(char path[PATH_SIZE], const char *directory, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

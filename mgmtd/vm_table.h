@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Private to vms.c and supervisor.c: the table and its entries. All fields of an
+ * entry are protected by the table's lock, but `client` belongs to the
+ * supervisor's thread once it is set.
+ */
+#ifndef MGMTD_VM_TABLE_H
+#define MGMTD_VM_TABLE_H
+
+#include <pthread.h>
+
+#include "mgmtd/vms.h"
+#include "parent/control/client.h"
+
+struct vm {
+    struct vm_view view;
+    struct console *console; /* opened when first needed */
+    uint64_t scrollback;
+    struct bh_control_client *client;
+    int console_fd;
+    int pid_fd;
+    int64_t stats_id;     /* of the request that is under way, or -1 */
+    int missed;           /* sweeps without an answer */
+    int64_t restart_at;   /* time_monotonic; 0: no restart is due */
+    int64_t started_at;   /* time_monotonic of the last start */
+    bool ended;           /* the worker said that the VM stopped */
+    bool removed;
+    struct vm *next_removed;
+};
+
+struct vms {
+    struct daemon *daemon;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    void *tree; /* of struct vm by id */
+    int64_t swept_at;
+
+    pthread_t thread; /* the supervisor's */
+    pthread_t adopter;
+    bool adopting;
+    int epoll;
+    int wake;
+    bool stopping;
+    struct vm *removed; /* entries the supervisor may free */
+};
+
+/* Locked. */
+struct vm *vms_find(struct vms *vms, const char *id);
+
+/* Locked. Writes the entry's state to the database, with an event of `type` unless NULL. */
+void vms_publish(struct vms *vms, struct vm *vm, const char *type,
+                 const struct operation *operation);
+void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const char *reason,
+                      const struct operation *operation);
+
+/* Locked. The console, opened. NULL when it cannot be. */
+struct console *vms_console(struct vms *vms, struct vm *vm);
+
+#endif

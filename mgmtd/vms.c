@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of VMs: states in memory, written through the store. */
+#include <errno.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mgmtd/supervisor.h"
+#include "mgmtd/vm_table.h"
+
+#define SCROLLBACK_DEFAULT (1024 * 1024)
+
+static const char *const state_names[VM_STATE_COUNT] = {
+    [VM_STOPPED] = "stopped", [VM_STARTING] = "starting", [VM_RUNNING] = "running",
+    [VM_PAUSING] = "pausing", [VM_PAUSED] = "paused",     [VM_STOPPING] = "stopping",
+    [VM_CRASHED] = "crashed", [VM_UNKNOWN] = "unknown",
+};
+
+static const char *const desired_names[VM_DESIRED_COUNT] = {
+    [VM_WANT_STOPPED] = "stopped", [VM_WANT_RUNNING] = "running", [VM_WANT_PAUSED] = "paused"};
+
+const char *vm_state_name(enum vm_state state)
+{
+    return state_names[state];
+}
+
+const char *vm_desired_name(enum vm_desired desired)
+{
+    return desired_names[desired];
+}
+
+static int index_of(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(((const struct vm *)a)->view.id, ((const struct vm *)b)->view.id);
+}
+
+struct vm *vms_find(struct vms *vms, const char *id)
+{
+    struct vm key;
+    struct vm **found;
+
+    snprintf(key.view.id, sizeof(key.view.id), "%s", id);
+    found = tfind(&key, &vms->tree, compare);
+    return found ? *found : NULL;
+}
+
+static struct vm *make(struct vms *vms, const char *id)
+{
+    struct vm *vm = calloc(1, sizeof(*vm));
+
+    if (!vm)
+        return NULL;
+    snprintf(vm->view.id, sizeof(vm->view.id), "%s", id);
+    vm->view.since = time_now();
+    vm->console_fd = -1;
+    vm->pid_fd = -1;
+    vm->stats_id = -1;
+    if (!tsearch(vm, &vms->tree, compare)) {
+        free(vm);
+        return NULL;
+    }
+    return vm;
+}
+
+/* --- Writing --- */
+
+static void write_tail(struct text *text, const struct vm_view *view)
+{
+    char time[TIME_SIZE];
+
+    time_format(view->since, time);
+    text_format(text, ",\"desired_state\":\"%s\",\"status\":{\"state\":\"%s\",\"since\":\"%s\"",
+                desired_names[view->desired], state_names[view->state], time);
+    if (view->state == VM_UNKNOWN) {
+        time_format(view->heard_at, time);
+        text_format(text, ",\"last_known\":\"%s\",\"observed_at\":\"%s\"",
+                    state_names[view->last_known], time);
+    }
+    if (view->reason[0])
+        text_member(text, "reason", view->reason);
+    if (view->pid)
+        text_member_integer(text, "pid", view->pid);
+    if (view->memory_assigned)
+        text_member_integer(text, "memory_assigned", view->memory_assigned);
+    text_member_integer(text, "restarts", view->restarts);
+}
+
+char *vm_first_tail(void)
+{
+    struct vm_view view = {.since = time_now()};
+    struct text text = {0};
+
+    write_tail(&text, &view);
+    return text_take(&text);
+}
+
+struct publication {
+    char id[UUID_SIZE];
+    char name[NAME_SIZE];
+    enum vm_state state;
+    char *tail;
+    char data[400];
+    const char *type; /* a constant, or NULL */
+    char operation[UUID_SIZE];
+    char actor[96];
+    char request_id[72];
+};
+
+static bool publish_job(void *context, struct db *db, struct journal *journal)
+{
+    struct publication *publication = context;
+    struct journal_event event = {
+        .class = "lifecycle",
+        .type = publication->type,
+        .kind = DB_VM,
+        .id = publication->id,
+        .name = publication->name,
+        .actor = publication->actor,
+        .operation = publication->operation[0] ? publication->operation : NULL,
+        .request_id = publication->request_id[0] ? publication->request_id : NULL,
+        .data = publication->data,
+    };
+
+    if (journal_append(journal, db, &event) != DB_OK)
+        return false;
+    return db_object_set_tail(db, publication->id, state_names[publication->state],
+                              publication->tail, journal->sequence) == DB_OK;
+}
+
+static void publish_done(void *context, enum db_result result, const char *message)
+{
+    struct publication *publication = context;
+
+    (void)result;
+    (void)message;
+    free(publication->tail);
+    free(publication);
+}
+
+static void write_data(struct publication *publication, const struct vm_view *view)
+{
+    struct text data = {0};
+
+    text_format(&data, "{\"state\":\"%s\"", state_names[view->state]);
+    if (view->reason[0])
+        text_member(&data, "reason", view->reason);
+    text_add_string(&data, "}");
+    snprintf(publication->data, sizeof(publication->data), "%s",
+             data.size < sizeof(publication->data) ? data.bytes : "{}");
+    text_release(&data);
+}
+
+void vms_publish(struct vms *vms, struct vm *vm, const char *type,
+                 const struct operation *operation)
+{
+    struct publication *publication = calloc(1, sizeof(*publication));
+    struct text tail = {0};
+
+    if (!publication)
+        return;
+    write_tail(&tail, &vm->view);
+    publication->tail = text_take(&tail);
+    publication->state = vm->view.state;
+    publication->type = type;
+    memcpy(publication->id, vm->view.id, sizeof(publication->id));
+    memcpy(publication->name, vm->view.name, sizeof(publication->name));
+    snprintf(publication->actor, sizeof(publication->actor), "%s",
+             operation ? operation->actor : "system");
+    if (operation) {
+        memcpy(publication->operation, operation->id, sizeof(publication->operation));
+        memcpy(publication->request_id, operation->request_id, sizeof(publication->request_id));
+    }
+    write_data(publication, &vm->view);
+    if (!publication->tail) {
+        free(publication);
+        return;
+    }
+    store_submit(vms->daemon->store, publish_job, publish_done, publication);
+}
+
+/* --- States --- */
+
+static const char *event_of(enum vm_state from, enum vm_state to)
+{
+    static const char *const types[VM_STATE_COUNT] = {
+        [VM_STOPPED] = "vm.stopped",   [VM_STARTING] = "vm.starting", [VM_RUNNING] = "vm.started",
+        [VM_PAUSING] = "vm.pausing",   [VM_PAUSED] = "vm.paused",     [VM_STOPPING] = "vm.stopping",
+        [VM_CRASHED] = "vm.crashed",   [VM_UNKNOWN] = "vm.lost",
+    };
+
+    if (to == VM_RUNNING && (from == VM_PAUSED || from == VM_PAUSING))
+        return "vm.resumed";
+    if (to == VM_RUNNING && from == VM_RUNNING)
+        return "vm.reset";
+    return from == VM_UNKNOWN && to != VM_STOPPED && to != VM_CRASHED ? "vm.found" : types[to];
+}
+
+void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const char *reason,
+                      const struct operation *operation)
+{
+    enum vm_state before = vm->view.state;
+
+    if (before != VM_UNKNOWN)
+        vm->view.last_known = before;
+    vm->view.state = state;
+    vm->view.since = time_now();
+    snprintf(vm->view.reason, sizeof(vm->view.reason), "%s", reason);
+    if (!(VM_STATE_BIT(state) & VM_STATES_ACTIVE)) {
+        vm->view.pid = 0;
+        vm->view.memory_assigned = 0;
+        vm->view.heard_at = 0;
+    }
+    vms_publish(vms, vm, event_of(before, state), operation);
+    pthread_cond_broadcast(&vms->changed);
+}
+
+void vms_set_state(struct vms *vms, const char *id, enum vm_state state, const char *reason,
+                   const struct operation *operation)
+{
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm && vm->view.state != state)
+        vms_change_state(vms, vm, state, reason, operation);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired,
+                     bool forget_restarts)
+{
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm) {
+        vm->view.desired = desired;
+        vm->restart_at = 0;
+        if (forget_restarts)
+            vm->view.restarts = 0;
+        vms_publish(vms, vm, "vm.desired", NULL);
+    }
+    pthread_mutex_unlock(&vms->lock);
+}
+
+bool vms_wait(struct vms *vms, const char *id, unsigned states, int timeout_ms,
+              const struct operation *operation)
+{
+    int64_t end = time_monotonic() + timeout_ms;
+    bool reached = false;
+
+    pthread_mutex_lock(&vms->lock);
+    for (;;) {
+        struct vm *vm = vms_find(vms, id);
+        struct timespec until;
+
+        reached = vm && states & VM_STATE_BIT(vm->view.state);
+        if (reached || time_monotonic() >= end || (operation && operation_cancelled(operation)))
+            break;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += 50000000; /* a cancellation is noticed that soon */
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&vms->changed, &vms->lock, &until);
+    }
+    pthread_mutex_unlock(&vms->lock);
+    return reached;
+}
+
+/* --- Entries --- */
+
+static void join_tags(const json_t *tags, char *text, size_t size)
+{
+    size_t used = 0;
+    size_t index;
+    const json_t *tag;
+
+    text[0] = '\0';
+    json_array_foreach(tags, index, tag)
+    {
+        size_t length = json_string_length(tag);
+
+        if (used + length + 2 > size)
+            return;
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? "," : "",
+                                 json_string_value(tag));
+    }
+}
+
+static void take_document(struct vm *vm, const struct object *object)
+{
+    const json_t *document = object->document;
+    const json_t *restart = json_object_get(document, "restart");
+    const char *policy = json_text(restart, "policy");
+    struct vm_view *view = &vm->view;
+
+    snprintf(view->name, sizeof(view->name), "%s", object->name);
+    join_tags(json_object_get(document, "tags"), view->tags, sizeof(view->tags));
+    view->processors = json_number(json_object_get(document, "processors"), "count", 1);
+    view->memory = json_number(json_object_get(document, "memory"), "size", 0);
+    view->autostart = json_is_true(json_object_get(document, "autostart"));
+    view->restart = (struct vm_restart){
+        .policy = strcmp(policy, "always") == 0       ? RESTART_ALWAYS
+                  : strcmp(policy, "on-failure") == 0 ? RESTART_ON_FAILURE
+                                                      : RESTART_NEVER,
+        .delay = json_number(restart, "delay", 1),
+        .maximum_delay = json_number(restart, "maximum_delay", 300),
+        .attempts = json_number(restart, "attempts", 0),
+    };
+    vm->scrollback = (uint64_t)json_number(json_object_get(document, "console"), "scrollback",
+                                           SCROLLBACK_DEFAULT);
+    if (vm->console)
+        console_set_limit(vm->console, vm->scrollback);
+}
+
+void vms_put(struct vms *vms, const struct object *object)
+{
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, object->id);
+    if (!vm)
+        vm = make(vms, object->id);
+    if (vm)
+        take_document(vm, object);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+void vms_remove(struct vms *vms, const char *id)
+{
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm) {
+        tdelete(vm, &vms->tree, compare);
+        vm->removed = true;
+        vm->next_removed = vms->removed;
+        vms->removed = vm;
+        pthread_cond_broadcast(&vms->changed);
+    }
+    pthread_mutex_unlock(&vms->lock);
+    eventfd_write(vms->wake, 1);
+}
+
+static void take_status(struct vm *vm, const struct object *object)
+{
+    struct text text = {0};
+    json_t *tail;
+    json_t *status;
+
+    text_format(&text, "{%s}}", object->tail[0] ? object->tail + 1 : "");
+    tail = text.failed ? NULL : json_loadb(text.bytes, text.size, 0, NULL);
+    text_release(&text);
+    status = json_object_get(tail, "status");
+    vm->view.state = (enum vm_state)index_of(state_names, VM_STATE_COUNT, object->state);
+    vm->view.last_known = (enum vm_state)index_of(state_names, VM_STATE_COUNT,
+                                                  json_text(status, "last_known"));
+    vm->view.desired = (enum vm_desired)index_of(desired_names, VM_DESIRED_COUNT,
+                                                 json_text(tail, "desired_state"));
+    vm->view.pid = (int)json_number(status, "pid", 0);
+    vm->view.restarts = json_number(status, "restarts", 0);
+    snprintf(vm->view.reason, sizeof(vm->view.reason), "%s", json_text(status, "reason"));
+    json_decref(tail);
+}
+
+struct loading {
+    struct vms *vms;
+    struct db *db;
+};
+
+static bool load_row(void *context, const struct db_object *row)
+{
+    struct loading *loading = context;
+    struct object object;
+    struct vm *vm;
+
+    if (object_load(&object, loading->db, DB_VM, "", row->id) != DB_OK)
+        return false;
+    vms_put(loading->vms, &object);
+    vm = vms_find(loading->vms, object.id);
+    if (vm)
+        take_status(vm, &object);
+    object_release(&object);
+    return vm != NULL;
+}
+
+bool vms_load(struct vms *vms, char *message, size_t size)
+{
+    struct loading loading = {.vms = vms, .db = store_reader(vms->daemon->store)};
+    enum db_result result =
+        loading.db ? db_object_each(loading.db, DB_VM, load_row, &loading) : DB_FAILED;
+
+    if (result != DB_OK)
+        snprintf(message, size, "cannot read the VMs: %s",
+                 loading.db ? db_message(loading.db) : "no connection");
+    return result == DB_OK;
+}
+
+bool vms_get(struct vms *vms, const char *id, struct vm_view *view)
+{
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm)
+        *view = vm->view;
+    view->stats = NULL;
+    pthread_mutex_unlock(&vms->lock);
+    return vm != NULL;
+}
+
+struct visiting {
+    void (*visit)(void *context, const struct vm_view *vm);
+    void *context;
+};
+
+static void visit_node(const void *node, VISIT visit, void *context)
+{
+    struct visiting *visiting = context;
+    struct vm *const *vm = node;
+
+    if (visit == leaf || visit == postorder)
+        visiting->visit(visiting->context, &(*vm)->view);
+}
+
+void vms_visit(struct vms *vms, void (*visit)(void *context, const struct vm_view *vm),
+               void *context)
+{
+    struct visiting visiting = {visit, context};
+
+    pthread_mutex_lock(&vms->lock);
+    twalk_r(vms->tree, visit_node, &visiting);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+static void add_commitment(void *context, const struct vm_view *vm)
+{
+    struct vms_commitment *commitment = context;
+
+    commitment->total++;
+    if (!(VM_STATE_BIT(vm->state) & VM_STATES_ACTIVE))
+        return;
+    commitment->active++;
+    commitment->memory += vm->memory;
+    commitment->processors += vm->processors;
+}
+
+void vms_committed(struct vms *vms, struct vms_commitment *commitment)
+{
+    *commitment = (struct vms_commitment){0};
+    vms_visit(vms, add_commitment, commitment);
+}
+
+void vms_observed(struct vms *vms, char text[TIME_SIZE])
+{
+    int64_t swept_at;
+
+    pthread_mutex_lock(&vms->lock);
+    swept_at = vms->swept_at;
+    pthread_mutex_unlock(&vms->lock);
+    time_format(swept_at, text);
+}
+
+/* --- Consoles --- */
+
+struct console *vms_console(struct vms *vms, struct vm *vm)
+{
+    char path[PATH_SIZE];
+
+    if (!vm->console && path_join(path, vms->daemon->options.state, "consoles/%s", vm->view.id))
+        vm->console = console_open(path, vm->scrollback);
+    return vm->console;
+}
+
+ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes,
+                         size_t size, struct console_span *span)
+{
+    ssize_t got = -1;
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm && vms_console(vms, vm))
+        got = console_read(vm->console, offset, bytes, size, span);
+    pthread_mutex_unlock(&vms->lock);
+    return got;
+}
+
+bool vms_console_write(struct vms *vms, const char *id, const void *bytes, size_t size)
+{
+    ssize_t sent = -1;
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm && vm->console_fd >= 0)
+        sent = send(vm->console_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    pthread_mutex_unlock(&vms->lock);
+    return sent == (ssize_t)size;
+}
+
+/* --- Life --- */
+
+struct vms *vms_start(struct daemon *daemon)
+{
+    struct vms *vms = calloc(1, sizeof(*vms));
+    pthread_condattr_t attributes;
+
+    if (!vms)
+        return NULL;
+    vms->daemon = daemon;
+    vms->swept_at = time_now();
+    pthread_mutex_init(&vms->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&vms->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (!supervisor_start(vms)) {
+        free(vms);
+        return NULL;
+    }
+    return vms;
+}
+
+static void free_vm(void *node)
+{
+    supervisor_release(node);
+}
+
+void vms_stop(struct vms *vms)
+{
+    supervisor_stop(vms);
+    tdestroy(vms->tree, free_vm);
+    free(vms);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All VMs as they are now, in memory: states, workers, counters, consoles. What
+ * must survive is written through the store in the order it happened.
+ *
+ * Lock order: the table's lock, then the store's. A worker is never talked to
+ * with the table's lock held.
+ */
+#ifndef MGMTD_VMS_H
+#define MGMTD_VMS_H
+
+#include "mgmtd/console.h"
+#include "mgmtd/operation.h"
+
+enum vm_state {
+    VM_STOPPED,
+    VM_STARTING,
+    VM_RUNNING,
+    VM_PAUSING,
+    VM_PAUSED,
+    VM_STOPPING,
+    VM_CRASHED,
+    VM_UNKNOWN,
+    VM_STATE_COUNT
+};
+
+enum vm_desired { VM_WANT_STOPPED, VM_WANT_RUNNING, VM_WANT_PAUSED, VM_DESIRED_COUNT };
+
+#define VM_STATE_BIT(state) (1u << (state))
+
+/* The states in which a worker is there, or may be. */
+#define VM_STATES_ACTIVE                                                                           \
+    (VM_STATE_BIT(VM_STARTING) | VM_STATE_BIT(VM_RUNNING) | VM_STATE_BIT(VM_PAUSING) |             \
+     VM_STATE_BIT(VM_PAUSED) | VM_STATE_BIT(VM_STOPPING) | VM_STATE_BIT(VM_UNKNOWN))
+
+struct vm_restart {
+    enum { RESTART_NEVER, RESTART_ON_FAILURE, RESTART_ALWAYS } policy;
+    int64_t delay;         /* seconds before the first */
+    int64_t maximum_delay; /* seconds */
+    int64_t attempts;      /* in a row; 0: no limit */
+};
+
+/* A copy of what is known of one VM. */
+struct vm_view {
+    char id[UUID_SIZE];
+    char name[NAME_SIZE];
+    char tags[256];
+    enum vm_state state;
+    enum vm_state last_known; /* while the state is unknown */
+    enum vm_desired desired;
+    int64_t since;
+    int64_t heard_at; /* when its worker was heard last; 0 without a worker */
+    char reason[256];
+    int pid; /* of the worker; 0: none */
+    int64_t restarts;
+    int64_t processors;
+    int64_t memory;
+    int64_t memory_assigned;
+    struct vm_restart restart;
+    bool autostart;
+    json_t *stats; /* newest counters of the worker, or NULL; a reference for vms_visit's time */
+};
+
+const char *vm_state_name(enum vm_state state);
+const char *vm_desired_name(enum vm_desired desired);
+
+struct vms *vms_start(struct daemon *daemon);
+
+/* Reads all VMs. Then finds the workers that run, in the background. */
+bool vms_load(struct vms *vms, char *message, size_t size);
+bool vms_adopt(struct vms *vms);
+void vms_stop(struct vms *vms);
+
+/* A VM was made or changed: takes what the table needs of its document. */
+void vms_put(struct vms *vms, const struct object *object);
+void vms_remove(struct vms *vms, const char *id);
+
+/* False when there is no such VM. view->stats is NULL. */
+bool vms_get(struct vms *vms, const char *id, struct vm_view *view);
+void vms_visit(struct vms *vms, void (*visit)(void *context, const struct vm_view *vm),
+               void *context);
+
+/* Memory and processors that active VMs hold. */
+struct vms_commitment {
+    int64_t memory;
+    int64_t processors;
+    int64_t active;
+    int64_t total;
+};
+void vms_committed(struct vms *vms, struct vms_commitment *commitment);
+
+/* When the workers were heard last, for documents. */
+void vms_observed(struct vms *vms, char text[TIME_SIZE]);
+
+/* `,"desired_state":...,"status":{...` of a new VM: what object_write expects as tail. */
+char *vm_first_tail(void);
+
+/*
+ * Sets the state and why, tells it in an event ("vm.running"), and writes it. An
+ * operation may be named as its cause.
+ */
+void vms_set_state(struct vms *vms, const char *id, enum vm_state state, const char *reason,
+                   const struct operation *operation);
+void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired,
+                     bool forget_restarts);
+
+/* Waits until the state is one of `states`, the time is over, or the operation is cancelled. */
+bool vms_wait(struct vms *vms, const char *id, unsigned states, int timeout_ms,
+              const struct operation *operation);
+
+/* --- Consoles --- */
+
+/* -1: no such VM. */
+ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes,
+                         size_t size, struct console_span *span);
+/* False: the VM does not run, or its guest does not read. */
+bool vms_console_write(struct vms *vms, const char *id, const void *bytes, size_t size);
+
+#endif
