@@ -26,7 +26,6 @@ struct column {
 static const struct column columns[] = {
     {DB_KIND_COUNT, "uuid", OWN, "o.id"},    {DB_KIND_COUNT, "name", OWN, "o.name"},
     {DB_KIND_COUNT, "state", OWN, "o.state"}, {DB_KIND_COUNT, "tag", LABEL, "tag"},
-    {DB_VM, "desired_state", LABEL, "desired_state"},
     {DB_VM, "network", TARGET, "network"},   {DB_VM, "disk", TARGET, "disk"},
     {DB_VM, "image", TARGET, "image"},       {DB_DISK, "image", LABEL, "image"},
     {DB_IMAGE, "kind", LABEL, "kind"},       {DB_NETWORK, "mode", LABEL, "mode"},

@@ -49,10 +49,15 @@ enum db_result db_token_each(struct db *db, db_token_handler *handler, void *con
                    "");
 }
 
-enum db_result db_token_used(struct db *db, const char *id, int64_t at)
+enum db_result db_token_used(struct db *db, const char *id, int64_t at, const char *tail)
 {
-    return db_run(db, "UPDATE token SET used_at = max(coalesce(used_at, 0), ?2) WHERE id = ?1",
-                  "ti", id, at);
+    enum db_result result;
+
+    result = db_run(db, "UPDATE token SET used_at = max(coalesce(used_at, 0), ?2) WHERE id = ?1",
+                    "ti", id, at);
+    if (result == DB_OK)
+        result = db_run(db, "UPDATE object SET tail = ?2 WHERE id = ?1", "tt", id, tail);
+    return result;
 }
 
 enum db_result db_certificate_insert(struct db *db, const struct db_certificate *certificate)

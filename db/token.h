@@ -23,8 +23,8 @@ typedef bool db_token_handler(void *context, const struct db_token *token);
 enum db_result db_token_insert(struct db *db, const struct db_token *token);
 enum db_result db_token_each(struct db *db, db_token_handler *handler, void *context);
 
-/* Remembers the last use; `at` only moves forward. */
-enum db_result db_token_used(struct db *db, const char *id, int64_t at);
+/* Remembers the last use, which only moves forward, and shows it in the document's tail. */
+enum db_result db_token_used(struct db *db, const char *id, int64_t at, const char *tail);
 
 struct db_certificate {
     const char *fingerprint; /* SHA-256 in hexadecimal */

@@ -285,7 +285,8 @@ static bool plan_and_write(struct change *change)
     if (!mutation->plan(change))
         return false;
     if (mutation->run && !change->deferred &&
-        !append_event(change, "operation", "operation.succeeded"))
+        !append_event(change, "operation",
+                      mutation->event ? mutation->event : "operation.succeeded"))
         return false;
     if (!insert_operation(change, &number))
         return false;
@@ -345,7 +346,7 @@ static void answer_now(struct change *change)
         snprintf(answer.etag, sizeof(answer.etag), "%s", change->etag);
         snprintf(answer.operation, sizeof(answer.operation), "%s", change->operation);
     }
-    if (answer.status == 201)
+    if (answer.status == 201 && change->mutation->flags & MUTATION_CREATES)
         reply_location(answer.location, sizeof(answer.location), change->mutation->kind,
                        change->object.id, change->result);
     if (change->request)
@@ -453,15 +454,7 @@ bool change_insert(struct change *change)
 
 bool change_update(struct change *change)
 {
-    struct object *object = &change->object;
-    char now[TIME_SIZE];
-    enum db_result result;
+    enum db_result result = object_save(&change->object, change->db, change->now);
 
-    time_format(change->now, now);
-    object->revision++;
-    snprintf(object->name, sizeof(object->name), "%s", json_text(object->document, "name"));
-    json_object_set_new(object->document, "revision", json_integer(object->revision));
-    json_object_set_new(object->document, "updated_at", json_string(now));
-    result = object_update(object, change->db);
     return result == DB_OK || change_refuse(change, result);
 }

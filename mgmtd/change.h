@@ -24,6 +24,7 @@ enum mutation_flags {
     MUTATION_CANCELS = 4,    /* cancels older operations on the object */
     MUTATION_OF_VM = 8,      /* the path names a VM first: it is the object that is locked */
     MUTATION_CHILD = 16,     /* ... and then a snapshot, in change->child */
+    MUTATION_ISSUES = 32,    /* plan makes the document of the answer, which is kept nowhere: 201 */
 };
 
 struct mutation {

@@ -97,6 +97,18 @@ enum db_result object_update(struct object *object, struct db *db)
     return write_with(object, db, db_object_update);
 }
 
+enum db_result object_save(struct object *object, struct db *db, int64_t now)
+{
+    char time[TIME_SIZE];
+
+    time_format(now, time);
+    object->revision++;
+    snprintf(object->name, sizeof(object->name), "%s", json_text(object->document, "name"));
+    json_object_set_new(object->document, "revision", json_integer(object->revision));
+    json_object_set_new(object->document, "updated_at", json_string(time));
+    return object_update(object, db);
+}
+
 void object_set_status(struct object *object, const char *state, const char *more)
 {
     struct text text = {0};
@@ -107,6 +119,22 @@ void object_set_status(struct object *object, const char *state, const char *mor
     text_format(&text, ",\"status\":{\"state\":\"%s\",\"observed_at\":\"%s\"%s}", state, now, more);
     free(object->tail);
     object->tail = text_take(&text);
+}
+
+bool object_write_tags(struct db *db, const struct object *object)
+{
+    enum db_result result = db_label_clear(db, object->id);
+    const json_t *tag;
+    size_t index;
+
+    json_array_foreach(json_object_get(object->document, "tags"), index, tag)
+    {
+        if (result == DB_OK)
+            result = db_label_add(db, object->id, "tag", json_string_value(tag));
+        if (result == DB_EXISTS) /* said twice */
+            result = DB_OK;
+    }
+    return result == DB_OK;
 }
 
 void object_write(struct text *text, const struct db_object *row, const char *observed)
@@ -170,6 +198,29 @@ void object_problem(struct api_problem *problem, enum db_result result, enum db_
         api_problem_set(problem, API_PROBLEM_UNAVAILABLE, "The database cannot be used: %s.",
                         message);
         break;
+    }
+}
+
+void json_merge(json_t *target, const json_t *patch)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)patch, name, value)
+    {
+        json_t *present = json_object_get(target, name);
+
+        if (json_is_null(value)) {
+            json_object_del(target, name);
+        } else if (json_is_object(value)) {
+            if (!json_is_object(present)) {
+                present = json_object();
+                json_object_set_new(target, name, present);
+            }
+            json_merge(present, value);
+        } else {
+            json_object_set_new(target, name, json_deep_copy(value));
+        }
     }
 }
 

@@ -37,8 +37,14 @@ void object_release(struct object *object);
 enum db_result object_insert(struct object *object, struct db *db);
 enum db_result object_update(struct object *object, struct db *db);
 
+/* object_update after a change of what the client can set: with the next revision. */
+enum db_result object_save(struct object *object, struct db *db, int64_t now);
+
 /* Sets object->tail to `,"status":{"state":...` with `more` (members that begin with a comma). */
 void object_set_status(struct object *object, const char *state, const char *more);
+
+/* Writes the object's labels anew: its tags. Other labels are added after this. */
+bool object_write_tags(struct db *db, const struct object *object);
 
 /* Appends the whole document, ready to send. `observed` is put into a VM's status. */
 void object_write(struct text *text, const struct db_object *row, const char *observed);
@@ -52,6 +58,12 @@ void operation_write(struct text *text, const struct db_operation *row);
 /* Fills `problem` for a failed database call on an object, in words for the client. */
 void object_problem(struct api_problem *problem, enum db_result result, enum db_kind kind,
                     const char *name, const char *message);
+
+/*
+ * Puts a merge patch (RFC 7396) into a document: objects are merged member by
+ * member, null removes, anything else replaces.
+ */
+void json_merge(json_t *target, const json_t *patch);
 
 /* The text member of a JSON object, or "" ; the integer, or `otherwise`. */
 const char *json_text(const json_t *object, const char *member);

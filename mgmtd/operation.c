@@ -45,6 +45,7 @@ struct operations {
     struct queue **last_ready;
     size_t depth;
     int threads;
+    bool held; /* until operations_go */
     bool stopping;
     struct operation_statistics statistics[STATISTICS_MAX];
 };
@@ -107,21 +108,28 @@ static void operation_free(struct operation *operation)
 
 static void *run_loop(void *context);
 
-/* Locked. Lets a thread take the queue's head. */
-static void make_ready(struct operations *operations, struct queue *queue)
+/* Locked. One more thread, unless there are enough. */
+static void add_thread(struct operations *operations)
 {
     pthread_t thread;
 
-    queue->next_ready = NULL;
-    *operations->last_ready = queue;
-    operations->last_ready = &queue->next_ready;
-    if (operations->threads >= THREADS_MAX || operations->stopping)
+    if (operations->threads >= THREADS_MAX || operations->stopping || operations->held)
         return;
     if (pthread_create(&thread, NULL, run_loop, operations) != 0)
         return; /* a thread that is there takes it later */
     pthread_detach(thread);
     operations->threads++;
 }
+
+/* Locked. Lets a thread take the queue's head. */
+static void make_ready(struct operations *operations, struct queue *queue)
+{
+    queue->next_ready = NULL;
+    *operations->last_ready = queue;
+    operations->last_ready = &queue->next_ready;
+    add_thread(operations);
+}
+
 
 /* Locked. The next operation to run, or NULL. */
 static struct operation *take_ready(struct operations *operations)
@@ -350,6 +358,7 @@ struct operations *operations_start(struct daemon *daemon)
         return NULL;
     operations->daemon = daemon;
     operations->last_ready = &operations->ready;
+    operations->held = true;
     pthread_mutex_init(&operations->lock, NULL);
     pthread_cond_init(&operations->idle, NULL);
     operations->waiters = waiters_start(daemon);
@@ -363,6 +372,15 @@ struct operations *operations_start(struct daemon *daemon)
 bool operations_resume(struct operations *operations, char *message, size_t size)
 {
     return operation_row_resume(operations->daemon, operations, message, size);
+}
+
+void operations_go(struct operations *operations)
+{
+    pthread_mutex_lock(&operations->lock);
+    operations->held = false;
+    for (struct queue *queue = operations->ready; queue; queue = queue->next_ready)
+        add_thread(operations);
+    pthread_mutex_unlock(&operations->lock);
 }
 
 static void interrupt(const void *node, VISIT visit, void *context)
@@ -391,6 +409,16 @@ void operations_stop(struct operations *operations)
     tdestroy(operations->by_id, free_operation_node);
     tdestroy(operations->queues, free);
     free(operations);
+}
+
+bool operations_busy(struct operations *operations, const char *object_id)
+{
+    bool busy;
+
+    pthread_mutex_lock(&operations->lock);
+    busy = find_queue(operations, object_id, false) != NULL;
+    pthread_mutex_unlock(&operations->lock);
+    return busy;
 }
 
 size_t operations_depth(struct operations *operations)

@@ -50,8 +50,12 @@ struct operation {
 
 struct operations *operations_start(struct daemon *daemon);
 
-/* Takes up the unfinished operations of the database. Before requests are served. */
+/*
+ * Takes up the unfinished operations of the database. Before requests are served.
+ * Nothing runs until operations_go, when the workers that run are known.
+ */
 bool operations_resume(struct operations *operations, char *message, size_t size);
+void operations_go(struct operations *operations);
 
 /* Answers everybody who waits with what is now, and from then on nobody waits. */
 void operations_release_waiters(struct operations *operations);
@@ -75,6 +79,9 @@ bool operations_cancel(struct operations *operations, const char *id);
  */
 void operations_await(struct operations *operations, struct api_request *request, const char *id,
                       bool replayed);
+
+/* Whether an object has unfinished operations. */
+bool operations_busy(struct operations *operations, const char *object_id);
 
 size_t operations_depth(struct operations *operations);
 

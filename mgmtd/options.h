@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PATH_SIZE 1024
+#define PATH_SIZE         1024
+#define OPTIONS_NAMES_MAX 16
 
 struct options {
     const char *state;   /* database, disks, images, scrollback */
@@ -19,17 +20,19 @@ struct options {
     uint16_t port;
     int history_days;    /* how long operations and events are kept */
     int64_t memory_reserve; /* bytes that VMs never get */
-    bool unprivileged_socket; /* the daemon's own uid is a local administrator too */
+    unsigned rate;       /* requests a second for each caller; 0: no limit */
     bool debug;
+    const char *names[OPTIONS_NAMES_MAX]; /* further names of the server certificate */
+    int name_count;
 
-    const char *command; /* "serve", "backup", "restore", "check", "token" */
-    const char *argument;
+    const char *command;  /* "serve", "backup", "restore", "check" */
+    const char *argument; /* of the command, or NULL */
 };
 
 /* True to go on. False: *status is what to exit with (0 after --help). */
 bool options_parse(int argc, char **argv, struct options *options, int *status);
 
-/* A path below one of the directories; false when it is too long. */
+/* A path below a directory, or the directory itself; false when it is too long. */
 bool path_join(char path[PATH_SIZE], const char *directory, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -12,7 +12,7 @@ int reply_status(const struct mutation *mutation)
 {
     if (mutation->flags & MUTATION_DELETES)
         return 204;
-    return mutation->flags & MUTATION_CREATES ? 201 : 200;
+    return mutation->flags & (MUTATION_CREATES | MUTATION_ISSUES) ? 201 : 200;
 }
 
 void reply_location(char *location, size_t size, enum db_kind kind, const char *vm, const char *id)

@@ -8,6 +8,7 @@
 #define MGMTD_VM_TABLE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "mgmtd/vms.h"
 #include "parent/control/client.h"
@@ -23,7 +24,9 @@ struct vm {
     int missed;           /* sweeps without an answer */
     int64_t restart_at;   /* time_monotonic; 0: no restart is due */
     int64_t started_at;   /* time_monotonic of the last start */
+    int64_t quick_ends;   /* ends in a row, each soon after its start */
     bool ended;           /* the worker said that the VM stopped */
+    bool give_up;         /* the supervisor is to drop the connection */
     bool removed;
     struct vm *next_removed;
 };
@@ -40,8 +43,10 @@ struct vms {
     bool adopting;
     int epoll;
     int wake;
-    bool stopping;
+    atomic_bool stopping;
     struct vm *removed; /* entries the supervisor may free */
+    int *dying;         /* workers that said goodbye; the supervisor's own */
+    size_t dying_count;
 };
 
 /* Locked. */

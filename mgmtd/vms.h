@@ -108,6 +108,9 @@ void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired,
 bool vms_wait(struct vms *vms, const char *id, unsigned states, int timeout_ms,
               const struct operation *operation);
 
+/* The VM's run came to nothing: drops the connection to its worker, if there is one. */
+void vms_give_up(struct vms *vms, const char *id);
+
 /* --- Consoles --- */
 
 /* -1: no such VM. */

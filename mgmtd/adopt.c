@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Adoption: after a start of the daemon, what was running is found again. A VM
+ * whose worker answers is followed as before. One whose worker is there but
+ * does not answer is unknown, never restarted. One whose worker is gone has
+ * ended: with the host, when the host was started since, or by itself.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/log.h"
+#include "mgmtd/supervisor.h"
+#include "mgmtd/worker.h"
+
+struct adoption {
+    struct vms *vms;
+    bool host_started;
+    char (*ids)[UUID_SIZE];
+    size_t count;
+};
+
+/* The run directory does not survive a start of the host; a file in it tells. */
+static bool mark_host_started(const struct daemon *daemon)
+{
+    char path[PATH_SIZE];
+    int fd = -1;
+
+    if (path_join(path, daemon->options.run, "adopted"))
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static bool has_socket(const struct daemon *daemon, const char *id)
+{
+    char path[PATH_SIZE];
+
+    return worker_path(daemon, id, "control", path) && access(path, F_OK) == 0;
+}
+
+static void collect(void *context, const struct vm_view *view)
+{
+    struct adoption *adoption = context;
+    bool wanted = VM_STATE_BIT(view->state) & VM_STATES_ACTIVE ||
+                  has_socket(adoption->vms->daemon, view->id) ||
+                  (adoption->host_started && view->autostart);
+    void *grown;
+
+    if (!wanted)
+        return;
+    grown = realloc(adoption->ids, (adoption->count + 1) * UUID_SIZE);
+    if (!grown)
+        return;
+    adoption->ids = grown;
+    memcpy(adoption->ids[adoption->count++], view->id, UUID_SIZE);
+}
+
+static void end_gone(struct adoption *adoption, const struct vm_view *view)
+{
+    struct vms *vms = adoption->vms;
+    struct vm *vm;
+
+    worker_clean(vms->daemon, view->id);
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, view->id);
+    if (vm && VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE) {
+        bool again = vm->view.desired != VM_WANT_STOPPED &&
+                     vm->view.restart.policy != RESTART_NEVER && !adoption->host_started;
+
+        vm->restart_at = again ? time_monotonic() + vm->view.restart.delay * 1000 : 0;
+        vms_change_state(vms, vm, adoption->host_started ? VM_STOPPED : VM_CRASHED,
+                         adoption->host_started
+                             ? "The host was started again."
+                             : "The worker ended while the daemon was not running.",
+                         NULL);
+    }
+    pthread_mutex_unlock(&vms->lock);
+}
+
+static void adopt_one(struct adoption *adoption, const char *id)
+{
+    struct vms *vms = adoption->vms;
+    struct bh_control_error error = {.message = ""};
+    struct vm_view view;
+
+    if (!vms_get(vms, id, &view))
+        return;
+    if (has_socket(vms->daemon, id) && supervisor_attach(vms, id, &error)) {
+        log_write(LOG_LEVEL_INFO, "adopted a running VM", "vm", id, NULL);
+        return;
+    }
+    if (worker_alive(vms->daemon, id, view.pid)) {
+        log_write(LOG_LEVEL_WARNING, "a worker does not answer", "vm", id, "detail",
+                  error.message, NULL);
+        vms_set_state(vms, id, VM_UNKNOWN, "The worker does not answer.", NULL);
+        return;
+    }
+    /* A start that was under way goes on by itself. */
+    if (view.state != VM_STARTING || adoption->host_started)
+        end_gone(adoption, &view);
+    if (adoption->host_started && view.autostart)
+        change_submit_internal(vms->daemon, API_VM_START, id, "autostart");
+}
+
+static void *adopt_all(void *context)
+{
+    struct adoption *adoption = context;
+    struct vms *vms = adoption->vms;
+
+    adoption->host_started = mark_host_started(vms->daemon);
+    vms_visit(vms, collect, adoption);
+    for (size_t i = 0; i < adoption->count && !atomic_load(&vms->stopping); i++)
+        adopt_one(adoption, adoption->ids[i]);
+    free(adoption->ids);
+    free(adoption);
+    operations_go(vms->daemon->operations);
+    return NULL;
+}
+
+bool vms_adopt(struct vms *vms)
+{
+    struct adoption *adoption = calloc(1, sizeof(*adoption));
+
+    if (!adoption)
+        return false;
+    adoption->vms = vms;
+    vms->adopting = pthread_create(&vms->adopter, NULL, adopt_all, adoption) == 0;
+    if (!vms->adopting)
+        free(adoption);
+    return vms->adopting;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Networks: Linux bridges; NAT by nftables, addresses and names by dnsmasq. What
+ * a network is on the host can be made any number of times with the same result,
+ * so all networks are simply made again at each start of the daemon.
+ */
+#ifndef MGMTD_NETWORK_H
+#define MGMTD_NETWORK_H
+
+#include "mgmtd/operation.h"
+
+bool network_plan_create(struct change *change);
+bool network_plan_update(struct change *change);
+bool network_run_make(struct operation *operation);
+bool network_finish_make(struct operation *operation, struct db *db, struct journal *journal,
+                         bool succeeded);
+bool network_plan_delete(struct change *change);
+bool network_run_delete(struct operation *operation);
+bool network_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
+                           bool succeeded);
+
+/* Makes all networks of the database on this host; says in the log which could not be. */
+void networks_restore(struct daemon *daemon);
+
+/* A tap of the network for one NIC; `connected`: plugged into the bridge. */
+bool network_tap_make(struct daemon *daemon, const struct object *network, const char *tap,
+                      bool connected, char *problem, size_t size);
+void network_tap_remove(struct daemon *daemon, const char *tap);
+
+#endif

@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor's thread. It owns the connections of the table's entries: other
+ * threads add one under the table's lock and never touch it again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "api/log.h"
+#include "mgmtd/supervisor.h"
+#include "mgmtd/worker.h"
+
+#define TICK_MS          500
+#define SWEEP_MS         2000
+#define MISSED_MAX       3    /* sweeps without an answer until a VM's state is unknown */
+#define CONNECT_MS       3000
+#define CONSOLE_CHUNK    65536
+#define CONSOLE_DRAIN    (4 * 1024 * 1024) /* bytes at most after the worker's end */
+
+/* What a descriptor of an entry is: the low bits of the pointer that epoll keeps. */
+enum source { SOURCE_CONTROL, SOURCE_CONSOLE, SOURCE_PROCESS, SOURCE_MASK = 3 };
+
+static void watch(struct vms *vms, struct vm *vm, int fd, enum source source)
+{
+    struct epoll_event event = {.events = EPOLLIN,
+                                .data.u64 = (uint64_t)(uintptr_t)vm | (unsigned)source};
+
+    if (fd >= 0)
+        epoll_ctl(vms->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void drop_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd); /* which takes it off epoll as well */
+    *fd = -1;
+}
+
+/* --- Console --- */
+
+/* Reads what is there, up to `most` bytes. */
+static void read_console(struct vms *vms, struct vm *vm, size_t most)
+{
+    char bytes[CONSOLE_CHUNK];
+    bool any = false;
+
+    while (most > 0 && vm->console_fd >= 0) {
+        ssize_t got = read(vm->console_fd, bytes, sizeof(bytes));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got == 0 || (got < 0 && errno != EAGAIN)) {
+            pthread_mutex_lock(&vms->lock);
+            drop_fd(&vm->console_fd);
+            pthread_mutex_unlock(&vms->lock);
+        }
+        if (got <= 0)
+            break;
+        pthread_mutex_lock(&vms->lock);
+        vms_console(vms, vm);
+        pthread_mutex_unlock(&vms->lock);
+        if (vm->console)
+            console_append(vm->console, bytes, (size_t)got);
+        most = (size_t)got < most ? most - (size_t)got : 0;
+        any = true;
+    }
+    if (any && vms->daemon->server)
+        api_server_console_advanced(vms->daemon->server, vm->view.id);
+}
+
+/* --- Ends and restarts --- */
+
+static int64_t back_off(const struct vm *vm)
+{
+    int64_t delay = vm->view.restart.delay;
+
+    for (int64_t i = 0; i < vm->quick_ends && delay < vm->view.restart.maximum_delay; i++)
+        delay *= 2;
+    return delay < vm->view.restart.maximum_delay ? delay : vm->view.restart.maximum_delay;
+}
+
+/* Locked. Plans a restart where the policy wants one. Returns what to add to the reason. */
+static const char *plan_restart(struct vm *vm, enum vm_state ended_as)
+{
+    const struct vm_restart *restart = &vm->view.restart;
+    bool wanted = vm->view.desired != VM_WANT_STOPPED &&
+                  (restart->policy == RESTART_ALWAYS ||
+                   (restart->policy == RESTART_ON_FAILURE && ended_as == VM_CRASHED));
+
+    if (!wanted) {
+        if (ended_as == VM_STOPPED)
+            vm->view.desired = VM_WANT_STOPPED;
+        return "";
+    }
+    if (time_monotonic() - vm->started_at > restart->maximum_delay * 1000)
+        vm->quick_ends = 0;
+    if (restart->attempts > 0 && vm->quick_ends >= restart->attempts)
+        return " No more restarts: too many in a row.";
+    vm->restart_at = time_monotonic() + back_off(vm) * 1000;
+    vm->quick_ends++;
+    return "";
+}
+
+static void detach(struct vms *vms, struct vm *vm)
+{
+    pthread_mutex_lock(&vms->lock);
+    if (vm->client)
+        bh_control_close(vm->client);
+    vm->client = NULL;
+    vm->stats_id = -1;
+    drop_fd(&vm->console_fd);
+    drop_fd(&vm->pid_fd);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+/* A worker ends some time after it said so; until then it would become a zombie. */
+static void reap_later(struct vms *vms, int pid)
+{
+    int *grown;
+
+    if (worker_reap(pid))
+        return;
+    grown = realloc(vms->dying, (vms->dying_count + 1) * sizeof(int));
+    if (!grown)
+        return;
+    vms->dying = grown;
+    vms->dying[vms->dying_count++] = pid;
+}
+
+static void reap_dying(struct vms *vms)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < vms->dying_count; i++)
+        if (!worker_reap(vms->dying[i]))
+            vms->dying[kept++] = vms->dying[i];
+    vms->dying_count = kept;
+}
+
+static void end_vm(struct vms *vms, struct vm *vm, enum vm_state state, const char *reason)
+{
+    char whole[256];
+    int pid = vm->view.pid;
+
+    read_console(vms, vm, CONSOLE_DRAIN);
+    detach(vms, vm);
+    reap_later(vms, pid);
+    pthread_mutex_lock(&vms->lock);
+    if (VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE) {
+        const char *more = plan_restart(vm, state);
+
+        snprintf(whole, sizeof(whole), "%s%s", reason, more);
+        json_decref(vm->view.stats);
+        vm->view.stats = NULL;
+        worker_clean(vms->daemon, vm->view.id);
+        vms_change_state(vms, vm, state, whole, NULL);
+    }
+    vm->ended = false;
+    pthread_mutex_unlock(&vms->lock);
+}
+
+static bool process_ended(const struct vms *vms, const struct vm *vm)
+{
+    struct pollfd process = {.fd = vm->pid_fd, .events = POLLIN};
+
+    if (vm->pid_fd >= 0)
+        return poll(&process, 1, 0) > 0;
+    return !worker_alive(vms->daemon, vm->view.id, vm->view.pid);
+}
+
+/* --- What workers say --- */
+
+static enum vm_state state_of(enum bh_vm_state state)
+{
+    switch (state) {
+    case BH_VM_CREATED:
+        return VM_STARTING;
+    case BH_VM_RUNNING:
+        return VM_RUNNING;
+    case BH_VM_PAUSED:
+        return VM_PAUSED;
+    case BH_VM_STOPPING:
+        return VM_STOPPING;
+    case BH_VM_STOPPED:
+        return VM_STOPPED;
+    default:
+        return VM_CRASHED;
+    }
+}
+
+static const char *sentence_of(enum bh_vm_reason reason)
+{
+    static const char *const sentences[BH_REASON_COUNT] = {
+        [BH_REASON_REQUESTED] = "",
+        [BH_REASON_GUEST_POWER_OFF] = "The guest powered off.",
+        [BH_REASON_GUEST_RESET] = "The guest reset itself.",
+        [BH_REASON_GUEST_CRASH] = "The guest crashed.",
+        [BH_REASON_TRIPLE_FAULT] = "The guest shut its processor down by a triple fault.",
+        [BH_REASON_DEBUG_EXIT] = "The guest wrote to the debug-exit port.",
+        [BH_REASON_WORKER_ERROR] = "The worker failed.",
+    };
+
+    return sentences[reason];
+}
+
+static bool is_crash(enum bh_vm_state state, enum bh_vm_reason reason)
+{
+    return state == BH_VM_FAILED || reason == BH_REASON_GUEST_CRASH ||
+           reason == BH_REASON_TRIPLE_FAULT || reason == BH_REASON_WORKER_ERROR;
+}
+
+static void heard_state(struct vms *vms, struct vm *vm, const json_t *body)
+{
+    enum bh_vm_state state = BH_VM_FAILED;
+    enum bh_vm_reason reason = BH_REASON_REQUESTED;
+    const char *message = json_text(body, "message");
+    char text[256];
+    enum vm_state now;
+
+    if (!bh_vm_state_parse(json_text(body, "state"), &state))
+        return;
+    bh_vm_reason_parse(json_text(body, "reason"), &reason);
+    snprintf(text, sizeof(text), "%s%s%s", sentence_of(reason), message[0] ? " " : "", message);
+    now = is_crash(state, reason) && state != BH_VM_RUNNING ? VM_CRASHED : state_of(state);
+    if (now == VM_STOPPED || now == VM_CRASHED) {
+        vm->ended = true;
+        end_vm(vms, vm, now, text);
+        return;
+    }
+    pthread_mutex_lock(&vms->lock);
+    if (vm->view.state != now || reason == BH_REASON_GUEST_RESET)
+        vms_change_state(vms, vm, now, text, NULL);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+static void heard_memory(struct vms *vms, struct vm *vm, const json_t *body)
+{
+    pthread_mutex_lock(&vms->lock);
+    vm->view.memory_assigned = json_number(body, "assigned_bytes", vm->view.memory_assigned);
+    vms_publish(vms, vm, "vm.memory", NULL);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+static void heard_event(struct vms *vms, struct vm *vm, const json_t *body)
+{
+    const char *event = json_text(body, "event");
+
+    if (strcmp(event, "state") == 0)
+        heard_state(vms, vm, body);
+    else if (strcmp(event, "memory") == 0)
+        heard_memory(vms, vm, body);
+    else if (strcmp(event, "disk_error") == 0)
+        log_write(LOG_LEVEL_WARNING, "disk error", "vm", vm->view.id, "disk",
+                  json_text(body, "id"), "detail", json_text(body, "message"), NULL);
+}
+
+static void heard_stats(struct vms *vms, struct vm *vm, json_t *body)
+{
+    int64_t assigned = json_number(json_object_get(body, "memory"), "assigned_bytes", 0);
+
+    pthread_mutex_lock(&vms->lock);
+    json_decref(vm->view.stats);
+    vm->view.stats = json_incref(body);
+    vm->view.memory_assigned = assigned;
+    pthread_mutex_unlock(&vms->lock);
+}
+
+static void heard(struct vms *vms, struct vm *vm, struct bh_control_message *message)
+{
+    pthread_mutex_lock(&vms->lock);
+    vm->view.heard_at = time_now();
+    vm->missed = 0;
+    if (vm->view.state == VM_UNKNOWN)
+        vms_change_state(vms, vm, vm->view.last_known, "", NULL);
+    pthread_mutex_unlock(&vms->lock);
+    if (message->kind == BH_CONTROL_EVENT) {
+        heard_event(vms, vm, message->body);
+    } else if (message->id == vm->stats_id) {
+        vm->stats_id = -1;
+        if (message->kind == BH_CONTROL_RESULT)
+            heard_stats(vms, vm, message->body);
+    }
+}
+
+/* The connection is gone: is the worker? If not, connecting again is tried at each sweep. */
+static void lost(struct vms *vms, struct vm *vm)
+{
+    if (vm->ended || process_ended(vms, vm)) {
+        end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.");
+        return;
+    }
+    pthread_mutex_lock(&vms->lock);
+    bh_control_close(vm->client);
+    vm->client = NULL;
+    vm->stats_id = -1;
+    drop_fd(&vm->console_fd);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+static void receive(struct vms *vms, struct vm *vm)
+{
+    struct bh_control_message message;
+    struct bh_control_error error;
+    enum bh_control_receive got = BH_CONTROL_WAIT;
+
+    while (vm->client && (got = bh_control_receive(vm->client, 0, &message, NULL, &error)) ==
+                             BH_CONTROL_MESSAGE) {
+        heard(vms, vm, &message);
+        bh_control_message_release(&message);
+    }
+    if (vm->client && got == BH_CONTROL_CLOSED)
+        lost(vms, vm);
+}
+
+/* --- Sweeps --- */
+
+struct sweep {
+    struct vms *vms;
+    bool poll;
+    struct vm **due; /* what to act upon without the lock */
+    size_t count;
+    size_t capacity;
+};
+
+static void collect(const void *node, VISIT visit, void *context)
+{
+    struct sweep *sweep = context;
+    struct vm *vm = *(struct vm *const *)node;
+    bool active = VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE;
+
+    if (visit != leaf && visit != postorder)
+        return;
+    if (!(active && sweep->poll) && !vm->restart_at && !vm->give_up)
+        return;
+    if (sweep->count == sweep->capacity) {
+        size_t capacity = sweep->capacity ? sweep->capacity * 2 : 64;
+        struct vm **grown = realloc(sweep->due, capacity * sizeof(struct vm *));
+
+        if (!grown)
+            return;
+        sweep->due = grown;
+        sweep->capacity = capacity;
+    }
+    sweep->due[sweep->count++] = vm;
+}
+
+static void restart_if_due(struct vms *vms, struct vm *vm)
+{
+    bool due;
+
+    pthread_mutex_lock(&vms->lock);
+    due = vm->restart_at && time_monotonic() >= vm->restart_at && !vm->removed;
+    if (due) {
+        vm->restart_at = 0;
+        vm->view.restarts++;
+    }
+    pthread_mutex_unlock(&vms->lock);
+    if (due)
+        change_submit_internal(vms->daemon, API_VM_START, vm->view.id, "restart policy");
+}
+
+static void mark_unknown(struct vms *vms, struct vm *vm)
+{
+    pthread_mutex_lock(&vms->lock);
+    if (vm->missed >= MISSED_MAX && vm->view.state != VM_UNKNOWN)
+        vms_change_state(vms, vm, VM_UNKNOWN, "The worker does not answer.", NULL);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+/* Asks a worker for its counters; one that did not answer the last time is not asked again. */
+static void sweep_one(struct vms *vms, struct vm *vm)
+{
+    struct bh_control_error error;
+    enum vm_state state = vm->view.state;
+
+    if (!vm->client && state != VM_STARTING) {
+        if (process_ended(vms, vm)) {
+            end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.");
+            return;
+        }
+        supervisor_attach(vms, vm->view.id, &error);
+    }
+    if (state != VM_STARTING)
+        vm->missed++;
+    if (vm->client && vm->stats_id < 0)
+        bh_control_send(vm->client, BH_METHOD_STATS, NULL, &vm->stats_id, &error);
+    mark_unknown(vms, vm);
+}
+
+static void give_up(struct vms *vms, struct vm *vm)
+{
+    reap_later(vms, vm->view.pid);
+    detach(vms, vm);
+    pthread_mutex_lock(&vms->lock);
+    vm->give_up = false;
+    pthread_cond_broadcast(&vms->changed);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+void vms_give_up(struct vms *vms, const char *id)
+{
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm && vm->client) {
+        vm->give_up = true;
+        eventfd_write(vms->wake, 1);
+        while (!vm->removed && vm->give_up && !atomic_load(&vms->stopping))
+            pthread_cond_wait(&vms->changed, &vms->lock);
+    }
+    pthread_mutex_unlock(&vms->lock);
+}
+
+static void free_removed(struct vms *vms)
+{
+    struct vm *list;
+
+    pthread_mutex_lock(&vms->lock);
+    list = vms->removed;
+    vms->removed = NULL;
+    pthread_mutex_unlock(&vms->lock);
+    while (list) {
+        struct vm *next = list->next_removed;
+
+        supervisor_release(list);
+        list = next;
+    }
+}
+
+static void sweep(struct vms *vms, bool poll_workers)
+{
+    struct sweep all = {.vms = vms, .poll = poll_workers};
+
+    pthread_mutex_lock(&vms->lock);
+    twalk_r(vms->tree, collect, &all);
+    if (poll_workers)
+        vms->swept_at = time_now();
+    pthread_mutex_unlock(&vms->lock);
+    for (size_t i = 0; i < all.count; i++) {
+        if (all.due[i]->give_up)
+            give_up(vms, all.due[i]);
+        else if (all.due[i]->restart_at)
+            restart_if_due(vms, all.due[i]);
+        else if (poll_workers)
+            sweep_one(vms, all.due[i]);
+    }
+    free(all.due);
+}
+
+static void dispatch(struct vms *vms, const struct epoll_event *event)
+{
+    struct vm *vm = (struct vm *)(uintptr_t)(event->data.u64 & ~(uint64_t)SOURCE_MASK);
+    eventfd_t ignored;
+
+    if (!vm) {
+        eventfd_read(vms->wake, &ignored);
+        return;
+    }
+    switch ((enum source)(event->data.u64 & SOURCE_MASK)) {
+    case SOURCE_CONTROL:
+        receive(vms, vm);
+        break;
+    case SOURCE_CONSOLE:
+        read_console(vms, vm, CONSOLE_CHUNK);
+        break;
+    default:
+        /* What it said last comes first. */
+        receive(vms, vm);
+        if (vm->pid_fd >= 0)
+            end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.");
+        break;
+    }
+}
+
+static void *supervise(void *context)
+{
+    struct vms *vms = context;
+    struct epoll_event events[64];
+    int64_t next_sweep = time_monotonic() + SWEEP_MS;
+
+    while (!atomic_load(&vms->stopping)) {
+        int count = epoll_wait(vms->epoll, events, 64, TICK_MS);
+        bool poll_workers = time_monotonic() >= next_sweep;
+
+        for (int i = 0; i < count; i++)
+            dispatch(vms, &events[i]);
+        if (poll_workers)
+            next_sweep = time_monotonic() + SWEEP_MS;
+        sweep(vms, poll_workers);
+        reap_dying(vms);
+        free_removed(vms);
+    }
+    return NULL;
+}
+
+/* --- Attaching --- */
+
+/* Bytes of console output that this run's worker has and the scrollback has not. */
+static unsigned missing_output(struct vms *vms, const char *id, struct bh_control_client *client)
+{
+    struct bh_control_error error;
+    struct console_span span = {.end = 0};
+    json_t *stats = NULL;
+    uint64_t have;
+    uint64_t made = 0;
+    char nothing[1];
+
+    if (vms_console_read(vms, id, UINT64_MAX, nothing, 0, &span) < 0)
+        return 0;
+    if (bh_control_call(client, BH_METHOD_STATS, NULL, CONNECT_MS, &stats, &error))
+        made = (uint64_t)json_number(json_array_get(json_object_get(stats, "consoles"), 0),
+                                     "out_bytes", 0);
+    json_decref(stats);
+    made += worker_console_base(vms->daemon, id);
+    have = span.end;
+    if (made <= have)
+        return 0;
+    return made - have < BH_CONTROL_REPLAY_MAX ? (unsigned)(made - have) : BH_CONTROL_REPLAY_MAX;
+}
+
+/* Locked. Gives the connection to the entry, unless another came first. */
+static bool hand_over(struct vms *vms, const char *id, struct bh_control_client *client,
+                      int console_fd)
+{
+    const struct bh_control_hello *hello = bh_control_client_hello(client);
+    struct vm *vm = vms_find(vms, id);
+    enum vm_state state = state_of(hello->state);
+
+    if (!vm || vm->client)
+        return false;
+    vm->client = client;
+    vm->console_fd = console_fd;
+    vm->view.pid = hello->pid;
+    vm->view.heard_at = time_now();
+    vm->missed = 0;
+    vm->stats_id = -1;
+    drop_fd(&vm->pid_fd);
+    vm->pid_fd = pidfd_open(hello->pid, 0);
+    if (vm->view.state != state && state != VM_STOPPED && state != VM_CRASHED)
+        vms_change_state(vms, vm, state, "", NULL);
+    watch(vms, vm, bh_control_client_fd(client), SOURCE_CONTROL);
+    watch(vms, vm, vm->console_fd, SOURCE_CONSOLE);
+    watch(vms, vm, vm->pid_fd, SOURCE_PROCESS);
+    return true;
+}
+
+bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error *error)
+{
+    struct bh_control_client *client = worker_connect(vms->daemon, id, CONNECT_MS, error);
+    struct bh_control_error ignored;
+    bool handed;
+    int console;
+
+    if (!client)
+        return false;
+    console = bh_control_console_attach(client, "serial0", missing_output(vms, id, client),
+                                        CONNECT_MS, &ignored);
+    if (console >= 0)
+        fcntl(console, F_SETFL, fcntl(console, F_GETFL) | O_NONBLOCK);
+    pthread_mutex_lock(&vms->lock);
+    handed = hand_over(vms, id, client, console);
+    pthread_mutex_unlock(&vms->lock);
+    if (!handed) {
+        drop_fd(&console);
+        bh_control_close(client);
+    }
+    eventfd_write(vms->wake, 1);
+    return true;
+}
+
+/* --- Life --- */
+
+bool supervisor_start(struct vms *vms)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    vms->epoll = epoll_create1(EPOLL_CLOEXEC);
+    vms->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (vms->epoll < 0 || vms->wake < 0 ||
+        epoll_ctl(vms->epoll, EPOLL_CTL_ADD, vms->wake, &event) != 0)
+        return false;
+    return pthread_create(&vms->thread, NULL, supervise, vms) == 0;
+}
+
+void supervisor_stop(struct vms *vms)
+{
+    atomic_store(&vms->stopping, true);
+    eventfd_write(vms->wake, 1);
+    pthread_join(vms->thread, NULL);
+    if (vms->adopting)
+        pthread_join(vms->adopter, NULL);
+    free_removed(vms);
+    free(vms->dying);
+    close(vms->epoll);
+    close(vms->wake);
+}
+
+void supervisor_release(struct vm *vm)
+{
+    if (vm->client)
+        bh_control_close(vm->client);
+    drop_fd(&vm->console_fd);
+    drop_fd(&vm->pid_fd);
+    console_close(vm->console);
+    json_decref(vm->view.stats);
+    free(vm);
+}

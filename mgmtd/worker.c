@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting, finding and ending workers. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mgmtd/worker.h"
+
+static const char *const files[] = {"control", "config.json", "console.base", "seed.iso"};
+
+bool worker_path(const struct daemon *daemon, const char *id, const char *file,
+                 char path[PATH_SIZE])
+{
+    return path_join(path, daemon->options.run, "vms/%s/%s", id, file);
+}
+
+static bool write_config(const struct daemon *daemon, const char *id, const json_t *config,
+                         char *message, size_t size)
+{
+    char directory[PATH_SIZE];
+    char path[PATH_SIZE];
+
+    if (!worker_path(daemon, id, "", directory) || !worker_path(daemon, id, "config.json", path)) {
+        snprintf(message, size, "the run directory's path is too long");
+        return false;
+    }
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+        snprintf(message, size, "cannot make %s: %s", directory, strerror(errno));
+        return false;
+    }
+    if (json_dump_file(config, path, JSON_INDENT(1)) != 0) {
+        snprintf(message, size, "cannot write %s: %s", path, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* Moves the process out of the daemon's control group, so that stopping one spares the other. */
+static void place(const struct daemon *daemon, int pid)
+{
+    char path[PATH_SIZE];
+    int fd;
+
+    if (!daemon->options.cgroup || !path_join(path, daemon->options.cgroup, "cgroup.procs"))
+        return;
+    mkdir(daemon->options.cgroup, 0755);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        dprintf(fd, "%d\n", pid);
+        close(fd);
+    }
+}
+
+static int spawn(const char *program, char *const arguments[], const char *log)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    char *environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", NULL};
+    pid_t pid = 0;
+    int error;
+
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+    error = posix_spawn(&pid, program, &actions, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    errno = error;
+    return error == 0 ? pid : 0;
+}
+
+int worker_spawn(const struct daemon *daemon, const char *id, const json_t *config, char *message,
+                 size_t size)
+{
+    char control[PATH_SIZE];
+    char file[PATH_SIZE];
+    char log[PATH_SIZE];
+    char *arguments[] = {(char *)daemon->options.worker, "--config", file, "--control", control,
+                         NULL};
+    int pid;
+
+    if (!write_config(daemon, id, config, message, size))
+        return 0;
+    if (!worker_path(daemon, id, "control", control) ||
+        !worker_path(daemon, id, "config.json", file) || !worker_path(daemon, id, "log", log))
+        return 0;
+    unlink(control);
+    pid = spawn(daemon->options.worker, arguments, log);
+    if (pid == 0)
+        snprintf(message, size, "cannot run %s: %s", daemon->options.worker, strerror(errno));
+    else
+        place(daemon, pid);
+    return pid;
+}
+
+struct bh_control_client *worker_connect(const struct daemon *daemon, const char *id,
+                                         int timeout_ms, struct bh_control_error *error)
+{
+    char path[PATH_SIZE];
+
+    if (!worker_path(daemon, id, "control", path)) {
+        bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "the socket's path is too long");
+        return NULL;
+    }
+    return bh_control_connect(path, timeout_ms, error);
+}
+
+bool worker_alive(const struct daemon *daemon, const char *id, int pid)
+{
+    char path[64];
+    char config[PATH_SIZE];
+    char command[4096];
+    ssize_t size;
+    int fd;
+
+    if (pid <= 0 || !worker_path(daemon, id, "config.json", config))
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    size = read(fd, command, sizeof(command));
+    close(fd);
+    return size > 0 && memmem(command, (size_t)size, config, strlen(config) + 1) != NULL;
+}
+
+void worker_kill(const struct daemon *daemon, const char *id, int pid)
+{
+    if (worker_alive(daemon, id, pid))
+        kill(pid, SIGKILL);
+}
+
+bool worker_reap(int pid)
+{
+    return pid <= 0 || waitpid(pid, NULL, WNOHANG) != 0;
+}
+
+void worker_save_console_base(const struct daemon *daemon, const char *id, uint64_t base)
+{
+    char path[PATH_SIZE];
+    FILE *file;
+
+    if (!worker_path(daemon, id, "console.base", path))
+        return;
+    file = fopen(path, "we");
+    if (!file)
+        return;
+    fprintf(file, "%" PRIu64 "\n", base);
+    fclose(file);
+}
+
+uint64_t worker_console_base(const struct daemon *daemon, const char *id)
+{
+    char path[PATH_SIZE];
+    char line[32] = "";
+    FILE *file;
+
+    if (!worker_path(daemon, id, "console.base", path))
+        return 0;
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (!fgets(line, sizeof(line), file))
+        line[0] = '\0';
+    fclose(file);
+    return strtoull(line, NULL, 10);
+}
+
+void worker_clean_socket(const struct daemon *daemon, const char *id)
+{
+    char path[PATH_SIZE];
+
+    if (worker_path(daemon, id, "control", path))
+        unlink(path);
+}
+
+void worker_clean(const struct daemon *daemon, const char *id)
+{
+    char path[PATH_SIZE];
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (worker_path(daemon, id, files[i], path))
+            unlink(path);
+}
+
+void worker_forget(const struct daemon *daemon, const char *id)
+{
+    char path[PATH_SIZE];
+
+    worker_clean(daemon, id);
+    if (worker_path(daemon, id, "log", path))
+        unlink(path);
+    if (worker_path(daemon, id, "", path))
+        rmdir(path);
+}

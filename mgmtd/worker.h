@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM's worker process: its directory in the run directory, its start, its
+ * socket, its end. A worker runs in a session (and, where configured, a control
+ * group) of its own, so that nothing that happens to the daemon reaches it.
+ */
+#ifndef MGMTD_WORKER_H
+#define MGMTD_WORKER_H
+
+#include "mgmtd/daemon.h"
+#include "parent/control/client.h"
+
+/* A file in the VM's run directory: "control", "config.json", "log". */
+bool worker_path(const struct daemon *daemon, const char *id, const char *file,
+                 char path[PATH_SIZE]);
+
+/* Writes the configuration and starts the program. 0 with `message` on failure, else its pid. */
+int worker_spawn(const struct daemon *daemon, const char *id, const json_t *config, char *message,
+                 size_t size);
+
+struct bh_control_client *worker_connect(const struct daemon *daemon, const char *id,
+                                         int timeout_ms, struct bh_control_error *error);
+
+/* Whether the process is there and is this VM's worker. */
+bool worker_alive(const struct daemon *daemon, const char *id, int pid);
+
+/* Ends the process without asking. Does nothing when it is not this VM's worker. */
+void worker_kill(const struct daemon *daemon, const char *id, int pid);
+
+/* Takes the exit status of a worker that is our child. False: it has not ended yet. */
+bool worker_reap(int pid);
+
+/* Where the console's output of this run begins, counted from the VM's first output ever. */
+void worker_save_console_base(const struct daemon *daemon, const char *id, uint64_t base);
+uint64_t worker_console_base(const struct daemon *daemon, const char *id);
+
+/* Removes a socket that nobody listens on any more. */
+void worker_clean_socket(const struct daemon *daemon, const char *id);
+
+/* Removes what a worker that ended left behind, or the whole directory. */
+void worker_clean(const struct daemon *daemon, const char *id);
+void worker_forget(const struct daemon *daemon, const char *id);
+
+#endif
