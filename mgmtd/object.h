@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "api/backend.h"
+#include "db/object.h"
 #include "db/operation.h"
 #include "mgmtd/ident.h"
 #include "mgmtd/text.h"

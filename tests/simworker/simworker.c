@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker without a hypervisor: it reads a VM's configuration file, serves the
+ * control socket as parent/control/README.md says, and plays a guest, so that
+ * the management daemon can be tested on any machine.
+ *
+ * The guest prints a line at start, echoes what is typed, and obeys these words
+ * on its kernel command line: `sim.tick=MS` prints a line each MS milliseconds,
+ * `sim.crash=MS` crashes after MS, `sim.off=MS` powers off after MS, `sim.deaf`
+ * ignores a shutdown, `sim.slow=MS` takes MS to shut down, `sim.die=MS` ends the
+ * process without a word, `sim.late=MS` opens its socket only after MS.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "parent/control/config.h"
+#include "parent/control/server.h"
+
+#define READERS_MAX  16
+#define REPLAY_BYTES (1024 * 1024)
+#define STEP_MS      10
+
+struct worker {
+    struct bh_vm_config config;
+    struct bh_control_server *server;
+    enum bh_vm_state state;
+    enum bh_vm_reason reason;
+    char since[32];
+    int64_t started_at; /* ms; when the guest began to run */
+    int64_t shutdown_at;
+    int64_t next_tick;
+    unsigned resets;
+    unsigned ticks;
+    uint64_t memory_target;
+
+    int readers[READERS_MAX];
+    char *output; /* the newest REPLAY_BYTES, as a ring */
+    uint64_t out_bytes;
+    uint64_t in_bytes;
+    bool ended;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The number after a word of the command line; -1 without the word. */
+static int64_t word(const struct worker *worker, const char *name)
+{
+    const char *found = strstr(worker->config.command_line, name);
+
+    if (!found)
+        return -1;
+    found += strlen(name);
+    return *found == '=' ? strtoll(found + 1, NULL, 10) : 0;
+}
+
+/* --- Console --- */
+
+static void print(struct worker *worker, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        worker->output[(worker->out_bytes + i) % REPLAY_BYTES] = bytes[i];
+    worker->out_bytes += size;
+    for (int i = 0; i < READERS_MAX; i++) {
+        if (worker->readers[i] < 0)
+            continue;
+        if (send(worker->readers[i], bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size) {
+            close(worker->readers[i]);
+            worker->readers[i] = -1;
+        }
+    }
+}
+
+static void print_line(struct worker *worker, const char *text)
+{
+    char line[256];
+    int size = snprintf(line, sizeof(line), "%s: %s\r\n", worker->config.name, text);
+
+    print(worker, line, (size_t)size);
+}
+
+static size_t replay(struct worker *worker, int fd, uint64_t wanted)
+{
+    uint64_t kept = worker->out_bytes < REPLAY_BYTES ? worker->out_bytes : REPLAY_BYTES;
+    uint64_t from;
+
+    if (wanted > kept)
+        wanted = kept;
+    from = worker->out_bytes - wanted;
+    for (uint64_t i = from; i < worker->out_bytes;) {
+        size_t at = (size_t)(i % REPLAY_BYTES);
+        size_t size = (size_t)(worker->out_bytes - i);
+
+        if (size > REPLAY_BYTES - at)
+            size = REPLAY_BYTES - at;
+        if (send(fd, worker->output + at, size, MSG_NOSIGNAL) != (ssize_t)size)
+            break;
+        i += size;
+    }
+    return (size_t)wanted;
+}
+
+static json_t *attach(struct worker *worker, const json_t *params, int *fd,
+                      struct bh_control_error *error)
+{
+    json_int_t wanted = json_integer_value(json_object_get(params, "replay_bytes"));
+    const char *console = json_string_value(json_object_get(params, "console"));
+    int room = REPLAY_BYTES * 2;
+    size_t replayed;
+    int pair[2];
+    int slot = 0;
+
+    if (console && strcmp(console, "serial0") != 0) {
+        bh_control_error_set(error, BH_CONTROL_NOT_FOUND, "console", "There is no such console.");
+        return NULL;
+    }
+    while (slot < READERS_MAX && worker->readers[slot] >= 0)
+        slot++;
+    if (slot == READERS_MAX || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "Too many readers.");
+        return NULL;
+    }
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    replayed = replay(worker, pair[0], (uint64_t)wanted);
+    worker->readers[slot] = pair[0];
+    *fd = pair[1];
+    return json_pack("{s:s, s:I}", "console", "serial0", "replayed_bytes", (json_int_t)replayed);
+}
+
+/* Echoes what is typed; "\3" crashes the guest, "\4" powers it off. */
+static void end(struct worker *worker, enum bh_vm_reason reason);
+
+static void read_input(struct worker *worker, int *reader)
+{
+    char bytes[4096];
+    ssize_t got = recv(*reader, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    if (got == 0 || (got < 0 && errno != EAGAIN)) {
+        close(*reader);
+        *reader = -1;
+        return;
+    }
+    if (got <= 0)
+        return;
+    worker->in_bytes += (uint64_t)got;
+    print(worker, bytes, (size_t)got);
+    if (memchr(bytes, 3, (size_t)got))
+        end(worker, BH_REASON_GUEST_CRASH);
+    else if (memchr(bytes, 4, (size_t)got))
+        end(worker, BH_REASON_GUEST_POWER_OFF);
+}
+
+/* --- States --- */
+
+static void enter(struct worker *worker, enum bh_vm_state state, enum bh_vm_reason reason)
+{
+    worker->state = state;
+    worker->reason = reason;
+    bh_control_timestamp(worker->since);
+    bh_control_server_event(worker->server, "state",
+                            json_pack("{s:s, s:s}", "state", bh_vm_state_name(state), "reason",
+                                      bh_vm_reason_name(reason)));
+}
+
+static void end(struct worker *worker, enum bh_vm_reason reason)
+{
+    if (worker->ended)
+        return;
+    if (reason == BH_REASON_GUEST_CRASH) {
+        print_line(worker, "Kernel panic - not syncing");
+        bh_control_server_event(
+            worker->server, "guest_crash",
+            json_pack("{s:[s,s,s,s,s], s:s}", "parameters", "0x1", "0x2", "0x3", "0x4", "0x5",
+                      "message", "Kernel panic"));
+    }
+    enter(worker, BH_VM_STOPPED, reason);
+    worker->ended = true;
+}
+
+static void boot(struct worker *worker)
+{
+    worker->started_at = now_ms();
+    worker->shutdown_at = 0;
+    worker->next_tick = worker->started_at;
+    print_line(worker, "booted");
+}
+
+static json_t *state_of(const struct worker *worker)
+{
+    return json_pack("{s:s}", "state", bh_vm_state_name(worker->state));
+}
+
+static json_t *change_state(struct worker *worker, const struct bh_control_request *request)
+{
+    switch (request->method) {
+    case BH_METHOD_START:
+        boot(worker);
+        enter(worker,
+              json_is_true(json_object_get(request->params, "paused")) ? BH_VM_PAUSED
+                                                                       : BH_VM_RUNNING,
+              BH_REASON_REQUESTED);
+        break;
+    case BH_METHOD_PAUSE:
+        enter(worker, BH_VM_PAUSED, BH_REASON_REQUESTED);
+        break;
+    case BH_METHOD_RESUME:
+        enter(worker, BH_VM_RUNNING, BH_REASON_REQUESTED);
+        break;
+    case BH_METHOD_RESET:
+        worker->resets++;
+        boot(worker);
+        enter(worker, BH_VM_RUNNING, BH_REASON_REQUESTED);
+        break;
+    case BH_METHOD_SHUTDOWN:
+        print_line(worker, "shutting down");
+        if (word(worker, "sim.deaf") < 0)
+            worker->shutdown_at =
+                now_ms() + (word(worker, "sim.slow") > 0 ? word(worker, "sim.slow") : 0);
+        enter(worker, BH_VM_STOPPING, BH_REASON_REQUESTED);
+        break;
+    default:
+        end(worker, BH_REASON_REQUESTED);
+        break;
+    }
+    return state_of(worker);
+}
+
+/* --- Status and counters --- */
+
+static json_t *list_disks(const struct worker *worker)
+{
+    json_t *disks = json_array();
+
+    for (uint32_t i = 0; i < worker->config.disk_count; i++) {
+        const struct bh_disk_config *disk = &worker->config.disk[i];
+
+        json_array_append_new(disks,
+                              json_pack("{s:s, s:s, s:s, s:b, s:b}", "id", disk->id, "kind",
+                                        disk->is_cd ? "cd" : "disk", "path", disk->path,
+                                        "read_only", disk->read_only, "attached", 1));
+    }
+    return disks;
+}
+
+static json_t *list_nics(const struct worker *worker)
+{
+    json_t *nics = json_array();
+
+    for (uint32_t i = 0; i < worker->config.nic_count; i++) {
+        const struct bh_nic_config *nic = &worker->config.nic[i];
+        char mac[18];
+
+        snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
+                 nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
+        json_array_append_new(nics, json_pack("{s:s, s:s, s:s, s:b}", "id", nic->id, "tap",
+                                              nic->tap, "mac", mac, "attached", 1));
+    }
+    return nics;
+}
+
+static json_t *status(const struct worker *worker)
+{
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:o, s:o, s:[s],"
+        " s:{s:s}}",
+        "vm", worker->config.id, "name", worker->config.name, "state",
+        bh_vm_state_name(worker->state), "reason", bh_vm_reason_name(worker->reason), "pid",
+        (int)getpid(), "since", worker->since, "resets", (int)worker->resets, "partition_id", 0,
+        "vps", (int)worker->config.vps, "memory_bytes", (json_int_t)worker->config.memory_bytes,
+        "memory_target_bytes", (json_int_t)worker->memory_target, "weight",
+        (int)worker->config.weight, "cap_percent", (int)worker->config.cap_percent,
+        "reserve_percent", (int)worker->config.reserve_percent, "disks", list_disks(worker),
+        "nics", list_nics(worker), "consoles", "serial0", "guest", "heartbeat", "ok");
+}
+
+/* Counters that grow with the time the guest has run. */
+static json_t *stats(const struct worker *worker)
+{
+    int64_t ran = worker->started_at ? now_ms() - worker->started_at : 0;
+    json_t *vps = json_array();
+    json_t *disks = json_array();
+    json_t *nics = json_array();
+    char time[32];
+
+    bh_control_timestamp(time);
+    for (uint32_t i = 0; i < worker->config.vps; i++)
+        json_array_append_new(vps, json_pack("{s:i, s:I, s:I, s:I, s:I, s:{s:I, s:I}}", "index",
+                                             (int)i, "guest_ns", (json_int_t)(ran * 900000),
+                                             "hypervisor_ns", (json_int_t)(ran * 50000), "idle_ns",
+                                             (json_int_t)(ran * 50000), "waiting_ns",
+                                             (json_int_t)(ran * 10000), "exits", "io",
+                                             (json_int_t)ran, "msr", (json_int_t)(ran * 2)));
+    for (uint32_t i = 0; i < worker->config.disk_count; i++)
+        json_array_append_new(
+            disks, json_pack("{s:s, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:i}", "id",
+                             worker->config.disk[i].id, "read_ops", (json_int_t)ran, "write_ops",
+                             (json_int_t)(ran / 2), "flush_ops", 1, "read_bytes",
+                             (json_int_t)(ran * 4096), "write_bytes", (json_int_t)(ran * 2048),
+                             "read_ns", (json_int_t)(ran * 1000), "write_ns",
+                             (json_int_t)(ran * 1000), "errors", 0));
+    for (uint32_t i = 0; i < worker->config.nic_count; i++)
+        json_array_append_new(nics, json_pack("{s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "id",
+                                              worker->config.nic[i].id, "rx_packets",
+                                              (json_int_t)ran, "tx_packets", (json_int_t)ran,
+                                              "rx_bytes", (json_int_t)(ran * 100), "tx_bytes",
+                                              (json_int_t)(ran * 100), "rx_dropped", 0,
+                                              "tx_dropped", 0));
+    return json_pack("{s:s, s:o, s:{s:I, s:i}, s:o, s:o, s:[{s:s, s:I, s:I}]}", "time", time,
+                     "vps", vps, "memory", "assigned_bytes", (json_int_t)worker->memory_target,
+                     "worker_resident_bytes", 6291456, "disks", disks, "nics", nics, "consoles",
+                     "console", "serial0", "out_bytes", (json_int_t)worker->out_bytes, "in_bytes",
+                     (json_int_t)worker->in_bytes);
+}
+
+/* --- Live changes --- */
+
+static json_t *set(struct worker *worker, const json_t *params)
+{
+    const json_t *value;
+
+    if ((value = json_object_get(params, "weight")) != NULL)
+        worker->config.weight = (uint32_t)json_integer_value(value);
+    if ((value = json_object_get(params, "cap_percent")) != NULL)
+        worker->config.cap_percent = (uint32_t)json_integer_value(value);
+    if ((value = json_object_get(params, "reserve_percent")) != NULL)
+        worker->config.reserve_percent = (uint32_t)json_integer_value(value);
+    if ((value = json_object_get(params, "memory_target_bytes")) != NULL) {
+        worker->memory_target = (uint64_t)json_integer_value(value);
+        bh_control_server_event(worker->server, "memory",
+                                json_pack("{s:I, s:I}", "target_bytes",
+                                          (json_int_t)worker->memory_target, "assigned_bytes",
+                                          (json_int_t)worker->memory_target));
+    }
+    return json_deep_copy(params);
+}
+
+static struct bh_disk_config *find_disk(struct worker *worker, const char *id)
+{
+    for (uint32_t i = 0; i < worker->config.disk_count; i++)
+        if (strcmp(worker->config.disk[i].id, id) == 0)
+            return &worker->config.disk[i];
+    return NULL;
+}
+
+static json_t *change_disk(struct worker *worker, const struct bh_control_request *request,
+                           const char *id, struct bh_control_error *error)
+{
+    struct bh_disk_config *disk = find_disk(worker, id);
+    const char *path = json_string_value(json_object_get(request->params, "path"));
+
+    if (!disk) {
+        bh_control_error_set(error, BH_CONTROL_NOT_FOUND, "id", "There is no disk %s.", id);
+        return NULL;
+    }
+    if (request->method == BH_METHOD_DISK_REMOVE)
+        *disk = worker->config.disk[--worker->config.disk_count];
+    else
+        snprintf(disk->path, sizeof(disk->path), "%s", path ? path : "");
+    return json_pack("{s:s}", "id", id);
+}
+
+static json_t *add_disk(struct worker *worker, const json_t *value, struct bh_control_error *error)
+{
+    struct bh_disk_config *disk = &worker->config.disk[worker->config.disk_count];
+
+    if (worker->config.disk_count == BH_CONFIG_DISKS_MAX ||
+        !bh_disk_config_parse(value, "disk", disk, error))
+        return NULL;
+    if (access(disk->path, F_OK) != 0) {
+        bh_control_error_set(error, BH_CONTROL_RESOURCE, "disk.path", "%s: %s", disk->path,
+                             strerror(errno));
+        return NULL;
+    }
+    worker->config.disk_count++;
+    return json_pack("{s:s}", "id", disk->id);
+}
+
+static json_t *change_nic(struct worker *worker, const struct bh_control_request *request,
+                          struct bh_control_error *error)
+{
+    const char *id = json_string_value(json_object_get(request->params, "id"));
+    struct bh_nic_config *nic = &worker->config.nic[worker->config.nic_count];
+
+    if (request->method == BH_METHOD_NIC_ADD) {
+        if (worker->config.nic_count == BH_CONFIG_NICS_MAX ||
+            !bh_nic_config_parse(json_object_get(request->params, "nic"), "nic", nic, error))
+            return NULL;
+        worker->config.nic_count++;
+        return json_pack("{s:s}", "id", nic->id);
+    }
+    for (uint32_t i = 0; i < worker->config.nic_count; i++) {
+        if (strcmp(worker->config.nic[i].id, id) != 0)
+            continue;
+        worker->config.nic[i] = worker->config.nic[--worker->config.nic_count];
+        return json_pack("{s:s}", "id", id);
+    }
+    bh_control_error_set(error, BH_CONTROL_NOT_FOUND, "id", "There is no NIC %s.", id);
+    return NULL;
+}
+
+/* --- Requests --- */
+
+static void hello(void *context, struct bh_control_hello *hello)
+{
+    struct worker *worker = context;
+
+    hello->pid = getpid();
+    hello->state = worker->state;
+    snprintf(hello->worker, sizeof(hello->worker), "simulated");
+    snprintf(hello->vm, sizeof(hello->vm), "%s", worker->config.id);
+}
+
+static json_t *serve(void *context, const struct bh_control_request *request, int *fd,
+                     struct bh_control_error *error)
+{
+    struct worker *worker = context;
+    const char *id = json_string_value(json_object_get(request->params, "id"));
+
+    switch (request->method) {
+    case BH_METHOD_STATUS:
+        return status(worker);
+    case BH_METHOD_STATS:
+        return stats(worker);
+    case BH_METHOD_SET:
+        return set(worker, request->params);
+    case BH_METHOD_DISK_ADD:
+        return add_disk(worker, json_object_get(request->params, "disk"), error);
+    case BH_METHOD_DISK_REMOVE:
+    case BH_METHOD_CD_INSERT:
+    case BH_METHOD_CD_EJECT:
+        return change_disk(worker, request, id, error);
+    case BH_METHOD_NIC_ADD:
+    case BH_METHOD_NIC_REMOVE:
+        return change_nic(worker, request, error);
+    case BH_METHOD_CONSOLE_ATTACH:
+        return attach(worker, request->params, fd, error);
+    default:
+        return change_state(worker, request);
+    }
+}
+
+/* --- The guest's life --- */
+
+static bool due(const struct worker *worker, const char *name)
+{
+    int64_t after = word(worker, name);
+
+    return after >= 0 && now_ms() - worker->started_at >= after;
+}
+
+static void live(struct worker *worker)
+{
+    int64_t tick = word(worker, "sim.tick");
+    char line[64];
+
+    if (worker->state != BH_VM_RUNNING && worker->state != BH_VM_STOPPING)
+        return;
+    if (worker->shutdown_at && now_ms() >= worker->shutdown_at)
+        end(worker, BH_REASON_GUEST_POWER_OFF);
+    else if (due(worker, "sim.crash"))
+        end(worker, BH_REASON_GUEST_CRASH);
+    else if (due(worker, "sim.off"))
+        end(worker, BH_REASON_GUEST_POWER_OFF);
+    else if (due(worker, "sim.die"))
+        _exit(3);
+    if (tick > 0 && !worker->ended && now_ms() >= worker->next_tick) {
+        snprintf(line, sizeof(line), "tick %u", worker->ticks++);
+        print_line(worker, line);
+        worker->next_tick += tick;
+    }
+}
+
+static void run(struct worker *worker)
+{
+    while (!worker->ended) {
+        struct pollfd waits[READERS_MAX + 1];
+        int count = 1;
+
+        waits[0] = (struct pollfd){.fd = bh_control_server_fd(worker->server), .events = POLLIN};
+        for (int i = 0; i < READERS_MAX; i++)
+            waits[count++] = (struct pollfd){.fd = worker->readers[i], .events = POLLIN};
+        poll(waits, (nfds_t)count, STEP_MS);
+        if (waits[0].revents)
+            bh_control_server_serve(worker->server);
+        for (int i = 0; i < READERS_MAX; i++)
+            if (waits[i + 1].revents && worker->readers[i] == waits[i + 1].fd)
+                read_input(worker, &worker->readers[i]);
+        if (!worker->ended)
+            live(worker);
+    }
+    bh_control_server_close(worker->server);
+}
+
+static bool open_worker(struct worker *worker, const char *config, const char *control)
+{
+    struct bh_control_service service = {.hello = hello, .request = serve, .context = worker};
+    struct bh_control_error error;
+
+    if (!bh_vm_config_load(config, &worker->config, &error)) {
+        fprintf(stderr, "simworker: %s: %s\n", error.field, error.message);
+        return false;
+    }
+    if (word(worker, "sim.late") > 0)
+        usleep((useconds_t)word(worker, "sim.late") * 1000);
+    worker->memory_target = worker->config.memory_bytes;
+    worker->output = malloc(REPLAY_BYTES);
+    bh_control_timestamp(worker->since);
+    for (int i = 0; i < READERS_MAX; i++)
+        worker->readers[i] = -1;
+    worker->server = bh_control_server_open(control, &service, &error);
+    if (!worker->server || !worker->output)
+        fprintf(stderr, "simworker: %s\n", error.message);
+    return worker->server && worker->output;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"control", required_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
+    static struct worker worker;
+    const char *config = NULL;
+    const char *control = NULL;
+    int key;
+
+    while ((key = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (key == 'c')
+            config = optarg;
+        else if (key == 's')
+            control = optarg;
+    }
+    if (!config || !control || !open_worker(&worker, config, control)) {
+        fprintf(stderr, "usage: simworker --config FILE --control SOCKET\n");
+        return 1;
+    }
+    run(&worker);
+    return 0;
+}
