@@ -2,7 +2,8 @@
 /*
  * The scheduler of one logical processor: which entity (a virtual processor)
  * runs next, and for how long at most. Pure arithmetic; the caller passes the
- * time, in units of 100 ns, and holds the processor's scheduler lock.
+ * time, in units of 100 ns. There is no lock: a queue and its entities are used by
+ * one processor at a time, their own.
  *
  * Who goes first, best first:
  *   1. the entity of the first class (the parent's VP) that has an interrupt to
