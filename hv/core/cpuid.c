@@ -21,6 +21,7 @@
 #define ECX1_TSC_DEADLINE (1u << 24)
 #define ECX1_OSXSAVE      (1u << 27)
 #define EAX6_ARAT         (1u << 2)
+#define EBX7_TSC_ADJUST   (1u << 1)
 #define EBX7_SGX          (1u << 2)
 #define ECX7_OSPKE        (1u << 4)
 #define ECX81_SVM         (1u << 2)
@@ -109,7 +110,7 @@ static void filter(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_
         break;
     case 7:
         if (subleaf == 0) {
-            r->ebx &= ~EBX7_SGX;
+            r->ebx &= ~(EBX7_TSC_ADJUST | EBX7_SGX);
             set_bit_to(&r->ecx, ECX7_OSPKE, arch_vp_cr4(vp) & CR4_PKE);
         }
         break;

@@ -12,6 +12,12 @@
 #define TEXT_CHUNK  128u
 #define REPORTS_MAX 16u /* a guest that crashes for ever must not fill the log */
 
+static void log_piece(const struct partition *partition, char *line, unsigned length)
+{
+    line[length] = '\0';
+    log_line(LOG_DEBUG, "partition %u crash | %s", partition->id, line);
+}
+
 /* The text goes into the log line by line; what is not printable becomes a dot. */
 static void log_text(struct partition *partition, gpa_t gpa, uint64_t length)
 {
@@ -24,19 +30,18 @@ static void log_text(struct partition *partition, gpa_t gpa, uint64_t length)
         if (c != '\n')
             line[filled++] = c >= ' ' && c <= '~' ? c : '.';
         if (c == '\n' || filled == TEXT_CHUNK - 1) {
-            line[filled] = '\0';
-            log_line(LOG_DEBUG, "partition %u crash | %s", partition->id, line);
+            log_piece(partition, line, filled);
             filled = 0;
         }
     }
+    if (filled != 0)
+        log_piece(partition, line, filled);
 }
 
 static void report(struct partition *partition, uint64_t control)
 {
-    static uint32_t reports;
     const uint64_t *p = partition->crash_parameter;
-    partition->crash_count++;
-    if (!log_limit(&reports, REPORTS_MAX))
+    if (__atomic_fetch_add(&partition->crash_count, 1, __ATOMIC_RELAXED) >= REPORTS_MAX)
         return;
     log_line(LOG_ERROR, "partition %u crashed: p0=%lx p1=%lx p2=%lx p3=%lx p4=%lx", partition->id,
              p[0], p[1], p[2], p[3], p[4]);

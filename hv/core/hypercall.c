@@ -197,7 +197,7 @@ bool hypercall_dispatch(struct vp *vp)
                             (uint64_t)call.done << HV_CONTROL_REP_START_SHIFT;
         return false;
     }
-    vp->partition->hypercalls++;
+    __atomic_fetch_add(&vp->partition->hypercalls, 1, __ATOMIC_RELAXED);
     vp->registers.rax = (uint64_t)status | (uint64_t)call.done << HV_RESULT_REPS_SHIFT;
     return true;
 }

@@ -54,6 +54,21 @@ static bool write_reference_tsc(struct partition *partition, uint64_t value)
     return true;
 }
 
+/* Registers that the VPs share. */
+static bool write_partition_register(struct partition *partition, uint32_t index, uint64_t value)
+{
+    bool done = true;
+    spinlock_acquire(&partition->register_lock);
+    if (index == HV_MSR_GUEST_OS_ID)
+        write_guest_os_id(partition, value);
+    else if (index == HV_MSR_HYPERCALL)
+        done = write_hypercall_page(partition, value);
+    else
+        done = write_reference_tsc(partition, value);
+    spinlock_release(&partition->register_lock);
+    return done;
+}
+
 /* What the old page says of the interrupt in service is settled before it goes. */
 static bool write_assist_page(struct vp *vp, uint64_t value)
 {
@@ -85,6 +100,12 @@ static bool write_icr(struct vp *vp, uint64_t value)
 }
 
 /* ---- synthetic MSRs ---- */
+
+/* The register is there where CPUID says so (HV_ACCESS_TSC_INVARIANT). */
+static bool has_tsc_invariant_control(void)
+{
+    return arch_tsc_is_invariant() && arch_tsc_is_synchronized();
+}
 
 static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
 {
@@ -124,7 +145,7 @@ static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
         return true;
     case HV_MSR_TSC_INVARIANT:
         *value = partition->tsc_invariant_shown;
-        return arch_tsc_is_invariant();
+        return has_tsc_invariant_control();
     default:
         return false;
     }
@@ -132,7 +153,7 @@ static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
 
 static bool write_tsc_invariant(struct partition *partition, uint64_t value)
 {
-    if (!arch_tsc_is_invariant() || value > 1)
+    if (!has_tsc_invariant_control() || value > 1)
         return false;
     partition->tsc_invariant_shown = partition->tsc_invariant_shown || value == 1;
     return true;
@@ -142,12 +163,9 @@ static bool write_synthetic(struct vp *vp, uint32_t index, uint64_t value)
 {
     switch (index) {
     case HV_MSR_GUEST_OS_ID:
-        write_guest_os_id(vp->partition, value);
-        return true;
     case HV_MSR_HYPERCALL:
-        return write_hypercall_page(vp->partition, value);
     case HV_MSR_REFERENCE_TSC:
-        return write_reference_tsc(vp->partition, value);
+        return write_partition_register(vp->partition, index, value);
     case HV_MSR_EOI:
         return write_eoi(vp, value);
     case HV_MSR_ICR:

@@ -10,6 +10,7 @@ void partition_init(struct partition *partition, partition_id_t id, struct frame
     memset(partition, 0, sizeof *partition);
     partition->id = id;
     partition->frames = frames;
+    spinlock_init(&partition->register_lock);
     spinlock_init(&partition->memory_lock);
 }
 

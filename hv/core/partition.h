@@ -2,7 +2,8 @@
 /*
  * A partition: a set of VPs with one address space.
  *
- * Locks: memory_lock (nested tables), before the frame table's.
+ * Locks: register_lock (MSRs that all VPs share, and the pages they place), before
+ * memory_lock (nested tables), before the frame table's.
  */
 #ifndef HV_CORE_PARTITION_H
 #define HV_CORE_PARTITION_H
@@ -22,7 +23,7 @@ struct partition {
     uint32_t vp_count;
     struct vp *vp[PARTITION_MAX_VPS];
     struct frame_table *frames;
-    struct spinlock memory_lock;
+    struct spinlock register_lock, memory_lock;
     struct nested nested;
     uint64_t guest_os_id;
     struct overlay hypercall_page, reference_tsc;

@@ -46,11 +46,17 @@ static reftime_t period(const struct stimer *stimer)
     return stimer->count < PERIOD_MINIMUM ? PERIOD_MINIMUM : stimer->count;
 }
 
+/* A time too far away to be written is one that never comes. */
+static reftime_t later_by(reftime_t time, reftime_t wait)
+{
+    return wait > TIMER_NEVER - time ? TIMER_NEVER : time + wait;
+}
+
 static void rearm_periodic(struct vp *vp, struct stimer *stimer)
 {
     const reftime_t now = arch_time_now();
-    stimer->expiration += period(stimer);
-    if (stimer->expiration + period(stimer) < now)
+    stimer->expiration = later_by(stimer->expiration, period(stimer));
+    if (later_by(stimer->expiration, period(stimer)) < now)
         stimer->expiration = now; /* far behind, after a long stop: periods are not made up for */
     timer_arm(vp->timers, &stimer->timer, stimer->expiration);
 }
@@ -100,23 +106,28 @@ static void restart(struct vp *vp, struct stimer *stimer)
     stimer->message_waits = false;
     if (!(stimer->config & HV_STIMER_ENABLE) || stimer->count == 0)
         return;
-    stimer->expiration =
-        stimer->config & HV_STIMER_PERIODIC ? arch_time_now() + period(stimer) : stimer->count;
+    stimer->expiration = stimer->config & HV_STIMER_PERIODIC
+                             ? later_by(arch_time_now(), period(stimer))
+                             : stimer->count;
     timer_arm(vp->timers, &stimer->timer, stimer->expiration);
+}
+
+/* A timer that sends messages can not have SINT 0 (TLFS, "Synthetic Timer Configuration"). */
+static bool has_target(const struct stimer *stimer)
+{
+    return stimer->config & HV_STIMER_DIRECT ? direct_vector(stimer) >= LOWEST_VECTOR
+                                             : sint(stimer) != 0;
 }
 
 static bool write_config(struct vp *vp, struct stimer *stimer, uint64_t value)
 {
-    const bool direct = value & HV_STIMER_DIRECT;
-    const bool enable = value & HV_STIMER_ENABLE;
+    const struct stimer wanted = {.config = value};
     if (value & ~HV_STIMER_CONFIG_VALID)
         return false;
-    if (enable && direct &&
-        (value >> HV_STIMER_VECTOR_SHIFT & HV_STIMER_VECTOR_MASK) < LOWEST_VECTOR)
+    if ((value & HV_STIMER_ENABLE) && (value & HV_STIMER_DIRECT) && !has_target(&wanted))
         return false;
     stimer->config = value;
-    /* A timer that sends messages can not have SINT 0 (TLFS, "Synthetic Timer Configuration"). */
-    if (enable && !direct && sint(stimer) == 0)
+    if (!has_target(stimer))
         stimer->config &= ~HV_STIMER_ENABLE;
     restart(vp, stimer);
     return true;
@@ -127,7 +138,7 @@ static void write_count(struct vp *vp, struct stimer *stimer, uint64_t value)
     stimer->count = value;
     if (value == 0)
         stimer->config &= ~HV_STIMER_ENABLE;
-    else if (stimer->config & HV_STIMER_AUTO_ENABLE)
+    else if ((stimer->config & HV_STIMER_AUTO_ENABLE) && has_target(stimer))
         stimer->config |= HV_STIMER_ENABLE;
     restart(vp, stimer);
 }
