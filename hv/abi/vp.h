@@ -361,21 +361,21 @@ struct hv_input_unmap_state_page {
 };
 _Static_assert(sizeof(struct hv_input_unmap_state_page) == 16, "HvCallUnmapVpStatePage");
 
-enum hv_vp_state_type {
-    HV_VP_STATE_LAPIC = 0,
-    HV_VP_STATE_XSAVE = 1,
-    HV_VP_STATE_SIMP = 2,
-    HV_VP_STATE_SIEFP = 3,
-    HV_VP_STATE_STIMERS = 4,
-};
+/* This bit in a type: the data goes through pages that the variable header lists. */
+#define HV_VP_STATE_BY_PAGES 0x80000000u
+#define HV_VP_STATE_LAPIC    (0u | HV_VP_STATE_BY_PAGES) /* struct hv_lapic_state */
+#define HV_VP_STATE_XSAVE    (1u | HV_VP_STATE_BY_PAGES)
+#define HV_VP_STATE_SIMP     (2u | HV_VP_STATE_BY_PAGES)
+#define HV_VP_STATE_SIEFP    (3u | HV_VP_STATE_BY_PAGES)
+#define HV_VP_STATE_STIMERS  4u /* struct hv_stimers_state, in line */
 
-/* Variable header: frame numbers of the buffer's pages; STIMERS is in line instead. */
+/* Variable header: frame numbers of the buffer's pages (set: or the data in line). */
 struct hv_input_vp_state {
     uint64_t partition_id;
     uint32_t vp_index;
     uint8_t input_vtl;
     uint8_t reserved[3];
-    uint32_t type; /* enum hv_vp_state_type */
+    uint32_t type; /* HV_VP_STATE_* */
     uint32_t reserved2;
     uint64_t xsave_flags;
     uint64_t xfem;

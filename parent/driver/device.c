@@ -11,8 +11,12 @@
 #include <linux/module.h>
 #include <linux/uaccess.h>
 
+#include <asm/processor.h>
+
+#include "hv/abi/cpuid.h"
 #include "parent/driver/device.h"
 #include "parent/driver/hypercall.h"
+#include "parent/driver/partition.h"
 #include "parent/driver/uapi/bulkhead.h"
 
 static int status_to_errno(u16 status)
@@ -71,6 +75,31 @@ static int get_stats(const struct bh_stats_request __user *arg)
                         u64_to_user_ptr(request.buffer), request.buffer_size);
 }
 
+#define LIST_MAX 65536u
+
+static int list_partitions(struct bh_partition_list __user *arg)
+{
+    struct bh_partition_list list;
+    u64 *ids;
+    int err = 0;
+
+    if (copy_from_user(&list, arg, sizeof(list)))
+        return -EFAULT;
+    if (!list.capacity || list.capacity > LIST_MAX)
+        return -EINVAL;
+    ids = kvmalloc_array(list.capacity, sizeof(*ids), GFP_KERNEL);
+    if (!ids)
+        return -ENOMEM;
+    ids[0] = cpuid_ebx(BH_CPUID_ABI);
+    list.count = 1 + bh_partition_list(ids + 1, list.capacity - 1);
+    if (copy_to_user(u64_to_user_ptr(list.buffer), ids,
+                     min(list.count, list.capacity) * sizeof(*ids)) ||
+        copy_to_user(arg, &list, sizeof(list)))
+        err = -EFAULT;
+    kvfree(ids);
+    return err;
+}
+
 static long device_ioctl(struct file *file, unsigned int command, unsigned long arg)
 {
     void __user *user = (void __user *)arg;
@@ -82,6 +111,8 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
         return read_log(user);
     case BH_IOC_GET_STATS:
         return get_stats(user);
+    case BH_IOC_LIST_PARTITIONS:
+        return list_partitions(user);
     default:
         return -ENOTTY;
     }

@@ -18,4 +18,10 @@ bool bh_kernel_has_hypercalls(void);
  */
 u64 bh_kernel_hypercall(u64 control, void *input, void *output);
 
+/* A "fast" call: input in registers, no output. */
+u64 bh_kernel_fast_hypercall(u16 code, u64 input1, u64 input2);
+
+/* The handler of vector 0xf3, called with interrupts off; NULL removes it. */
+void bh_kernel_set_interrupt_handler(void (*handler)(void));
+
 #endif

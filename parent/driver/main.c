@@ -15,6 +15,7 @@
 #include "parent/driver/device.h"
 #include "parent/driver/hypercall.h"
 #include "parent/driver/kernel_hyperv.h"
+#include "parent/driver/node.h"
 
 static bool on_bulkhead(void)
 {
@@ -81,15 +82,26 @@ static int __init bulkhead_init(void)
     if (err)
         return err;
     err = greet();
-    if (!err)
-        err = bh_device_init();
     if (err)
-        bh_hypercall_exit();
+        goto no_device;
+    err = bh_device_init();
+    if (err)
+        goto no_device;
+    err = bh_node_init();
+    if (err)
+        goto no_node;
+    return 0;
+
+no_node:
+    bh_device_exit();
+no_device:
+    bh_hypercall_exit();
     return err;
 }
 
 static void __exit bulkhead_exit(void)
 {
+    bh_node_exit();
     bh_device_exit();
     bh_hypercall_exit();
 }

@@ -77,6 +77,18 @@ bool bh_host_read_log(struct bh_host *host, uint64_t position, struct bh_log_out
     return true;
 }
 
+bool bh_host_partitions(struct bh_host *host, uint64_t *ids, uint32_t capacity, uint32_t *count,
+                        struct bh_error *error)
+{
+    struct bh_partition_list list = {.buffer = (uintptr_t)ids, .capacity = capacity};
+
+    if (host->layer->ioctl(host->fd, BH_IOC_LIST_PARTITIONS, &list) != 0)
+        return bh_error_set(error, errno, "The driver does not list partitions: %s.",
+                            strerror(errno));
+    *count = list.count;
+    return true;
+}
+
 static bool get_stats(struct bh_host *host, struct bh_stats_input object, void *stats,
                       uint32_t size, struct bh_error *error)
 {

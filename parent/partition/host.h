@@ -34,6 +34,13 @@ bool bh_host_info(struct bh_host *host, struct bh_info *info, struct bh_error *e
 bool bh_host_read_log(struct bh_host *host, uint64_t position, struct bh_log_output *log,
                       struct bh_error *error);
 
+/*
+ * The ids of all partitions, the parent's first. Writes at most `capacity`; *count is how many
+ * there are, which may be more.
+ */
+bool bh_host_partitions(struct bh_host *host, uint64_t *ids, uint32_t capacity, uint32_t *count,
+                        struct bh_error *error);
+
 bool bh_host_hypervisor_stats(struct bh_host *host, struct bh_hypervisor_stats *stats,
                               struct bh_error *error);
 bool bh_host_lp_stats(struct bh_host *host, uint32_t lp, struct bh_lp_stats *stats,

@@ -37,4 +37,14 @@ _Static_assert(sizeof(struct bh_stats_request) == 32, "bh_stats_request");
 
 #define BH_IOC_GET_STATS _IOW(BH_IOC_TYPE, 0x02, struct bh_stats_request)
 
+/* The ids of the parent itself and of the children this driver has created, the parent's first. */
+struct bh_partition_list {
+    uint64_t buffer;   /* user address of uint64_t[capacity] */
+    uint32_t capacity; /* at most 65,536 */
+    uint32_t count;    /* out: how many there are; only `capacity` of them are written */
+};
+_Static_assert(sizeof(struct bh_partition_list) == 16, "bh_partition_list");
+
+#define BH_IOC_LIST_PARTITIONS _IOWR(BH_IOC_TYPE, 0x03, struct bh_partition_list)
+
 #endif

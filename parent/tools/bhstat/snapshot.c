@@ -52,14 +52,37 @@ static bool take_partition(struct bh_host *host, uint64_t id, struct bhstat_part
     return true;
 }
 
+/* A child may end between the list and its turn: then it is left out. */
+static bool take_listed(struct bh_host *host, const uint64_t *ids, uint32_t count,
+                        struct bhstat_snapshot *snapshot, struct bh_error *error)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct bhstat_partition *partition = &snapshot->partition[snapshot->partition_count];
+
+        if (take_partition(host, ids[i], partition, error)) {
+            snapshot->partition_count++;
+            continue;
+        }
+        free(partition->vp);
+        memset(partition, 0, sizeof(*partition));
+        if (error->number != ENOENT)
+            return false;
+    }
+    return true;
+}
+
 static bool take_partitions(struct bh_host *host, struct bhstat_snapshot *snapshot,
                             struct bh_error *error)
 {
-    snapshot->partition = allocate(1, sizeof(*snapshot->partition), error);
-    if (snapshot->partition == NULL)
+    uint64_t ids[COUNT_LIMIT];
+    uint32_t count;
+
+    if (!bh_host_partitions(host, ids, COUNT_LIMIT, &count, error))
         return false;
-    snapshot->partition_count = 1;
-    return take_partition(host, BH_PARTITION_SELF, &snapshot->partition[0], error);
+    if (count > COUNT_LIMIT)
+        count = COUNT_LIMIT;
+    snapshot->partition = allocate(count, sizeof(*snapshot->partition), error);
+    return snapshot->partition != NULL && take_listed(host, ids, count, snapshot, error);
 }
 
 bool bhstat_snapshot_take(struct bh_host *host, struct bhstat_snapshot *snapshot,

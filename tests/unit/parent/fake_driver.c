@@ -89,6 +89,19 @@ static int fake_get_stats(const struct bh_stats_request *request)
     return 0;
 }
 
+static int fake_list(struct bh_partition_list *list)
+{
+    uint64_t *ids = (uint64_t *)(uintptr_t)list->buffer;
+
+    if (list->capacity == 0)
+        return fail(EINVAL);
+    ids[0] = fake_driver.partition.partition_id;
+    if (list->capacity > 1 && fake_driver.vanished_partition != 0)
+        ids[1] = fake_driver.vanished_partition;
+    list->count = fake_driver.vanished_partition != 0 ? 2 : 1;
+    return 0;
+}
+
 static int fake_ioctl(int fd, unsigned long request, void *argument)
 {
     if (fd != FAKE_FD)
@@ -103,6 +116,8 @@ static int fake_ioctl(int fd, unsigned long request, void *argument)
         return fake_read_log(argument);
     case BH_IOC_GET_STATS:
         return fake_get_stats(argument);
+    case BH_IOC_LIST_PARTITIONS:
+        return fake_list(argument);
     default:
         return fail(ENOTTY);
     }

@@ -17,6 +17,7 @@ struct fake_driver {
     struct bh_hypervisor_stats hypervisor;
     struct bh_lp_stats lp[4];
     struct bh_partition_stats partition;
+    uint64_t vanished_partition; /* not 0: listed, but no longer there */
     struct bh_vp_stats vp[4];
     char log[16384];
     uint64_t log_start; /* position of the oldest byte kept */

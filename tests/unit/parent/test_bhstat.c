@@ -201,6 +201,18 @@ static void a_snapshot_that_fails_leaves_nothing(void **state)
     assert_false(bhstat_snapshot_take(host, &snapshot, &error));
 }
 
+static void a_partition_that_ends_meanwhile_is_left_out(void **state)
+{
+    struct bhstat_snapshot snapshot;
+
+    (void)state;
+    fake_driver.vanished_partition = 7;
+    take(&snapshot);
+    assert_int_equal(snapshot.partition_count, 1);
+    assert_int_equal(snapshot.partition[0].stats.partition_id, 1);
+    bhstat_snapshot_release(&snapshot);
+}
+
 static void fill_log(uint64_t start, uint64_t end)
 {
     fake_driver.log_start = start;
@@ -253,6 +265,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(table_shows_averages_since_start, setup, teardown),
         cmocka_unit_test_setup_teardown(table_shows_rates_of_the_interval, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_that_fails_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_partition_that_ends_meanwhile_is_left_out, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_log_is_copied_whole_and_losses_are_counted, setup,
                                         teardown),
     };
