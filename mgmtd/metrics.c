@@ -95,7 +95,7 @@ static void write_desired(void *context, const struct vm_view *vm)
 
 static void write_since(void *context, const struct vm_view *vm)
 {
-    api_metrics_real(context, "", LABELS({"uuid", vm->id}), (double)vm->since / 1000.0);
+    api_metrics_integer(context, "", LABELS({"uuid", vm->id}), (uint64_t)(vm->since / 1000));
 }
 
 static void write_age(void *context, const struct vm_view *vm)

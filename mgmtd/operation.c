@@ -238,6 +238,7 @@ static void run_one(struct operations *operations, struct operation *operation)
     enum operation_end end = OPERATION_FAILED;
 
     operation->started_at = time_now();
+    operation->reported_at = operation->started_at;
     operation->waited = operation->started_at - operation->created_at;
     while (!operation_row_begin(operation) && !is_stopping(operations))
         operation_pause(operation, FINISH_RETRY_MS);

@@ -146,7 +146,8 @@ static void reap_dying(struct vms *vms)
     vms->dying_count = kept;
 }
 
-static void end_vm(struct vms *vms, struct vm *vm, enum vm_state state, const char *reason)
+static void end_vm(struct vms *vms, struct vm *vm, enum vm_state state, const char *reason,
+                   const struct vm_cause *cause)
 {
     char whole[256];
     int pid = vm->view.pid;
@@ -161,8 +162,9 @@ static void end_vm(struct vms *vms, struct vm *vm, enum vm_state state, const ch
         snprintf(whole, sizeof(whole), "%s%s", reason, more);
         json_decref(vm->view.stats);
         vm->view.stats = NULL;
+        vm->started_at = 0;
         worker_clean(vms->daemon, vm->view.id);
-        vms_change_state(vms, vm, state, whole, NULL);
+        vms_change_state(vms, vm, state, whole, cause);
     }
     vm->ended = false;
     pthread_mutex_unlock(&vms->lock);
@@ -223,22 +225,24 @@ static void heard_state(struct vms *vms, struct vm *vm, const json_t *body)
     enum bh_vm_state state = BH_VM_FAILED;
     enum bh_vm_reason reason = BH_REASON_REQUESTED;
     const char *message = json_text(body, "message");
+    const struct vm_cause *cause;
     char text[256];
     enum vm_state now;
 
     if (!bh_vm_state_parse(json_text(body, "state"), &state))
         return;
     bh_vm_reason_parse(json_text(body, "reason"), &reason);
+    cause = reason == BH_REASON_REQUESTED && vm->cause.actor[0] ? &vm->cause : NULL;
     snprintf(text, sizeof(text), "%s%s%s", sentence_of(reason), message[0] ? " " : "", message);
     now = is_crash(state, reason) && state != BH_VM_RUNNING ? VM_CRASHED : state_of(state);
     if (now == VM_STOPPED || now == VM_CRASHED) {
         vm->ended = true;
-        end_vm(vms, vm, now, text);
+        end_vm(vms, vm, now, text, cause);
         return;
     }
     pthread_mutex_lock(&vms->lock);
     if (vm->view.state != now || reason == BH_REASON_GUEST_RESET)
-        vms_change_state(vms, vm, now, text, NULL);
+        vms_change_state(vms, vm, now, text, cause);
     pthread_mutex_unlock(&vms->lock);
 }
 
@@ -295,7 +299,7 @@ static void heard(struct vms *vms, struct vm *vm, struct bh_control_message *mes
 static void lost(struct vms *vms, struct vm *vm)
 {
     if (vm->ended || process_ended(vms, vm)) {
-        end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.");
+        end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.", NULL);
         return;
     }
     pthread_mutex_lock(&vms->lock);
@@ -384,7 +388,7 @@ static void sweep_one(struct vms *vms, struct vm *vm)
 
     if (!vm->client && state != VM_STARTING) {
         if (process_ended(vms, vm)) {
-            end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.");
+            end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.", NULL);
             return;
         }
         supervisor_attach(vms, vm->view.id, &error);
@@ -477,7 +481,7 @@ static void dispatch(struct vms *vms, const struct epoll_event *event)
         /* What it said last comes first. */
         receive(vms, vm);
         if (vm->pid_fd >= 0)
-            end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.");
+            end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.", NULL);
         break;
     }
 }
@@ -542,6 +546,7 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
     vm->console_fd = console_fd;
     vm->view.pid = hello->pid;
     vm->view.heard_at = time_now();
+    vm->started_at = vm->started_at ? vm->started_at : time_monotonic();
     vm->missed = 0;
     vm->stats_id = -1;
     drop_fd(&vm->pid_fd);

@@ -240,7 +240,7 @@ bool vm_run_start(struct operation *operation)
     /* The policy's own restart was overtaken by somebody's wish. */
     if (by_policy && view.desired == VM_WANT_STOPPED && !view.autostart)
         return operation_fail(operation, API_PROBLEM_CANCELLED, "The VM is to stay stopped.");
-    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, !by_policy);
+    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, !by_policy, operation);
     return start(operation, &view);
 }
 
@@ -290,7 +290,7 @@ bool vm_run_poweroff(struct operation *operation)
 
     if (!get(operation, &view))
         return false;
-    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_STOPPED, true);
+    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_STOPPED, true, operation);
     if (!(VM_STATE_BIT(view.state) & VM_STATES_ACTIVE)) {
         set_state(operation, VM_STOPPED, "Powered off.");
         return true;
@@ -312,11 +312,11 @@ bool vm_run_shutdown(struct operation *operation)
     if (view.state != VM_RUNNING && view.state != VM_STOPPING)
         return wrong_state(operation, &view, "Only a running guest can shut down; resume it or "
                                              "power it off.");
-    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_STOPPED, true);
+    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_STOPPED, true, operation);
     if (view.state == VM_RUNNING && !call(operation, BH_METHOD_SHUTDOWN, NULL)) {
         if (force_after > 0)
             return power_off(operation, &view);
-        vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, true);
+        vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, true, operation);
         return false;
     }
     operation_report(operation, 0.3, "The guest was asked to shut down.");
@@ -344,7 +344,7 @@ bool vm_run_reset(struct operation *operation)
         return false;
     if (view.state != VM_RUNNING && view.state != VM_PAUSED && view.state != VM_STOPPING)
         return wrong_state(operation, &view, "Start it.");
-    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, true);
+    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, true, operation);
     if (!call(operation, BH_METHOD_RESET, NULL))
         return false;
     set_state(operation, VM_RUNNING, "Reset.");
@@ -361,7 +361,7 @@ bool vm_run_pause(struct operation *operation)
         return true;
     if (view.state != VM_RUNNING)
         return wrong_state(operation, &view, "Only a running VM can be paused.");
-    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_PAUSED, false);
+    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_PAUSED, false, operation);
     if (!call(operation, BH_METHOD_PAUSE, NULL))
         return false;
     set_state(operation, VM_PAUSED, "");
@@ -378,7 +378,7 @@ bool vm_run_resume(struct operation *operation)
         return true;
     if (view.state != VM_PAUSED)
         return wrong_state(operation, &view, "Only a paused VM can be resumed.");
-    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, false);
+    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, false, operation);
     if (!call(operation, BH_METHOD_RESUME, NULL))
         return false;
     set_state(operation, VM_RUNNING, "");

@@ -13,8 +13,17 @@
 #include "mgmtd/vms.h"
 #include "parent/control/client.h"
 
+/* Who made a state change, for its event. */
+struct vm_cause {
+    char actor[96];
+    char operation[UUID_SIZE];
+    char request_id[72];
+};
+
 struct vm {
     struct vm_view view;
+    struct vm_cause cause; /* of the request that the worker was sent last */
+    bool desired_changed;  /* and is not written yet */
     struct console *console; /* opened when first needed */
     uint64_t scrollback;
     struct bh_control_client *client;
@@ -52,11 +61,10 @@ struct vms {
 /* Locked. */
 struct vm *vms_find(struct vms *vms, const char *id);
 
-/* Locked. Writes the entry's state to the database, with an event of `type` unless NULL. */
-void vms_publish(struct vms *vms, struct vm *vm, const char *type,
-                 const struct operation *operation);
+/* Locked. Writes the entry's state to the database, with an event. cause NULL: the system. */
+void vms_publish(struct vms *vms, struct vm *vm, const char *type, const struct vm_cause *cause);
 void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const char *reason,
-                      const struct operation *operation);
+                      const struct vm_cause *cause);
 
 /* Locked. The console, opened. NULL when it cannot be. */
 struct console *vms_console(struct vms *vms, struct vm *vm);

@@ -114,10 +114,8 @@ struct publication {
     enum vm_state state;
     char *tail;
     char data[400];
-    const char *type; /* a constant, or NULL */
-    char operation[UUID_SIZE];
-    char actor[96];
-    char request_id[72];
+    const char *type; /* a constant */
+    struct vm_cause cause;
 };
 
 static bool publish_job(void *context, struct db *db, struct journal *journal)
@@ -129,9 +127,9 @@ static bool publish_job(void *context, struct db *db, struct journal *journal)
         .kind = DB_VM,
         .id = publication->id,
         .name = publication->name,
-        .actor = publication->actor,
-        .operation = publication->operation[0] ? publication->operation : NULL,
-        .request_id = publication->request_id[0] ? publication->request_id : NULL,
+        .actor = publication->cause.actor,
+        .operation = publication->cause.operation[0] ? publication->cause.operation : NULL,
+        .request_id = publication->cause.request_id[0] ? publication->cause.request_id : NULL,
         .data = publication->data,
     };
 
@@ -164,9 +162,9 @@ static void write_data(struct publication *publication, const struct vm_view *vi
     text_release(&data);
 }
 
-void vms_publish(struct vms *vms, struct vm *vm, const char *type,
-                 const struct operation *operation)
+void vms_publish(struct vms *vms, struct vm *vm, const char *type, const struct vm_cause *cause)
 {
+    static const struct vm_cause by_system = {.actor = "system"};
     struct publication *publication = calloc(1, sizeof(*publication));
     struct text tail = {0};
 
@@ -178,12 +176,8 @@ void vms_publish(struct vms *vms, struct vm *vm, const char *type,
     publication->type = type;
     memcpy(publication->id, vm->view.id, sizeof(publication->id));
     memcpy(publication->name, vm->view.name, sizeof(publication->name));
-    snprintf(publication->actor, sizeof(publication->actor), "%s",
-             operation ? operation->actor : "system");
-    if (operation) {
-        memcpy(publication->operation, operation->id, sizeof(publication->operation));
-        memcpy(publication->request_id, operation->request_id, sizeof(publication->request_id));
-    }
+    publication->cause = cause ? *cause : by_system;
+    vm->desired_changed = false;
     write_data(publication, &vm->view);
     if (!publication->tail) {
         free(publication);
@@ -210,7 +204,7 @@ static const char *event_of(enum vm_state from, enum vm_state to)
 }
 
 void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const char *reason,
-                      const struct operation *operation)
+                      const struct vm_cause *cause)
 {
     enum vm_state before = vm->view.state;
 
@@ -224,35 +218,53 @@ void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const
         vm->view.memory_assigned = 0;
         vm->view.heard_at = 0;
     }
-    vms_publish(vms, vm, event_of(before, state), operation);
+    vms_publish(vms, vm, event_of(before, state), cause);
     pthread_cond_broadcast(&vms->changed);
+}
+
+static struct vm_cause cause_of(const struct operation *operation)
+{
+    struct vm_cause cause = {.actor = "system"};
+
+    if (operation) {
+        memcpy(cause.actor, operation->actor, sizeof(cause.actor));
+        memcpy(cause.operation, operation->id, sizeof(cause.operation));
+        memcpy(cause.request_id, operation->request_id, sizeof(cause.request_id));
+    }
+    return cause;
 }
 
 void vms_set_state(struct vms *vms, const char *id, enum vm_state state, const char *reason,
                    const struct operation *operation)
 {
+    struct vm_cause cause = cause_of(operation);
     struct vm *vm;
 
     pthread_mutex_lock(&vms->lock);
     vm = vms_find(vms, id);
     if (vm && vm->view.state != state)
-        vms_change_state(vms, vm, state, reason, operation);
+        vms_change_state(vms, vm, state, reason, &cause);
+    else if (vm && vm->desired_changed)
+        vms_publish(vms, vm, "vm.desired", &cause);
     pthread_mutex_unlock(&vms->lock);
 }
 
 void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired,
-                     bool forget_restarts)
+                     bool forget_restarts, const struct operation *operation)
 {
     struct vm *vm;
 
     pthread_mutex_lock(&vms->lock);
     vm = vms_find(vms, id);
     if (vm) {
+        vm->cause = cause_of(operation);
+        vm->desired_changed = vm->desired_changed || vm->view.desired != desired;
         vm->view.desired = desired;
         vm->restart_at = 0;
-        if (forget_restarts)
+        if (forget_restarts) {
             vm->view.restarts = 0;
-        vms_publish(vms, vm, "vm.desired", NULL);
+            vm->quick_ends = 0;
+        }
     }
     pthread_mutex_unlock(&vms->lock);
 }

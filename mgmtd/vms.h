@@ -101,8 +101,10 @@ char *vm_first_tail(void);
  */
 void vms_set_state(struct vms *vms, const char *id, enum vm_state state, const char *reason,
                    const struct operation *operation);
+
+/* What an operation wants from now on. It is written with the next state. */
 void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired,
-                     bool forget_restarts);
+                     bool forget_restarts, const struct operation *operation);
 
 /* Waits until the state is one of `states`, the time is over, or the operation is cancelled. */
 bool vms_wait(struct vms *vms, const char *id, unsigned states, int timeout_ms,
