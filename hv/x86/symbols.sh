@@ -1,4 +1,6 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
+#
 # Turns the function symbols of an image into an assembly file for its second link.
 # Usage: symbols.sh NM IMAGE > symbols.S
 set -eu
