@@ -124,6 +124,14 @@ def attempt(report, name, folder, function, *arguments):
     return True
 
 
+def answers(machine):
+    """False when the parent no longer runs commands."""
+    try:
+        return machine.process.poll() is None and machine.run("true", 30)[0] == 0
+    except Failure:
+        return False
+
+
 def run_scenario(site, report, scenario, wanted):
     reason = missing(site, scenario.needs)
     if reason:
@@ -131,21 +139,18 @@ def run_scenario(site, report, scenario, wanted):
             report.skip(name, reason)
         return
     folder = parent.prepare_folder(site, scenario.name, scenario.plan)
-    good = True
-    boot = f"{scenario.name}.boot"
     with parent.start(site, folder, scenario.plan) as machine:
-        good = attempt(report, boot, folder, parent.wait_ready, machine)
-        for check in scenario.checks:
-            if not wanted(check.name):
-                continue
+        good = attempt(report, f"{scenario.name}.boot", folder, parent.wait_ready, machine)
+        usable = good
+        for check in filter(lambda check: wanted(check.name), scenario.checks):
             reason = missing(site, check.needs)
             if reason:
                 report.skip(check.name, reason)
-            elif machine.process.poll() is not None or not good and not machine.commands:
+            elif not usable:
+                report.fail(check.name, "the parent does not answer any more", folder)
+            elif not attempt(report, check.name, folder, check.function, machine):
                 good = False
-                report.fail(check.name, "the machine is not running", folder)
-            else:
-                good = attempt(report, check.name, folder, check.function, machine) and good
+                usable = answers(machine)
     parent.tidy_folder(folder, keep_logs=not good)
 
 
