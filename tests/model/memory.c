@@ -213,7 +213,7 @@ static void describe(unsigned number, char *text, size_t size)
     struct operation operation = operation_of(number);
 
     snprintf(text, size, "%s, partition %u, frame %u", verb[operation.verb],
-             operation.child < CHILDREN ? child_id(operation.child) : PARTITION_PARENT,
+             (unsigned)(operation.child < CHILDREN ? child_id(operation.child) : PARTITION_PARENT),
              (unsigned)operation.frame);
 }
 

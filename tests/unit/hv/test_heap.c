@@ -165,7 +165,7 @@ static void check_cost(unsigned nodes, uint64_t (*key)(unsigned))
         worst = comparisons > worst ? comparisons : worst;
         heap_insert(&heap, &one->node);
     }
-    assert_true(worst <= 2 * log2_ceiling(nodes + 1));
+    assert_true(worst <= 2ull * log2_ceiling(nodes + 1));
     check_heap(&heap);
 }
 

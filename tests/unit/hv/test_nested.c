@@ -650,7 +650,7 @@ static void test_stepping_visits_everything(void **state)
     assert_true(steps < 10 * 512);
 }
 
-#define MODEL_PAGES (4 * 512)
+#define MODEL_PAGES 2048u /* four 2 MiB regions */
 
 /* One random step on four 2 MiB regions and on the array that says what they translate to. */
 static void random_step(uint64_t *random, uint64_t spa[MODEL_PAGES], uint32_t flags[MODEL_PAGES])

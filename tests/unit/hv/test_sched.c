@@ -851,7 +851,7 @@ static void test_cost_grows_like_the_logarithm(void **state)
         uint64_t worst = worst_cost(count);
 
         print_message("%5u entities: %llu comparisons at most\n", count, (unsigned long long)worst);
-        assert_true(worst <= 5 * 2 * log);
+        assert_true(worst <= 10 * log);
     }
 }
 

@@ -117,10 +117,10 @@ static void test_owner_can_not_hold_the_processor(void **state)
     arm(0, 1);
     arm(1, 60);
     for (unsigned run = 1; run <= 5; run++) {
-        timer_run_expired(&queue, 200 * run);
+        timer_run_expired(&queue, 200ull * run);
         assert_int_equal(alarm_of[0].expired, run);
         assert_int_equal(alarm_of[1].expired, run);
-        assert_int_equal(timer_next_deadline(&queue), 200 * run + 1);
+        assert_int_equal(timer_next_deadline(&queue), 200ull * run + 1);
     }
 }
 
