@@ -61,8 +61,11 @@ enum db_result db_object_delete(struct db *db, const char *id, int64_t sequence)
                     "INSERT INTO tombstone (id, kind, name, sequence)"
                     " SELECT id, kind, name, ?2 FROM object WHERE id = ?1",
                     "ti", id, sequence);
-    if (result == DB_OK)
-        result = db_run(db, "DELETE FROM object WHERE id = ?1", "t", id);
+    if (result != DB_OK)
+        return result;
+    result = db_run(db, "DELETE FROM object WHERE id = ?1", "t", id);
+    if (result != DB_OK)
+        db_run(db, "DELETE FROM tombstone WHERE id = ?1", "t", id);
     return result;
 }
 

@@ -135,6 +135,13 @@ static bool set_rules(const struct object *network, const char *bridge, char *pr
 
     text_format(&rules, "table ip %s {}\ndelete table ip %s\ntable ip %s {\n", bridge, bridge,
                 bridge);
+    /* Of the host, guests reach name service and DHCP, and may ping it; nothing else. */
+    text_format(&rules,
+                " chain input {\n  type filter hook input priority filter;\n"
+                "  iifname != \"%s\" accept\n  ct state established,related accept\n"
+                "  udp dport { 53, 67 } accept\n  tcp dport 53 accept\n"
+                "  icmp type echo-request accept\n  drop\n }\n",
+                bridge);
     text_add_string(&rules, " chain forward {\n  type filter hook forward priority filter;\n");
     if (nat)
         text_format(&rules,
