@@ -2,6 +2,7 @@
 #
 # bulkhead_options    warnings, as errors; link it PRIVATE to each library and program
 # bulkhead_sanitize   the same with ASan and UBSan, for tests and fuzzers
+# bulkhead_hardened   the same with what hardens programs of the parent
 
 add_library(bulkhead_options INTERFACE)
 target_compile_options(bulkhead_options INTERFACE
@@ -15,7 +16,6 @@ target_compile_options(bulkhead_sanitize INTERFACE
   -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
 target_link_options(bulkhead_sanitize INTERFACE -fsanitize=address,undefined)
 
-# User-space programs of the parent are built hardened.
 add_library(bulkhead_hardened INTERFACE)
 target_link_libraries(bulkhead_hardened INTERFACE bulkhead_options)
 target_compile_options(bulkhead_hardened INTERFACE
