@@ -25,7 +25,7 @@ struct bh_info {
     uint32_t lp_count;
     uint32_t partition_count;
     uint64_t tsc_hz;
-    uint64_t uptime; /* 100 ns */
+    uint64_t uptime;      /* 100 ns */
     uint64_t image_base;  /* system-physical; the parent can not read it */
     uint64_t image_size;  /* bytes */
     uint64_t memory_base; /* the hypervisor's own pool */

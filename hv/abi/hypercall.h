@@ -10,15 +10,15 @@
 #include "hv/abi/synic.h"
 
 /* Control word, RCX of the caller. */
-#define HV_CONTROL_CODE_MASK        0xffffull
-#define HV_CONTROL_FAST             (1ull << 16)
-#define HV_CONTROL_VARHEAD_SHIFT    17
-#define HV_CONTROL_VARHEAD_MASK     0x3ffull /* in 8-byte units */
-#define HV_CONTROL_NESTED           (1ull << 31)
-#define HV_CONTROL_REP_COUNT_SHIFT  32
-#define HV_CONTROL_REP_START_SHIFT  48
-#define HV_CONTROL_REP_MASK         0xfffull
-#define HV_CONTROL_RESERVED_MASK    0xf000f00078000000ull
+#define HV_CONTROL_CODE_MASK       0xffffull
+#define HV_CONTROL_FAST            (1ull << 16)
+#define HV_CONTROL_VARHEAD_SHIFT   17
+#define HV_CONTROL_VARHEAD_MASK    0x3ffull /* in 8-byte units */
+#define HV_CONTROL_NESTED          (1ull << 31)
+#define HV_CONTROL_REP_COUNT_SHIFT 32
+#define HV_CONTROL_REP_START_SHIFT 48
+#define HV_CONTROL_REP_MASK        0xfffull
+#define HV_CONTROL_RESERVED_MASK   0xf000f00078000000ull
 
 /* Result, RAX: status in bits 15:0, elements done in bits 43:32. */
 #define HV_RESULT_REPS_SHIFT 32
@@ -39,8 +39,8 @@ enum hv_status {
     HV_STATUS_INVALID_CONNECTION_ID = 0x12,
     HV_STATUS_INSUFFICIENT_BUFFERS = 0x13,
     HV_STATUS_INVALID_VP_STATE = 0x15,
+    HV_STATUS_INVALID_SYNIC_STATE = 0x18,
     HV_STATUS_NO_RESOURCES = 0x1d,
-    HV_STATUS_INVALID_SYNIC_STATE = 0x20,
 };
 
 #define HV_PARTITION_ID_SELF (~0ull)

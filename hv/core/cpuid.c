@@ -13,6 +13,7 @@
 #include "hv/abi/cpuid.h"
 #include "hv/arch.h"
 #include "hv/core/partition.h"
+#include "hv/core/registers.h"
 #include "hv/core/vp.h"
 
 #define ECX1_MONITOR      (1u << 3)
@@ -27,10 +28,8 @@
 #define ECX81_SVM         (1u << 2)
 #define ECX81_SKINIT      (1u << 12)
 #define ECX81_MONITORX    (1u << 29)
+#define EBX88_INVLPGB     (1u << 3) /* undefined in a guest unless the VMCB allows it */
 #define EDX87_INVARIANT   (1u << 8)
-
-#define CR4_OSXSAVE (1ull << 18)
-#define CR4_PKE     (1ull << 22)
 
 /* A build that /dev/mshv drivers of Linux know; the number says nothing else. */
 #define VERSION_BUILD 27744u
@@ -119,6 +118,9 @@ static void filter(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_
         break;
     case 0x80000007:
         set_bit_to(&r->edx, EDX87_INVARIANT, vp->partition->tsc_invariant_shown);
+        break;
+    case 0x80000008:
+        r->ebx &= ~EBX88_INVLPGB;
         break;
     case 0x8000000a: /* SVM */
     case 0x8000001f: /* memory encryption */

@@ -3,12 +3,8 @@
 #include "hv/core/guest_walk.h"
 
 #include "hv/core/partition.h"
+#include "hv/core/registers.h"
 
-#define CR0_PG        (1ull << 31)
-#define CR4_PSE       (1ull << 4)
-#define CR4_PAE       (1ull << 5)
-#define CR4_LA57      (1ull << 12)
-#define EFER_LMA      (1ull << 10)
 #define PTE_PRESENT   (1ull << 0)
 #define PTE_LARGE     (1ull << 7)
 #define ADDRESS_LONG  0x000ffffffffff000ull

@@ -7,12 +7,8 @@
 #include "hv/core/crash.h"
 #include "hv/core/lib.h"
 #include "hv/core/partition.h"
+#include "hv/core/registers.h"
 #include "hv/core/vp.h"
-
-#define MSR_APIC_BASE    0x1bu
-#define MSR_TSC_DEADLINE 0x6e0u
-#define MSR_X2APIC_FIRST 0x800u
-#define MSR_X2APIC_LAST  0x8ffu
 
 /* ---- pages of the partition ---- */
 
@@ -94,7 +90,7 @@ static bool write_eoi(struct vp *vp, uint64_t value)
 /* Both halves at once, also in xAPIC mode, where they are two registers. */
 static bool write_icr(struct vp *vp, uint64_t value)
 {
-    if (!(vp->apic.base & VAPIC_BASE_X2APIC) && !vapic_write(vp, VAPIC_ICR_HIGH, value >> 32))
+    if (!(vp->apic.base & APIC_BASE_X2APIC) && !vapic_write(vp, VAPIC_ICR_HIGH, value >> 32))
         return false;
     return vapic_write(vp, VAPIC_ICR, value);
 }
@@ -213,7 +209,7 @@ bool msr_read(struct vp *vp, uint32_t index, uint64_t *value)
     if (in_range(index, HV_MSR_FIRST, HV_MSR_LAST))
         return read_hypervisor_range(vp, index, value);
     if (in_range(index, MSR_X2APIC_FIRST, MSR_X2APIC_LAST))
-        return (vp->apic.base & VAPIC_BASE_X2APIC) &&
+        return (vp->apic.base & APIC_BASE_X2APIC) &&
                vapic_read(vp, index - MSR_X2APIC_FIRST, value);
     switch (index) {
     case MSR_APIC_BASE:
@@ -232,7 +228,7 @@ bool msr_write(struct vp *vp, uint32_t index, uint64_t value)
     if (in_range(index, HV_MSR_FIRST, HV_MSR_LAST))
         return write_hypervisor_range(vp, index, value);
     if (in_range(index, MSR_X2APIC_FIRST, MSR_X2APIC_LAST))
-        return (vp->apic.base & VAPIC_BASE_X2APIC) &&
+        return (vp->apic.base & APIC_BASE_X2APIC) &&
                vapic_write(vp, index - MSR_X2APIC_FIRST, value);
     switch (index) {
     case MSR_APIC_BASE:

@@ -39,7 +39,7 @@ static uint32_t x2apic_ldr(uint32_t id)
 
 bool vapic_is_x2apic(const struct vapic *apic)
 {
-    return apic->base & VAPIC_BASE_X2APIC;
+    return apic->base & APIC_BASE_X2APIC;
 }
 
 static void reset_registers(struct vapic *apic)
@@ -441,20 +441,20 @@ static void enter_x2apic(struct vapic *apic)
 bool vapic_write_base(struct vp *vp, uint64_t value)
 {
     struct vapic *apic = &vp->apic;
-    const uint64_t mode = VAPIC_BASE_X2APIC | VAPIC_BASE_ENABLE;
+    const uint64_t mode = APIC_BASE_X2APIC | APIC_BASE_ENABLE;
     const uint64_t now = apic->base & mode;
     const uint64_t wanted = value & mode;
     if ((value ^ apic->base) & ~mode)
         return false;
     /* x2APIC can be entered from xAPIC only and left for "off" only. */
-    if (wanted == VAPIC_BASE_X2APIC || (now == mode && wanted == VAPIC_BASE_ENABLE) ||
+    if (wanted == APIC_BASE_X2APIC || (now == mode && wanted == APIC_BASE_ENABLE) ||
         (now == 0 && wanted == mode))
         return false;
     /* The parent's accesses must be MSRs: nobody decodes its memory accesses. */
     if (vp->partition->id == PARTITION_PARENT && wanted != mode)
         return false;
     apic->base = (apic->base & ~mode) | wanted;
-    if (now == VAPIC_BASE_ENABLE && wanted == mode)
+    if (now == APIC_BASE_ENABLE && wanted == mode)
         enter_x2apic(apic);
     else if (wanted != now)
         vapic_reset(vp);

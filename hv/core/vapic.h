@@ -13,6 +13,7 @@
 #ifndef HV_CORE_VAPIC_H
 #define HV_CORE_VAPIC_H
 
+#include "hv/core/registers.h"
 #include "hv/core/timer.h"
 #include "hv/core/types.h"
 
@@ -65,10 +66,6 @@ enum vapic_lvt {
 #define VAPIC_LVT_MODE_MASK  (7u << 8)
 #define VAPIC_LVT_MODE_FIXED (0u << 8)
 #define VAPIC_LVT_MODE_NMI   (4u << 8)
-
-#define VAPIC_BASE_BSP    (1ull << 8)
-#define VAPIC_BASE_X2APIC (1ull << 10)
-#define VAPIC_BASE_ENABLE (1ull << 11)
 
 struct vapic {
     uint64_t base; /* the APIC_BASE MSR */

@@ -16,8 +16,8 @@ void vp_init(struct vp *vp, struct partition *partition, uint32_t index, uint32_
     vp->timers = timers;
     vp->activity = VP_WAIT_STARTUP;
     vapic_init(&vp->apic, apic_id,
-               arch_apic_base() | VAPIC_BASE_ENABLE | VAPIC_BASE_X2APIC |
-                   (index == 0 ? VAPIC_BASE_BSP : 0));
+               arch_apic_base() | APIC_BASE_ENABLE | APIC_BASE_X2APIC |
+                   (index == 0 ? APIC_BASE_BSP : 0));
     spinlock_init(&vp->synic.lock);
     synic_reset(vp);
     stimer_init(vp);
@@ -46,6 +46,9 @@ static void take_init(struct vp *vp)
     vp->activity = VP_WAIT_STARTUP;
     vp->nmi_pending = false;
     vapic_reset(vp);
+    stimer_reset(vp);
+    synic_reset(vp);
+    overlay_drop(&vp->assist);
     arch_vp_init(vp);
 }
 

@@ -49,6 +49,7 @@ struct vp {
     struct overlay assist;
     struct sched_entity sched;
     struct bh_vp_stats stats; /* times in TSC ticks */
+    uint64_t rested_since;    /* TSC, while it is blocked */
     struct vp *next_notified; /* list of the LP's notifications */
     uint32_t notified;        /* is in that list */
     void *lp;                 /* that runs it */

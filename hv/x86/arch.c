@@ -18,8 +18,6 @@
 
 #define RET_INSTRUCTION  0xc3
 #define INT3_INSTRUCTION 0xcc
-#define MSR_TSC_ADJUST   0x3bu
-#define EFER_FFXSR       (1ull << 14)
 #define EFER_WRITABLE    (EFER_SCE | EFER_LME | EFER_NXE | EFER_FFXSR)
 
 /* ---- clock ---- */

@@ -8,7 +8,6 @@
 #define GATE_INTERRUPT 0x8e00ull
 #define STUB_SIZE      16
 #define TSS_AVAILABLE  0x89ull
-#define VECTOR_NMI     2
 #define VECTOR_DOUBLE  8
 #define VECTOR_MACHINE 18
 

@@ -8,10 +8,8 @@
 #include "hv/x86/lp.h"
 #include "hv/x86/panic.h"
 
-#define VECTOR_NMI        2
-#define VECTOR_PROTECTION 13
-#define VECTOR_EXTERNAL   32
-#define NO_VECTOR         (-1)
+#define VECTOR_EXTERNAL 32
+#define NO_VECTOR       (-1)
 
 extern const char idle_begin[], idle_end[];
 extern const char msr_read_at[], msr_write_at[], msr_fault[];
@@ -82,6 +80,13 @@ static void forward_lvt(struct lp *lp, enum vapic_lvt index)
         vapic_send_fixed(vp, (uint8_t)lvt);
 }
 
+/* Without interrupt remapping any device can raise one of our vectors. */
+static void end_unexpected(struct lp *lp)
+{
+    lp->stats.interrupts_spurious++;
+    lapic_eoi();
+}
+
 static void interrupt_handle(struct lp *lp, uint8_t vector)
 {
     switch (vector) {
@@ -110,11 +115,13 @@ static void interrupt_handle(struct lp *lp, uint8_t vector)
         break;
     case HV_VECTOR_ERROR:
         lapic_write(LAPIC_ESR, 0);
-        lp->stats.interrupts_spurious++;
-        lapic_eoi();
+        end_unexpected(lp);
         break;
     default:
-        forward_device(lp, vector);
+        if (vector < HV_VECTOR_FIRST)
+            forward_device(lp, vector);
+        else
+            end_unexpected(lp);
         break;
     }
 }
@@ -131,7 +138,7 @@ static void nmi_handle(struct exception_frame *frame)
 
 static bool is_expected_fault(const struct exception_frame *frame)
 {
-    return frame->vector == VECTOR_PROTECTION &&
+    return frame->vector == VECTOR_GP &&
            (frame->rip == (uint64_t)msr_read_at || frame->rip == (uint64_t)msr_write_at);
 }
 

@@ -22,7 +22,7 @@
 
 #define BOOT_MAP_END 0x100000000ull
 #define POOL_FIXED   (SIZE_2M / 2)
-#define POOL_PER_LP  0x10000ull
+#define POOL_PER_LP  0x1c000ull /* stacks, save areas, VP: 25 pages */
 
 extern char image_load_start[], image_load_end[], boot_stack_guard[];
 extern char image_text_start[], image_text_end[], image_rodata_end[], image_end[];

@@ -75,8 +75,10 @@ static void wake_if_due(struct lp *lp, struct vp *vp)
     }
     if (vp == lp->current)
         return;
-    if (vp->activity == VP_HALTED)
+    if (vp->activity == VP_HALTED) {
         vp->activity = VP_ACTIVE;
+        vp->stats.time_halted += cpu_read_tsc() - vp->rested_since;
+    }
     if (sched_wake(&vp->sched, true, arch_time_now()))
         lp->reschedule = true;
 }
@@ -135,9 +137,10 @@ static void choose(struct lp *lp)
     if (last != NULL) {
         sched_charge(&last->sched, now - lp->run_since, now);
         vapic_sync(last);
-        if (!vp_is_runnable(last))
+        if (!vp_is_runnable(last)) {
+            last->rested_since = start;
             sched_block(&last->sched, now);
-        else if (last->activity == VP_HALTED)
+        } else if (last->activity == VP_HALTED)
             last->activity = VP_ACTIVE;
     }
     lp->current = vp_of(sched_pick(&lp->run, now));

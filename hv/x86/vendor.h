@@ -47,7 +47,4 @@ extern const struct vendor_ops *vendor;
 /* Chooses the back end for this processor. Refuses the machine with a sentence if there is none. */
 void vendor_select(void);
 
-#define VECTOR_UD 6
-#define VECTOR_GP 13
-
 #endif

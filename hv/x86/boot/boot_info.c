@@ -70,7 +70,7 @@ static const char *skip_file_name(const char *text)
 
 static void read_mb1_map(struct boot_info *info, uint64_t map, uint32_t length)
 {
-    for (uint64_t at = map; at < map + length; at += read32(at) + 4)
+    for (uint64_t at = map; at < map + length; at += read32(at) + 4ull)
         add_range(info, read64(at + 4), read64(at + 12), read32(at + 20));
 }
 

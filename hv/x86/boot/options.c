@@ -93,10 +93,11 @@ bool options_parse(const char *command_line, struct options *options,
         }
         char word[64];
         size_t length = 0;
-        for (; *at != '\0' && *at != ' '; at++)
-            if (length < sizeof word - 1)
-                word[length++] = *at;
+        for (; *at != '\0' && *at != ' ' && length < sizeof word - 1; at++)
+            word[length++] = *at;
         word[length] = '\0';
+        if (*at != '\0' && *at != ' ')
+            return fail(error, "option '%s...' is too long", word);
         if (!parse_word(word, options, error))
             return false;
     }

@@ -77,9 +77,8 @@ static void intercept_msr(uint8_t *map, uint32_t msr, bool read, bool write)
  */
 static void make_msr_map(void)
 {
-    static const uint32_t both[] = {
-        MSR_TSC,  0x3b /* TSC_ADJUST */, MSR_APIC_BASE, MSR_PAT,
-        MSR_EFER, MSR_TSC_DEADLINE,      MSR_VM_CR,     MSR_VM_HSAVE_PA};
+    static const uint32_t both[] = {MSR_TSC,  MSR_TSC_ADJUST,   MSR_APIC_BASE, MSR_PAT,
+                                    MSR_EFER, MSR_TSC_DEADLINE, MSR_VM_CR,     MSR_VM_HSAVE_PA};
     uint8_t *map = memory_alloc_pages(MSR_MAP_SIZE / PAGE_SIZE);
     if (map == NULL)
         refuse("too little memory for the hypervisor's tables");

@@ -224,6 +224,7 @@ static void test_extended_leaves(void **state)
     /* Hidden: SVM, SKINIT, MONITORX. */
     check_filter(0x80000001, (struct cpuid_result){ONES, ONES, ~(BIT(2) | BIT(12) | BIT(29)), ONES},
                  none);
+    check_filter(0x80000008, (struct cpuid_result){ONES, ~BIT(3), ONES, ONES}, none);
     check_filter(0x8000000a, none, none);
     check_filter(0x8000001f, none, none);
 }
@@ -242,8 +243,8 @@ static void test_invariant_tsc(void **state)
 static void test_other_leaves_pass(void **state)
 {
     (void)state;
-    static const uint32_t leaves[] = {0,    2,          4,          0xa,        0xb,       0xd,
-                                      0x1f, 0x80000000, 0x80000002, 0x80000008, 0xffffffff};
+    static const uint32_t leaves[] = {0,   2,    4,          0xa,        0xb,
+                                      0xd, 0x1f, 0x80000000, 0x80000002, 0xffffffff};
 
     for (unsigned i = 0; i < ARRAY_COUNT(leaves); i++) {
         check_filter(leaves[i], (struct cpuid_result){ONES, ONES, ONES, ONES},

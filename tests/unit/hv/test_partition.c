@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A partition's memory as the hypervisor reaches it: copies, lent pages, the guest's own tables. */
 #include "hv/core/partition.h"
+#include "hv/core/registers.h"
 
 #include <string.h>
 
@@ -12,13 +13,8 @@
 #include "tests/unit/hv/host_machine.h"
 #include "tests/unit/hv/unit.h"
 
-#define CR0_PG   (1ull << 31)
-#define CR4_PSE  (1ull << 4)
-#define CR4_PAE  (1ull << 5)
-#define CR4_LA57 (1ull << 12)
-#define EFER_LMA (1ull << 10)
-#define TABLE    3u /* present, writable */
-#define LARGE    0x83u
+#define TABLE 3u /* present, writable */
+#define LARGE 0x83u
 
 static struct partition *const partition = &host.partition;
 

@@ -25,8 +25,8 @@ static int setup_xapic(void **state)
 {
     (void)state;
     host_machine_init(2, 2);
-    assert_true(vapic_write_base(vp, HOST_APIC_BASE | VAPIC_BASE_BSP));
-    assert_true(vapic_write_base(vp, HOST_APIC_BASE | VAPIC_BASE_BSP | VAPIC_BASE_ENABLE));
+    assert_true(vapic_write_base(vp, HOST_APIC_BASE | APIC_BASE_BSP));
+    assert_true(vapic_write_base(vp, HOST_APIC_BASE | APIC_BASE_BSP | APIC_BASE_ENABLE));
     assert_true(vapic_write(vp, VAPIC_SPURIOUS, 0x1ff));
     return 0;
 }
@@ -234,7 +234,7 @@ static void test_reset_ends_level(void **state)
     assert_int_equal(reg(VAPIC_LVT_TIMER), VAPIC_LVT_MASKED);
     assert_int_equal(reg(VAPIC_TIMER_INITIAL), 0);
     assert_int_equal(timer_next_deadline(vp->timers), TIMER_NEVER);
-    assert_true(vp->apic.base & VAPIC_BASE_X2APIC);
+    assert_true(vp->apic.base & APIC_BASE_X2APIC);
 }
 
 /* ---- EOI assist ---- */
@@ -573,7 +573,7 @@ static void test_nmi_sources(void **state)
 
 static bool set_base(uint64_t mode)
 {
-    return msr_write(vp, 0x1b, HOST_APIC_BASE | VAPIC_BASE_BSP | mode);
+    return msr_write(vp, 0x1b, HOST_APIC_BASE | APIC_BASE_BSP | mode);
 }
 
 static void test_base_of_parent_is_fixed(void **state)
@@ -582,15 +582,14 @@ static void test_base_of_parent_is_fixed(void **state)
     uint64_t value;
 
     assert_true(msr_read(vp, 0x1b, &value));
-    assert_int_equal(value,
-                     HOST_APIC_BASE | VAPIC_BASE_BSP | VAPIC_BASE_ENABLE | VAPIC_BASE_X2APIC);
+    assert_int_equal(value, HOST_APIC_BASE | APIC_BASE_BSP | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
     assert_true(msr_read(&host.vp[1], 0x1b, &value));
-    assert_false(value & VAPIC_BASE_BSP);
-    assert_true(set_base(VAPIC_BASE_ENABLE | VAPIC_BASE_X2APIC));
+    assert_false(value & APIC_BASE_BSP);
+    assert_true(set_base(APIC_BASE_ENABLE | APIC_BASE_X2APIC));
     assert_int_equal(reg(VAPIC_SPURIOUS), 0x1ff); /* the same mode: nothing is reset */
     assert_false(set_base(0));
-    assert_false(set_base(VAPIC_BASE_ENABLE));
-    assert_false(set_base(VAPIC_BASE_X2APIC));
+    assert_false(set_base(APIC_BASE_ENABLE));
+    assert_false(set_base(APIC_BASE_X2APIC));
 }
 
 static void test_base_reserved_and_address(void **state)
@@ -610,8 +609,8 @@ static void test_base_transitions(void **state)
 {
     (void)state;
     host_machine_init(1, 2);
-    const uint64_t off = 0, xapic = VAPIC_BASE_ENABLE;
-    const uint64_t x2apic = VAPIC_BASE_ENABLE | VAPIC_BASE_X2APIC, invalid = VAPIC_BASE_X2APIC;
+    const uint64_t off = 0, xapic = APIC_BASE_ENABLE;
+    const uint64_t x2apic = APIC_BASE_ENABLE | APIC_BASE_X2APIC, invalid = APIC_BASE_X2APIC;
 
     assert_false(set_base(invalid));
     assert_false(set_base(xapic));
@@ -637,7 +636,7 @@ static void test_base_to_x2apic_keeps_state(void **state)
     raise_edge(0x66);
     raise_edge(0x33);
     assert_int_equal(host_deliver(vp), 0x66);
-    assert_true(set_base(VAPIC_BASE_ENABLE | VAPIC_BASE_X2APIC));
+    assert_true(set_base(APIC_BASE_ENABLE | APIC_BASE_X2APIC));
     assert_int_equal(reg(VAPIC_LVT_LINT1), VAPIC_LVT_MODE_NMI);
     assert_int_equal(reg(VAPIC_TPR), 0x20);
     assert_int_equal(reg(VAPIC_SPURIOUS), 0x1ff);

@@ -31,10 +31,10 @@ static int setup_xapic(void **state)
     host_machine_init(HOST_VPS, 2);
     for (unsigned i = 0; i < HOST_VPS; i++) {
         struct vp *vp = &host.vp[i];
-        const uint64_t base = HOST_APIC_BASE | (i == 0 ? VAPIC_BASE_BSP : 0);
+        const uint64_t base = HOST_APIC_BASE | (i == 0 ? APIC_BASE_BSP : 0);
 
         assert_true(vapic_write_base(vp, base));
-        assert_true(vapic_write_base(vp, base | VAPIC_BASE_ENABLE));
+        assert_true(vapic_write_base(vp, base | APIC_BASE_ENABLE));
         assert_true(vapic_write(vp, VAPIC_SPURIOUS, 0x1ff));
         assert_true(vapic_write(vp, VAPIC_LDR, 1u << (24 + i)));
         host.record[i] = (struct host_record){0};

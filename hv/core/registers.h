@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Bits and numbers of x86 registers that more than one file of the hypervisor names. */
+#ifndef HV_CORE_REGISTERS_H
+#define HV_CORE_REGISTERS_H
+
+#define CR0_PE (1ull << 0)
+#define CR0_ET (1ull << 4)
+#define CR0_PG (1ull << 31)
+
+#define CR4_PSE     (1ull << 4)
+#define CR4_PAE     (1ull << 5)
+#define CR4_LA57    (1ull << 12)
+#define CR4_OSXSAVE (1ull << 18)
+#define CR4_SMEP    (1ull << 20)
+#define CR4_SMAP    (1ull << 21)
+#define CR4_PKE     (1ull << 22)
+
+#define RFLAGS_RESERVED 0x2ull
+#define RFLAGS_IF       (1ull << 9)
+
+#define EFER_SCE   (1ull << 0)
+#define EFER_LME   (1ull << 8)
+#define EFER_LMA   (1ull << 10)
+#define EFER_NXE   (1ull << 11)
+#define EFER_SVME  (1ull << 12)
+#define EFER_FFXSR (1ull << 14)
+
+#define MSR_TSC          0x10u
+#define MSR_APIC_BASE    0x1bu
+#define MSR_TSC_ADJUST   0x3bu
+#define MSR_PAT          0x277u
+#define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_X2APIC_FIRST 0x800u
+#define MSR_X2APIC_LAST  0x8ffu
+#define MSR_EFER         0xc0000080u
+#define MSR_GS_BASE      0xc0000101u
+#define MSR_PATCH_LOADER 0xc0010020u
+#define MSR_VM_CR        0xc0010114u
+#define MSR_VM_HSAVE_PA  0xc0010117u
+
+#define APIC_BASE_BSP    (1ull << 8)
+#define APIC_BASE_X2APIC (1ull << 10)
+#define APIC_BASE_ENABLE (1ull << 11)
+
+#define PAT_RESET_VALUE 0x0007040600070406ull
+
+#define VECTOR_NMI 2
+#define VECTOR_UD  6
+#define VECTOR_GP  13
+
+#endif
