@@ -265,7 +265,8 @@ void host_use_certificate(struct daemon *daemon)
 
 bool host_plan_rotate(struct change *change)
 {
-    (void)change;
+    if (change->dry_run)
+        change->document = host_document(change->daemon);
     return true;
 }
 

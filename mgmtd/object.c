@@ -163,7 +163,7 @@ void operation_write(struct text *text, const struct db_operation *row)
     text_add_string(text, "}");
 }
 
-static const char *capital(enum db_kind kind)
+static const char *noun_of(enum db_kind kind)
 {
     static const char *const names[DB_KIND_COUNT] = {
         [DB_VM] = "VM",           [DB_DISK] = "disk",         [DB_IMAGE] = "image",
@@ -177,7 +177,7 @@ static const char *capital(enum db_kind kind)
 void object_problem(struct api_problem *problem, enum db_result result, enum db_kind kind,
                     const char *name, const char *message)
 {
-    const char *noun = capital(kind);
+    const char *noun = noun_of(kind);
 
     switch (result) {
     case DB_NOT_FOUND:
@@ -185,7 +185,8 @@ void object_problem(struct api_problem *problem, enum db_result result, enum db_
         break;
     case DB_EXISTS:
         api_problem_set(problem, API_PROBLEM_NAME_TAKEN,
-                        "A %s named %s exists. Choose another name.", noun, name);
+                        "A %s named %s exists.", noun, name);
+        api_problem_point(problem, "/name", "is taken");
         break;
     case DB_IN_USE:
         api_problem_set(problem, API_PROBLEM_IN_USE, "The %s %s is in use.", noun, name);

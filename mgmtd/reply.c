@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/contract.h"
+#include "mgmtd/host.h"
 #include "mgmtd/reply.h"
 #include "mgmtd/vms.h"
 
@@ -176,10 +177,10 @@ static void send_operation(struct api_request *request, struct outcome *outcome,
 {
     struct api_answer answer = {.status = status,
                                 .size = outcome->document.size,
-                                .bytes = text_take(&outcome->document),
                                 .sequence = (uint64_t)outcome->sequence,
                                 .replayed = replayed};
 
+    answer.bytes = text_take(&outcome->document);
     snprintf(answer.operation, sizeof(answer.operation), "%s", id);
     if (status == 202)
         snprintf(answer.location, sizeof(answer.location), "/v1/operations/%s", id);
@@ -194,6 +195,19 @@ static void send_failure(struct api_request *request, const struct outcome *outc
     reply_read_problem(&problem, json_object_get(outcome->tail, "problem"));
     snprintf(problem.operation, sizeof(problem.operation), "%s", id);
     api_refuse(request, &problem);
+}
+
+/* A host's status is made when it is asked for, so its document is not in the row. */
+static bool send_host(struct daemon *daemon, struct api_request *request,
+                      struct api_answer *answer)
+{
+    answer->bytes = host_document(daemon);
+    if (!answer->bytes)
+        return false;
+    answer->size = strlen(answer->bytes);
+    object_etag(daemon->host_id, 1, answer->etag);
+    api_answer(request, answer);
+    return true;
 }
 
 /* The object that an operation made or changed; the operation itself when that is gone again. */
@@ -213,6 +227,8 @@ static void send_result(struct daemon *daemon, struct api_request *request,
         api_answer(request, &reading.answer);
         return;
     }
+    if (outcome->mutation->kind == DB_HOST && send_host(daemon, request, &reading.answer))
+        return;
     if (!db || db_object_get(db, outcome->mutation->kind, "", outcome->result, read_object,
                              &reading) != DB_OK)
         send_operation(request, outcome, id, 200, replayed);
