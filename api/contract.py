@@ -108,7 +108,7 @@ class Contract:
     def answer_form(node):
         """What the server answers: nothing that only a client sends, and its own members always."""
         node["properties"] = {k: v for k, v in node["properties"].items() if not v.get("writeOnly")}
-        always = ("uuid", "revision", "created_at", "updated_at", "status", "expires_at")
+        always = ("uuid", "revision", "created_at", "updated_at", "status")
         node["required"] = node.get("required", []) + [
             k for k in always if k in node["properties"] and k not in node.get("required", [])]
 

@@ -6,6 +6,7 @@
 #include "api/log.h"
 #include "api/schema.h"
 
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,7 +31,9 @@ static struct api_limits fill_limits(const struct api_limits *given)
     limits.idle_seconds = or_default(limits.idle_seconds, 75);
     limits.request_seconds = or_default(limits.request_seconds, 20);
     limits.requests_per_second = or_default(limits.requests_per_second, 2000);
-    limits.burst = or_default(limits.burst, 4000);
+    unsigned twice =
+        limits.requests_per_second < UINT_MAX / 2 ? 2 * limits.requests_per_second : UINT_MAX;
+    limits.burst = or_default(limits.burst, twice);
     if (!limits.body_bytes)
         limits.body_bytes = 1 << 20;
     return limits;

@@ -18,7 +18,7 @@ struct api_limits {
                                  exempt but must keep moving); 0: 20 */
     size_t body_bytes;        /* largest JSON body; 0: 1 MiB */
     unsigned requests_per_second; /* per identity, sustained; 0: 2000. UINT_MAX: no limit */
-    unsigned burst;               /* per identity, at once; 0: 4000 */
+    unsigned burst;               /* per identity, at once; 0: twice the rate */
 };
 
 struct api_options {

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,8 @@ enum {
 struct socket {
     struct socket *next;
     struct socket_set *set;
-    int fd;
+    int fd;             /* the library's end; under TLS not the client's */
+    int client;         /* the client's TCP or UNIX socket, to see it leave */
     struct MHD_UpgradeResponseHandle *upgrade;
     wslay_event_context_ptr frames;
     char uuid[API_UUID_SIZE];
@@ -131,10 +133,17 @@ static void check_trust(struct socket *socket)
         close_with(socket, CODE_REVOKED, "your token is no longer valid");
 }
 
+/* The library does not always say so when a client leaves without a word. */
+static bool client_left(const struct socket *socket)
+{
+    struct pollfd poller = {socket->client, POLLRDHUP, 0};
+    return poll(&poller, 1, 0) == 1 && (poller.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 static void keep_alive(struct socket *socket)
 {
     int64_t now = clock_milliseconds();
-    if (now - socket->heard > SOCKET_DEAD_MS)
+    if (now - socket->heard > SOCKET_DEAD_MS || client_left(socket))
         socket->ended = true;
     if (now - socket->pinged < SOCKET_PING_MS)
         return;
@@ -370,6 +379,7 @@ static struct socket *socket_create(struct exchange *exchange, const char *uuid,
     if (!socket)
         return NULL;
     socket->set = server->sockets;
+    socket->client = exchange->connection->fd;
     socket->position = offset;
     socket->caller = exchange->request.caller;
     socket->trust_generation = atomic_load(&server->trust_generation);

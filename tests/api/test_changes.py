@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Changes: idempotency, preconditions, dry runs, waiting, refusals that name the field."""
+import threading
+import time
+import unittest
+
+from case import ApiCase
+from client import Api
+
+
+class Changes(ApiCase):
+    def test_a_created_vm_is_there(self):
+        answer = self.api.post("/v1/vms", {"name": "first", "memory": {"size": "64MiB"}, "tags": ["a"]})
+        self.assertEqual(answer.status, 201, answer)
+        vm = answer.json
+        self.assertEqual(answer.headers["Location"], f"/v1/vms/{vm['uuid']}")
+        self.assertEqual(vm["memory"]["size"], 64 << 20)
+        self.assertEqual(vm["processors"], {"count": 1, "weight": 100, "reserve": 0, "cap": 100})
+        self.assertEqual(vm["status"]["state"], "stopped")
+        self.assertEqual(self.api.get(f"/v1/vms/{vm['uuid']}").json["name"], "first")
+
+    def test_the_same_key_does_it_once(self):
+        body = {"name": "once", "memory": {"size": "64MiB"}}
+        first = self.api.post("/v1/vms", body, headers={"Idempotency-Key": "k-1"})
+        again = self.api.post("/v1/vms", body, headers={"Idempotency-Key": "k-1"})
+        self.assertEqual((first.status, again.status), (201, 201), again)
+        self.assertEqual(first.json["uuid"], again.json["uuid"])
+        self.assertEqual(again.headers["Idempotency-Replayed"], "true")
+        other = self.api.post("/v1/vms", {**body, "name": "twice"}, headers={"Idempotency-Key": "k-1"})
+        self.assert_problem(other, 422, "key-reused")
+
+    def test_names_are_unique(self):
+        self.make_vm("taken")
+        answer = self.api.post("/v1/vms", {"name": "taken", "memory": {"size": "64MiB"}})
+        self.assert_problem(answer, 409, "name-taken")
+        self.assertIn("/name", answer.pointers)
+
+    def test_if_match_sees_the_document_not_the_status(self):
+        self.make_vm("guarded")
+        etag = self.api.get("/v1/vms/guarded").headers["ETag"]
+        self.api.good("POST", "/v1/vms/guarded/start")
+        ok = self.api.patch("/v1/vms/guarded", {"description": "x"}, headers={"If-Match": etag})
+        self.assertEqual(ok.status, 200, ok)
+        self.assertNotEqual(ok.headers["ETag"], etag)
+        stale = self.api.patch("/v1/vms/guarded", {"description": "y"}, headers={"If-Match": etag})
+        self.assert_problem(stale, 412, "precondition-failed")
+        self.assertEqual(self.api.get("/v1/vms/guarded").json["description"], "x")
+
+    def test_a_recreated_name_does_not_match(self):
+        self.make_vm("phoenix")
+        etag = self.api.get("/v1/vms/phoenix").headers["ETag"]
+        self.api.good("DELETE", "/v1/vms/phoenix")
+        self.make_vm("phoenix")
+        answer = self.api.delete("/v1/vms/phoenix", headers={"If-Match": etag})
+        self.assert_problem(answer, 412, "precondition-failed")
+
+    def test_a_dry_run_changes_nothing(self):
+        plan = self.api.post("/v1/vms?dry_run=true", {"name": "ghost", "memory": {"size": "64MiB"}})
+        self.assertEqual(plan.status, 200, plan)
+        self.assertEqual(plan.json["name"], "ghost")
+        self.assertEqual(self.api.get("/v1/vms/ghost").status, 404)
+        self.make_vm("solid")
+        plan = self.api.patch("/v1/vms/solid?dry_run=true", {"description": "new"})
+        self.assertEqual(plan.json["description"], "new")
+        self.assertNotIn("new", self.api.get("/v1/vms/solid").json.get("description", ""))
+
+    def test_a_change_is_an_operation(self):
+        self.make_vm("worker")
+        answer = self.api.post("/v1/vms/worker/start")
+        self.assertIn(answer.status, (200, 202), answer)
+        path = answer.headers["Operation"]
+        done = self.api.get(path + "?wait=20").json
+        self.assertEqual(done["state"], "succeeded", done)
+        self.assertEqual(done["kind"], "vm.start")
+        self.assertEqual(done["object"]["name"], "worker")
+        self.assertTrue(done["finished_at"])
+        self.assertEqual(done["request_id"], answer.headers["X-Request-Id"])
+
+    def test_verbs_succeed_when_nothing_is_to_do(self):
+        self.make_vm("lazy")
+        for verb in ("start", "start", "poweroff", "poweroff"):
+            self.api.good("POST", f"/v1/vms/lazy/{verb}")
+
+    def test_preference_waits(self):
+        self.make_vm("patient")
+        answer = self.api.post("/v1/vms/patient/start", headers={"Prefer": "wait=30"})
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.headers["Preference-Applied"], "wait=30")
+        self.assertEqual(answer.json["status"]["state"], "running")
+
+    def test_live_changes(self):
+        self.make_vm("live", memory={"size": "64MiB", "minimum": "32MiB", "maximum": "128MiB"})
+        self.api.good("POST", "/v1/disks", {"name": "extra", "size": "1MiB"})
+        self.api.good("POST", "/v1/vms/live/start")
+        for change in ({"processors": {"weight": 300}}, {"processors": {"cap": 50}}, {"memory": {"size": "96MiB"}},
+                       {"tags": ["x"]}, {"restart": {"policy": "always"}},
+                       {"disks": {"extra": {"disk": "extra"}}}, {"disks": {"extra": None}}):
+            with self.subTest(change):
+                self.api.good("PATCH", "/v1/vms/live", change)
+        self.assertEqual(self.api.get("/v1/vms/live").json["processors"]["weight"], 300)
+
+    def test_what_cannot_change_live_is_named(self):
+        self.make_vm("stiff")
+        self.api.good("POST", "/v1/vms/stiff/start")
+        answer = self.api.patch("/v1/vms/stiff?wait=10", {"processors": {"count": 4}})
+        self.assert_problem(answer, 409, "not-changeable")
+        self.assertIn("/processors/count", answer.pointers)
+        self.assert_problem(self.api.delete("/v1/vms/stiff"), 409, "wrong-state")
+
+    def test_references_are_checked(self):
+        answer = self.api.post("/v1/vms", {"name": "lost", "memory": {"size": "64MiB"},
+                                           "disks": {"root": {"disk": "nowhere"}},
+                                           "nics": {"lan": {"network": "nowhere"}}})
+        self.assertIn(answer.status, (409, 422), answer)
+        self.assertIn("/disks/root/disk", answer.pointers)
+        self.assertIn("/nics/lan/network", answer.pointers)
+        self.assertEqual(self.api.get("/v1/vms/lost").status, 404)
+
+    def test_what_is_used_stays(self):
+        self.api.good("POST", "/v1/disks", {"name": "held", "size": "1MiB"})
+        self.make_vm("holder", disks={"root": {"disk": "held"}})
+        self.assert_problem(self.api.delete("/v1/disks/held?wait=10"), 409, "in-use")
+
+    def test_a_second_change_waits_in_line(self):
+        self.make_vm("busy")
+        results = []
+
+        def run(verb):
+            results.append(Api(self.daemon, self.daemon.token).post(f"/v1/vms/busy/{verb}?wait=30").status)
+
+        threads = [threading.Thread(target=run, args=(v,)) for v in ("start", "pause", "resume", "reset") * 2]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.01)
+        for thread in threads:
+            thread.join()
+        self.assertEqual(results, [200] * 8)
+        self.assertEqual(self.api.state("busy"), "running")
+
+    def test_clone_and_snapshots(self):
+        self.api.good("POST", "/v1/disks", {"name": "orig-root", "size": "4MiB"})
+        self.make_vm("orig", disks={"root": {"disk": "orig-root"}})
+        self.api.good("POST", "/v1/vms/orig/snapshots", {"name": "clean"})
+        self.assertEqual(self.api.get("/v1/vms/orig/snapshots").json["items"][0]["name"], "clean")
+        self.api.good("POST", "/v1/vms/orig/snapshots/clean/revert")
+        copy = self.api.good("POST", "/v1/vms/orig/clone", {"name": "copy"})
+        self.assertEqual(copy["name"], "copy")
+        self.assertNotEqual(copy["disks"]["root"]["disk"], "orig-root")
+        self.api.good("DELETE", "/v1/vms/orig/snapshots/clean")
+        self.assertEqual(self.api.get("/v1/snapshots").json["items"], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
