@@ -15,7 +15,9 @@ struct sdt {
 _Static_assert(sizeof(struct sdt) == 36, "ACPI 5.2.6");
 
 #define TABLE_LENGTH_MAX 0x100000u
+#define FADT_MINIMUM     116u /* of ACPI 1.0 */
 #define FOUR_GIB         0x100000000ull
+#define NAME_OP          0x08
 
 static uint64_t read_field(const void *base, size_t offset, size_t size)
 {
@@ -156,7 +158,7 @@ const char *acpi_read(const struct boot_info *boot, uint32_t boot_apic_id, struc
         return "the ACPI table of processors (MADT) is missing or damaged";
     read_madt(acpi, madt, boot_apic_id);
     const struct sdt *fadt = find_table(&root, "FACP");
-    if (fadt != NULL)
+    if (fadt != NULL && fadt->length >= FADT_MINIMUM)
         read_fadt(acpi, fadt);
     if (acpi->pm_timer_port == 0)
         return "the ACPI power-management timer is missing, and clocks are set by it";
@@ -181,15 +183,23 @@ static void hide_table(const struct root *root, const char *signature)
     fix_checksum(table);
 }
 
-/* AML declares a sleep state by NameOp (0x08) and the name; another name makes it unknown. */
+/* AML declares a sleep state by NameOp (0x08) and the name, at times with a root prefix between. */
+static bool declares_sleep_state(const uint8_t *aml, size_t name)
+{
+    const size_t before = aml[name - 1] == '\\' ? name - 2 : name - 1;
+    return aml[before] == NAME_OP &&
+           (memcmp(aml + name, "_S3_", 4) == 0 || memcmp(aml + name, "_S4_", 4) == 0);
+}
+
+/* Under another name a sleep state is unknown. */
 static void hide_sleep_states(struct sdt *table)
 {
     if (table == NULL)
         return;
     uint8_t *aml = (uint8_t *)table;
-    for (size_t i = sizeof *table; i + 5 <= table->length; i++)
-        if (memcmp(aml + i, "\x08_S3_", 5) == 0 || memcmp(aml + i, "\x08_S4_", 5) == 0)
-            aml[i + 1] = 'X';
+    for (size_t name = sizeof *table + 1; name + 4 <= table->length; name++)
+        if (declares_sleep_state(aml, name))
+            aml[name] = 'X';
     fix_checksum(table);
 }
 

@@ -28,6 +28,8 @@ static uint64_t read64(uint64_t address)
     return value;
 }
 
+static const char damaged[] = "what the boot loader passed on is damaged: try another loader";
+
 static void add_range(struct boot_info *info, uint64_t base, uint64_t size, uint32_t type)
 {
     if (size == 0)
@@ -41,6 +43,10 @@ static void add_range(struct boot_info *info, uint64_t base, uint64_t size, uint
 
 static void add_module(struct boot_info *info, uint64_t start, uint64_t end, const char *args)
 {
+    if (end < start) {
+        info->error = damaged;
+        return;
+    }
     if (info->module_count == BOOT_MAX_MODULES) {
         info->error = "more than 4 boot modules were given";
         return;
@@ -68,10 +74,23 @@ static const char *skip_file_name(const char *text)
     return text;
 }
 
+/* An entry's size does not count its own four bytes. */
 static void read_mb1_map(struct boot_info *info, uint64_t map, uint32_t length)
 {
-    for (uint64_t at = map; at < map + length; at += read32(at) + 4ull)
+    enum { ENTRY_SIZE = 20 };
+    const uint64_t end = map + length;
+    for (uint64_t at = map; at < end; at += 4ull + read32(at)) {
+        if (end - at < 4 + ENTRY_SIZE || read32(at) < ENTRY_SIZE || read32(at) > end - at - 4) {
+            info->error = damaged;
+            return;
+        }
         add_range(info, read64(at + 4), read64(at + 12), read32(at + 20));
+    }
+}
+
+static const char *mb1_text(uint32_t address)
+{
+    return address == 0 ? "" : skip_file_name((const char *)(uint64_t)address);
 }
 
 static void read_mb1(struct boot_info *info, uint64_t address)
@@ -79,23 +98,23 @@ static void read_mb1(struct boot_info *info, uint64_t address)
     enum { FLAGS = 0, CMDLINE = 16, MODS_COUNT = 20, MODS = 24, MAP_LENGTH = 44, MAP = 48 };
     const uint32_t flags = read32(address + FLAGS);
     if (flags & (1u << 2))
-        copy_command_line(info, skip_file_name((const char *)(uint64_t)read32(address + CMDLINE)));
+        copy_command_line(info, mb1_text(read32(address + CMDLINE)));
     if (flags & (1u << 6))
         read_mb1_map(info, read32(address + MAP), read32(address + MAP_LENGTH));
     if (!(flags & (1u << 3)))
         return;
     uint64_t module = read32(address + MODS);
-    for (uint32_t n = read32(address + MODS_COUNT); n > 0; n--, module += 16) {
-        const char *args = (const char *)(uint64_t)read32(module + 8);
-        add_module(info, read32(module), read32(module + 4), args ? skip_file_name(args) : "");
-    }
+    for (uint32_t n = read32(address + MODS_COUNT); n > 0 && info->error == NULL; n--, module += 16)
+        add_module(info, read32(module), read32(module + 4), mb1_text(read32(module + 8)));
 }
 
 static void read_mb2_map(struct boot_info *info, uint64_t tag, uint32_t size)
 {
-    const uint32_t entry_size = read32(tag + 8);
-    if (entry_size < 24)
+    const uint32_t entry_size = size < 16 ? 0 : read32(tag + 8);
+    if (entry_size < 24) {
+        info->error = damaged;
         return;
+    }
     for (uint64_t at = tag + 16; at + entry_size <= tag + size; at += entry_size)
         add_range(info, read64(at), read64(at + 8), read32(at + 16));
 }
@@ -106,6 +125,16 @@ static void copy_rsdp(struct boot_info *info, uint64_t tag, uint32_t size, unsig
         return;
     memcpy(info->rsdp, (const void *)(tag + 8), wanted);
     info->rsdp_size = wanted;
+}
+
+/* The text that fills a tag from `offset` on; it must end inside the tag. */
+static const char *mb2_text(struct boot_info *info, uint64_t tag, uint32_t size, uint32_t offset)
+{
+    const char *text = (const char *)tag;
+    if (size > offset && text[size - 1] == '\0')
+        return text + offset;
+    info->error = damaged;
+    return "";
 }
 
 static void read_mb2_tag(struct boot_info *info, uint64_t tag, uint32_t type, uint32_t size)
@@ -120,15 +149,18 @@ static void read_mb2_tag(struct boot_info *info, uint64_t tag, uint32_t type, ui
         RSDP1 = 14,
         RSDP2 = 15
     };
+    const char *args;
     switch (type) {
     case CMDLINE:
-        copy_command_line(info, (const char *)(tag + 8));
+        copy_command_line(info, mb2_text(info, tag, size, 8));
         break;
     case LOADER:
-        text_copy(info->loader, sizeof info->loader, (const char *)(tag + 8));
+        text_copy(info->loader, sizeof info->loader, mb2_text(info, tag, size, 8));
         break;
     case MODULE:
-        add_module(info, read32(tag + 8), read32(tag + 12), (const char *)(tag + 16));
+        args = mb2_text(info, tag, size, 16);
+        if (info->error == NULL)
+            add_module(info, read32(tag + 8), read32(tag + 12), args);
         break;
     case MAP:
         read_mb2_map(info, tag, size);
@@ -155,8 +187,12 @@ static void read_mb2(struct boot_info *info, uint64_t address)
     while (tag + 8 <= end) {
         const uint32_t type = read32(tag);
         const uint32_t size = read32(tag + 4);
-        if (type == 0 || size < 8)
+        if (type == 0)
             return;
+        if (size < 8 || size > end - tag) {
+            info->error = damaged;
+            return;
+        }
         read_mb2_tag(info, tag, type, size);
         tag = ALIGN_UP(tag + size, 8);
     }

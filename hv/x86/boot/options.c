@@ -5,6 +5,8 @@
 #include "hv/core/text.h"
 #include "hv/x86/console.h"
 
+#define WORD_SIZE 64 /* no option is longer */
+
 static bool parse_console(const char *value, struct options *options)
 {
     uint64_t port;
@@ -91,7 +93,7 @@ bool options_parse(const char *command_line, struct options *options,
             at++;
             continue;
         }
-        char word[64];
+        char word[WORD_SIZE];
         size_t length = 0;
         for (; *at != '\0' && *at != ' ' && length < sizeof word - 1; at++)
             word[length++] = *at;

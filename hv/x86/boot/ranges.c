@@ -2,6 +2,8 @@
 /* Range arithmetic. RAM ranges never overlap any other range of the list after ranges_init. */
 #include "hv/x86/boot/ranges.h"
 
+#define ADDRESS_LIMIT (1ull << 52) /* architectural end of physical addresses */
+
 static bool append(struct ranges *ranges, uint64_t base, uint64_t end, uint32_t type)
 {
     if (base >= end)
@@ -12,10 +14,16 @@ static bool append(struct ranges *ranges, uint64_t base, uint64_t end, uint32_t 
     return true;
 }
 
-static uint64_t range_end(const struct boot_range *range)
+/* At most the limit: a sum that overflows lies beyond it too. */
+static uint64_t end_of(uint64_t base, uint64_t size)
 {
     uint64_t end;
-    return __builtin_add_overflow(range->base, range->size, &end) ? UINT64_MAX : end;
+    return __builtin_add_overflow(base, size, &end) || end > ADDRESS_LIMIT ? ADDRESS_LIMIT : end;
+}
+
+static uint64_t range_end(const struct boot_range *range)
+{
+    return end_of(range->base, range->size);
 }
 
 static uint64_t max64(uint64_t a, uint64_t b)
@@ -73,21 +81,31 @@ static bool remove_ram(struct ranges *ranges, uint64_t base, uint64_t end)
     return true;
 }
 
+/* RAM that the map names twice is listed once. */
+static bool append_ram(struct ranges *ranges, const struct boot_range *range)
+{
+    if (range->base >= ADDRESS_LIMIT)
+        return true;
+    const uint64_t base = ALIGN_UP(range->base, PAGE_SIZE);
+    const uint64_t end = ALIGN_DOWN(range_end(range), PAGE_SIZE);
+    return base >= end ||
+           (remove_ram(ranges, base, end) && append(ranges, base, end, BOOT_RANGE_RAM));
+}
+
 bool ranges_init(struct ranges *ranges, const struct boot_info *boot)
 {
     ranges->count = 0;
     for (unsigned i = 0; i < boot->range_count; i++) {
         const struct boot_range *range = &boot->range[i];
-        const bool ram = range->type == BOOT_RANGE_RAM;
-        const uint64_t end = range_end(range);
-        if (!append(ranges, ram ? ALIGN_UP(range->base, PAGE_SIZE) : range->base,
-                    ram ? ALIGN_DOWN(end, PAGE_SIZE) : end, range->type))
+        if (range->type == BOOT_RANGE_RAM
+                ? !append_ram(ranges, range)
+                : !append(ranges, range->base, range_end(range), range->type))
             return false;
     }
     for (unsigned i = 0; i < boot->range_count; i++) {
         const struct boot_range *range = &boot->range[i];
-        if (range->type != BOOT_RANGE_RAM &&
-            !remove_ram(ranges, ALIGN_DOWN(range->base, PAGE_SIZE), range_end(range)))
+        if (range->type != BOOT_RANGE_RAM && !remove_ram(ranges, ALIGN_DOWN(range->base, PAGE_SIZE),
+                                                         ALIGN_UP(range_end(range), PAGE_SIZE)))
             return false;
     }
     sort(ranges);
@@ -97,14 +115,17 @@ bool ranges_init(struct ranges *ranges, const struct boot_info *boot)
 bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t type)
 {
     const unsigned before = ranges->count;
+    const uint64_t end = end_of(base, size);
+    if (base >= end)
+        return true;
     for (unsigned i = 0; i < before; i++) {
         const struct boot_range *range = &ranges->range[i];
         if (range->type != BOOT_RANGE_RAM)
             continue;
-        if (!append(ranges, max64(range->base, base), min64(range_end(range), base + size), type))
+        if (!append(ranges, max64(range->base, base), min64(range_end(range), end), type))
             return false;
     }
-    if (!remove_ram(ranges, base, base + size))
+    if (!remove_ram(ranges, base, end))
         return false;
     sort(ranges);
     return true;
@@ -113,12 +134,13 @@ bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t
 bool ranges_limit_ram(struct ranges *ranges, uint64_t bytes, uint32_t type)
 {
     uint64_t kept = 0;
+    bytes = ALIGN_DOWN(bytes, PAGE_SIZE);
     for (unsigned i = 0; i < ranges->count; i++) {
         const struct boot_range range = ranges->range[i];
         if (range.type != BOOT_RANGE_RAM)
             continue;
         if (kept + range.size > bytes)
-            return ranges_retype(ranges, range.base + (bytes - kept), UINT64_MAX / 2, type);
+            return ranges_retype(ranges, range.base + (bytes - kept), ADDRESS_LIMIT, type);
         kept += range.size;
     }
     return true;

@@ -16,15 +16,17 @@ struct ranges {
 };
 
 /*
- * Copies the loader's map. Where its entries overlap, the one that is not RAM
- * wins; RAM is cut to whole pages. False when it does not fit.
+ * Copies the loader's map, as far as a processor can address. Where its entries
+ * overlap, the one that is not RAM wins; RAM is cut to whole pages. False when it
+ * does not fit.
  */
 bool ranges_init(struct ranges *ranges, const struct boot_info *boot);
 
 /* Makes the part of RAM that lies in [base, base + size) of another type. False: list full. */
 bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t type);
 
-/* Keeps the lowest `bytes` of RAM as it is and gives the rest the type. False: list full. */
+/* Keeps the lowest `bytes` of RAM, cut to whole pages, and gives the rest the type. False: list
+ * full. */
 bool ranges_limit_ram(struct ranges *ranges, uint64_t bytes, uint32_t type);
 
 /*

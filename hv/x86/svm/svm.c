@@ -10,7 +10,6 @@
 #include "hv/x86/panic.h"
 #include "hv/x86/run.h"
 
-#define VM_CR_SVMDIS  (1ull << 4)
 #define EDX_NPT       (1u << 0)
 #define EDX_LOCK      (1u << 2)
 #define EDX_NRIPS     (1u << 3)
@@ -41,19 +40,6 @@ void svm_read_facts(struct svm_facts *facts)
     facts->has_nested_paging = svm.edx & EDX_NPT;
     facts->has_next_rip = svm.edx & EDX_NRIPS;
     facts->asid_count = svm.ebx;
-}
-
-const char *svm_check(const struct svm_facts *facts)
-{
-    if (!facts->has_svm)
-        return "this processor has no hardware virtualization that Bulkhead knows (AMD SVM)";
-    if (facts->vm_cr & VM_CR_SVMDIS)
-        return "SVM is turned off by the firmware: enable virtualization in the firmware's setup";
-    if (!facts->has_nested_paging)
-        return "this processor has SVM but no nested paging, which Bulkhead needs";
-    if (facts->asid_count < 2)
-        return "this processor has no address-space identifiers for guests";
-    return NULL;
 }
 
 /* ---- MSR permissions ---- */
