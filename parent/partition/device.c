@@ -5,6 +5,7 @@
 #include <cpuid.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "hv/abi/cpuid.h"
@@ -24,6 +25,18 @@ static int device_close(int fd)
     return close(fd);
 }
 
+static void *device_map(int fd, size_t size, long offset)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+
+    return at != MAP_FAILED ? at : NULL;
+}
+
+static void device_unmap(void *at, size_t size)
+{
+    (void)munmap(at, size);
+}
+
 static bool device_on_bulkhead(void)
 {
     unsigned eax, ebx, ecx, edx;
@@ -39,5 +52,7 @@ const struct bh_device_layer bh_device_layer_kernel = {
     .open = device_open,
     .ioctl = device_ioctl,
     .close = device_close,
+    .map = device_map,
+    .unmap = device_unmap,
     .on_bulkhead = device_on_bulkhead,
 };

@@ -6,27 +6,12 @@
 #include <string.h>
 
 #include "parent/driver/uapi/bulkhead.h"
+#include "parent/partition/open.h"
 
 struct bh_host {
     const struct bh_device_layer *layer;
     int fd;
 };
-
-static bool explain_open(const struct bh_device_layer *layer, int number, struct bh_error *error)
-{
-    if (number == EACCES || number == EPERM)
-        return bh_error_set(error, number, "No permission to open %s. Run this as root.",
-                            BH_HOST_NODE);
-    if (number != ENOENT && number != ENODEV && number != ENXIO)
-        return bh_error_set(error, number, "Cannot open %s: %s.", BH_HOST_NODE, strerror(number));
-    if (!layer->on_bulkhead())
-        return bh_error_set(error, number,
-                            "This machine does not run on the Bulkhead hypervisor. Start it from "
-                            "Bulkhead's boot entry.");
-    return bh_error_set(error, number,
-                        "%s is missing: the driver is not loaded. Load it with: modprobe bulkhead",
-                        BH_HOST_NODE);
-}
 
 struct bh_host *bh_host_open(const struct bh_device_layer *layer, struct bh_error *error)
 {
@@ -39,7 +24,7 @@ struct bh_host *bh_host_open(const struct bh_device_layer *layer, struct bh_erro
     host->layer = layer != NULL ? layer : &bh_device_layer_kernel;
     host->fd = host->layer->open(BH_HOST_NODE);
     if (host->fd < 0) {
-        explain_open(host->layer, errno, error);
+        bh_open_explain(host->layer, BH_HOST_NODE, errno, error);
         free(host);
         return NULL;
     }

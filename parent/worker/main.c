@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bulkhead-worker: one child, one process. It ends when the child does. Exit
+ * status: 0 the VM was powered off, 1 it failed or could not begin, 2 wrong options.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "parent/worker/sandbox.h"
+#include "parent/worker/service.h"
+
+static const char usage[] =
+    "Usage: bulkhead-worker --config FILE --control SOCKET [--start] [--user UID --group GID]\n"
+    "\n"
+    "Runs one virtual machine of the Bulkhead hypervisor.\n"
+    "\n"
+    "  --config FILE     the VM's configuration, JSON\n"
+    "  --control SOCKET  where the worker listens for requests\n"
+    "  --start           start the VM at once, without waiting for a request\n"
+    "  --user UID, --group GID\n"
+    "                    become this user and group (numbers) before the guest runs\n"
+    "  --help, --version\n";
+
+struct options {
+    const char *config;
+    const char *control;
+    bool start;
+    struct bh_sandbox_options sandbox;
+};
+
+struct worker {
+    struct options options;
+    struct bh_vm_config config;
+    struct bh_service service;
+    struct bh_control_server *server;
+    int signals;
+};
+
+/* --- options ------------------------------------------------------------------------------ */
+
+static bool parse_id(const char *text, long *id)
+{
+    char *end;
+
+    errno = 0;
+    *id = strtol(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && *id > 0 && *id < 65535;
+}
+
+enum { OPTION_CONFIG = 256, OPTION_CONTROL, OPTION_START, OPTION_USER, OPTION_GROUP };
+
+static const struct option option_names[] = {
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"control", required_argument, NULL, OPTION_CONTROL},
+    {"start", no_argument, NULL, OPTION_START},
+    {"user", required_argument, NULL, OPTION_USER},
+    {"group", required_argument, NULL, OPTION_GROUP},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'v'},
+    {NULL, 0, NULL, 0},
+};
+
+static bool apply(int option, struct options *options)
+{
+    switch (option) {
+    case OPTION_CONFIG:
+        options->config = optarg;
+        return true;
+    case OPTION_CONTROL:
+        options->control = optarg;
+        return true;
+    case OPTION_START:
+        options->start = true;
+        return true;
+    case OPTION_USER:
+        return parse_id(optarg, &options->sandbox.user);
+    case OPTION_GROUP:
+        return parse_id(optarg, &options->sandbox.group);
+    default:
+        return false;
+    }
+}
+
+static void parse_options(int argc, char **argv, struct options *options)
+{
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", option_names, NULL)) != -1) {
+        if (option == 'h') {
+            (void)fputs(usage, stdout);
+            exit(0);
+        }
+        if (option == 'v') {
+            puts("bulkhead-worker " BULKHEAD_VERSION);
+            exit(0);
+        }
+        if (!apply(option, options))
+            goto wrong;
+    }
+    if (optind == argc && options->config != NULL && options->control != NULL &&
+        (options->sandbox.user != 0) == (options->sandbox.group != 0))
+        return;
+wrong:
+    (void)fputs(usage, stderr);
+    exit(2);
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static void on_change(void *context, const struct bh_vm_status *status)
+{
+    struct worker *worker = context;
+
+    bh_control_server_event(worker->server, "state", bh_service_state_event(status));
+}
+
+static bool is_over(struct worker *worker)
+{
+    enum bh_vm_state state = bh_vm_get_status(worker->service.vm)->state;
+
+    return state == BH_VM_STOPPED || state == BH_VM_FAILED;
+}
+
+/* SIGTERM and SIGINT power the VM off. */
+static void serve_signals(struct worker *worker)
+{
+    struct signalfd_siginfo info;
+
+    if (read(worker->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        bh_vm_power_off(worker->service.vm, BH_REASON_REQUESTED);
+}
+
+static void loop(struct worker *worker)
+{
+    struct pollfd fds[] = {
+        {.fd = bh_control_server_fd(worker->server), .events = POLLIN},
+        {.fd = bh_vm_fd(worker->service.vm), .events = POLLIN},
+        {.fd = bh_console_fd(bh_vm_get_console(worker->service.vm)), .events = POLLIN},
+        {.fd = worker->signals, .events = POLLIN},
+    };
+
+    while (!is_over(worker)) {
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0 && errno != EINTR)
+            break;
+        bh_control_server_serve(worker->server);
+        bh_vm_serve(worker->service.vm);
+        bh_console_serve(bh_vm_get_console(worker->service.vm));
+        if ((fds[3].revents & POLLIN) != 0)
+            serve_signals(worker);
+    }
+    bh_console_serve(bh_vm_get_console(worker->service.vm)); /* the guest's last words */
+}
+
+static bool block_signals(struct worker *worker)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    worker->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return worker->signals >= 0;
+}
+
+static bool refuse_devices(const struct bh_vm_config *config)
+{
+    if (config->disk_count == 0 && config->nic_count == 0)
+        return false;
+    (void)fprintf(stderr,
+                  "bulkhead-worker: this worker has no provider for %s; take them out of the "
+                  "configuration\n",
+                  config->disk_count != 0 ? "disks" : "network cards");
+    return true;
+}
+
+/* Everything that needs files and privileges. */
+static bool prepare(struct worker *worker)
+{
+    struct bh_control_service callbacks = bh_service_callbacks(&worker->service);
+    struct bh_control_error control_error;
+    struct bh_error error;
+
+    if (!bh_vm_config_load(worker->options.config, &worker->config, &control_error)) {
+        (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
+        return false;
+    }
+    if (refuse_devices(&worker->config))
+        return false;
+    worker->service.vm =
+        bh_vm_create(&worker->config, &bh_device_layer_kernel, on_change, worker, &error);
+    if (worker->service.vm == NULL || !block_signals(worker)) {
+        (void)fprintf(stderr, "bulkhead-worker: %s\n", error.text);
+        return false;
+    }
+    worker->service.host = bh_host_open(NULL, &error);
+    worker->server = bh_control_server_open(worker->options.control, &callbacks, &control_error);
+    if (worker->server == NULL) {
+        (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
+        return false;
+    }
+    if (!bh_sandbox_enter(&worker->options.sandbox, &error)) {
+        (void)fprintf(stderr, "bulkhead-worker: %s\n", error.text);
+        return false;
+    }
+    return true;
+}
+
+static int run(struct worker *worker)
+{
+    const struct bh_vm_status *status;
+    struct bh_error error;
+
+    if (worker->options.start)
+        (void)bh_vm_start(worker->service.vm, false, &error);
+    loop(worker);
+    status = bh_vm_get_status(worker->service.vm);
+    if (status->state == BH_VM_STOPPED)
+        return 0;
+    (void)fprintf(stderr, "bulkhead-worker: %s\n", status->message);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct worker worker = {.signals = -1};
+    int status = 1;
+
+    parse_options(argc, argv, &worker.options);
+    if (prepare(&worker))
+        status = run(&worker);
+    bh_control_server_close(worker.server);
+    bh_vm_destroy(worker.service.vm);
+    bh_host_close(worker.service.host);
+    return status;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "parent/worker/sandbox.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "parent/driver/uapi/bulkhead.h"
+#include "parent/driver/uapi/mshv.h"
+
+/* Where the empty root is put together; any folder that is there on each Linux. */
+#define ROOT_PLACE "/proc"
+
+static bool fail(struct bh_error *error, const char *what)
+{
+    return bh_error_set(error, errno, "The worker cannot be locked in: %s: %s.", what,
+                        strerror(errno));
+}
+
+/* --- namespaces --------------------------------------------------------------------------- */
+
+/* An empty file system becomes the root; the old one is no longer reachable. */
+static bool leave_files(struct bh_error *error)
+{
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+    if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
+        return fail(error, "namespaces");
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", ROOT_PLACE, "tmpfs", flags, "size=4k,mode=0555") != 0 ||
+        mount(NULL, ROOT_PLACE, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) != 0)
+        return fail(error, "an empty root");
+    /* In an initial RAM disk the root can not be pivoted; moving over it serves as well there. */
+    if (chdir(ROOT_PLACE) != 0)
+        return fail(error, "an empty root");
+    if (syscall(SYS_pivot_root, ".", ".") == 0) {
+        if (umount2(".", MNT_DETACH) != 0)
+            return fail(error, "leaving the old root");
+    } else if (mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0) {
+        return fail(error, "entering the empty root");
+    }
+    return chdir("/") == 0 || fail(error, "entering the empty root");
+}
+
+static bool change_user(const struct bh_sandbox_options *options, struct bh_error *error)
+{
+    gid_t group = (gid_t)options->group;
+    uid_t user = (uid_t)options->user;
+
+    if (options->user == 0)
+        return true;
+    if (setgroups(0, NULL) != 0 || setresgid(group, group, group) != 0 ||
+        setresuid(user, user, user) != 0)
+        return fail(error, "changing the user");
+    return true;
+}
+
+/* --- system calls ------------------------------------------------------------------------- */
+
+static const int plain_calls[] = {
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(close),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(sendto),
+    SCMP_SYS(accept4),
+    SCMP_SYS(socketpair),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(munmap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(brk),
+    SCMP_SYS(mremap),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(futex),
+    SCMP_SYS(clone),
+    SCMP_SYS(clone3),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(tgkill),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(unlink),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+};
+
+static const unsigned long ioctls[] = {
+    MSHV_CREATE_PARTITION,
+    MSHV_INITIALIZE_PARTITION, MSHV_CREATE_VP, MSHV_SET_GUEST_MEMORY,
+    MSHV_ROOT_HVCALL,          MSHV_RUN_VP,    BH_IOC_GET_STATS,
+};
+
+static int add_rules(scmp_filter_ctx filter)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < sizeof(plain_calls) / sizeof(plain_calls[0]) && err == 0; i++)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, plain_calls[i], 0);
+    for (size_t i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && err == 0; i++)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                               SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)ioctls[i]));
+    /* Memory is never made executable. */
+    if (err == 0)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                               SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (err == 0)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                               SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    return err;
+}
+
+static bool filter_calls(struct bh_error *error)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    int err = filter != NULL ? add_rules(filter) : -ENOMEM;
+
+    if (err == 0)
+        err = seccomp_load(filter);
+    seccomp_release(filter);
+    errno = -err;
+    return err == 0 || fail(error, "system calls");
+}
+
+bool bh_sandbox_enter(const struct bh_sandbox_options *options, struct bh_error *error)
+{
+    if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return fail(error, "privileges");
+    return leave_files(error) && change_user(options, error) && filter_calls(error);
+}

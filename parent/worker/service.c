@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "parent/worker/service.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef BULKHEAD_VERSION
+#error "the build names the version"
+#endif
+
+/* --- status ------------------------------------------------------------------------------- */
+
+static void add_reason(json_t *object, const struct bh_vm_status *status)
+{
+    json_object_set_new(object, "reason", json_string(bh_vm_reason_name(status->reason)));
+    if (status->reason == BH_REASON_DEBUG_EXIT)
+        json_object_set_new(object, "exit_code", json_integer(status->exit_code));
+    if (status->reason == BH_REASON_WORKER_ERROR)
+        json_object_set_new(object, "message", json_string(status->message));
+}
+
+json_t *bh_service_state_event(const struct bh_vm_status *status)
+{
+    json_t *object = json_pack("{s:s}", "state", bh_vm_state_name(status->state));
+
+    add_reason(object, status);
+    return object;
+}
+
+static json_t *status_json(struct bh_service *service)
+{
+    const struct bh_vm_config *config = bh_vm_get_config(service->vm);
+    const struct bh_vm_status *status = bh_vm_get_status(service->vm);
+    json_int_t memory = (json_int_t)config->memory_bytes;
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:i, s:[], s:[], "
+                  "s:[s], s:{}}",
+                  "vm", config->id, "name", config->name, "state", bh_vm_state_name(status->state),
+                  "pid", (int)getpid(), "since", status->since, "resets", (int)status->resets,
+                  "partition_id", (json_int_t)status->partition_id, "vps", (int)config->vps,
+                  "memory_bytes", memory, "memory_target_bytes", memory, "weight",
+                  (int)config->weight, "cap_percent", (int)config->cap_percent, "reserve_percent",
+                  (int)config->reserve_percent, "disks", "nics", "consoles", "serial0", "guest");
+
+    add_reason(object, status);
+    return object;
+}
+
+/* --- statistics --------------------------------------------------------------------------- */
+
+static json_t *vp_json(uint32_t index, const struct bh_vp_stats *stats)
+{
+    json_t *exits = json_object();
+
+    for (unsigned i = 0; i < BH_EXIT_COUNT; i++)
+        if (stats->exits[i] != 0)
+            json_object_set_new(exits, bh_exit_name(i), json_integer((json_int_t)stats->exits[i]));
+    return json_pack("{s:i, s:I, s:I, s:I, s:o}", "index", (int)index, "guest_ns",
+                     (json_int_t)stats->time_guest * 100, "hypervisor_ns",
+                     (json_int_t)stats->time_hypervisor * 100, "idle_ns",
+                     (json_int_t)stats->time_halted * 100, "exits", exits);
+}
+
+static json_t *vps_json(struct bh_service *service)
+{
+    uint64_t partition_id = bh_vm_get_status(service->vm)->partition_id;
+    uint32_t count = bh_vm_get_config(service->vm)->vps;
+    json_t *vps = json_array();
+    struct bh_vp_stats stats;
+    struct bh_error error;
+
+    if (service->host == NULL || partition_id == 0)
+        return vps;
+    for (uint32_t i = 0; i < count; i++)
+        if (bh_host_vp_stats(service->host, partition_id, i, &stats, &error))
+            json_array_append_new(vps, vp_json(i, &stats));
+    return vps;
+}
+
+static json_t *stats_json(struct bh_service *service)
+{
+    struct bh_console_stats console = bh_console_get_stats(bh_vm_get_console(service->vm));
+    const struct bh_vm_config *config = bh_vm_get_config(service->vm);
+    struct rusage usage;
+    char time[32];
+
+    bh_control_timestamp(time);
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return json_pack("{s:s, s:o, s:{s:I, s:I}, s:[], s:[], s:[{s:s, s:I, s:I}]}", "time", time,
+                     "vps", vps_json(service), "memory", "assigned_bytes",
+                     (json_int_t)config->memory_bytes, "worker_resident_bytes",
+                     (json_int_t)usage.ru_maxrss * 1024, "disks", "nics", "consoles", "console",
+                     "serial0", "out_bytes", (json_int_t)console.out_bytes, "in_bytes",
+                     (json_int_t)console.in_bytes);
+}
+
+/* --- requests ----------------------------------------------------------------------------- */
+
+static json_t *state_json(struct bh_service *service)
+{
+    return json_pack("{s:s}", "state", bh_vm_state_name(bh_vm_get_status(service->vm)->state));
+}
+
+static json_t *refuse(struct bh_control_error *error, enum bh_control_error_code code,
+                      const char *field, const char *text)
+{
+    bh_control_error_set(error, code, field, "%s", text);
+    return NULL;
+}
+
+static json_t *start(struct bh_service *service, const json_t *params,
+                     struct bh_control_error *error)
+{
+    struct bh_error reason;
+
+    if (!bh_vm_start(service->vm, json_is_true(json_object_get(params, "paused")), &reason))
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, reason.text);
+    return state_json(service);
+}
+
+static json_t *reset(struct bh_service *service, struct bh_control_error *error)
+{
+    struct bh_error reason;
+
+    if (!bh_vm_reset(service->vm, BH_REASON_REQUESTED, &reason))
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, reason.text);
+    return state_json(service);
+}
+
+static int64_t integer_or_minus_1(const json_t *params, const char *name)
+{
+    const json_t *value = json_object_get(params, name);
+
+    return value != NULL ? json_integer_value(value) : -1;
+}
+
+static json_t *set(struct bh_service *service, const json_t *params, struct bh_control_error *error)
+{
+    const struct bh_vm_config *config = bh_vm_get_config(service->vm);
+    struct bh_error reason;
+
+    if (json_object_get(params, "memory_target_bytes") != NULL)
+        return refuse(error, BH_CONTROL_NOT_SUPPORTED, "memory_target_bytes",
+                      "No balloon runs in this guest.");
+    if (!bh_vm_set_shares(service->vm, integer_or_minus_1(params, "weight"),
+                          integer_or_minus_1(params, "cap_percent"),
+                          integer_or_minus_1(params, "reserve_percent"), &reason))
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, reason.text);
+    return json_pack("{s:i, s:i, s:i, s:I}", "weight", (int)config->weight, "cap_percent",
+                     (int)config->cap_percent, "reserve_percent", (int)config->reserve_percent,
+                     "memory_target_bytes", (json_int_t)config->memory_bytes);
+}
+
+static json_t *attach(struct bh_service *service, const json_t *params, int *fd,
+                      struct bh_control_error *error)
+{
+    const char *name = json_string_value(json_object_get(params, "console"));
+    int64_t replay = integer_or_minus_1(params, "replay_bytes");
+    size_t replayed;
+
+    if (name != NULL && strcmp(name, "serial0") != 0)
+        return refuse(error, BH_CONTROL_NOT_FOUND, "console", "This VM's console is serial0.");
+    *fd = bh_console_attach(bh_vm_get_console(service->vm), replay > 0 ? (size_t)replay : 0,
+                            &replayed);
+    if (*fd < 0)
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, strerror(errno));
+    return json_pack("{s:s, s:I}", "console", "serial0", "replayed_bytes", (json_int_t)replayed);
+}
+
+static json_t *serve_request(void *context, const struct bh_control_request *request, int *fd,
+                             struct bh_control_error *error)
+{
+    struct bh_service *service = context;
+
+    switch (request->method) {
+    case BH_METHOD_STATUS:
+        return status_json(service);
+    case BH_METHOD_STATS:
+        return stats_json(service);
+    case BH_METHOD_START:
+        return start(service, request->params, error);
+    case BH_METHOD_PAUSE:
+        bh_vm_pause(service->vm);
+        return state_json(service);
+    case BH_METHOD_RESUME:
+        bh_vm_resume(service->vm);
+        return state_json(service);
+    case BH_METHOD_RESET:
+        return reset(service, error);
+    case BH_METHOD_POWER_OFF:
+        bh_vm_power_off(service->vm, BH_REASON_REQUESTED);
+        return state_json(service);
+    case BH_METHOD_SET:
+        return set(service, request->params, error);
+    case BH_METHOD_CONSOLE_ATTACH:
+        return attach(service, request->params, fd, error);
+    default:
+        return refuse(error, BH_CONTROL_NOT_SUPPORTED, NULL,
+                      "This VM has no such service: no provider of it runs in its worker.");
+    }
+}
+
+static void fill_hello(void *context, struct bh_control_hello *hello)
+{
+    struct bh_service *service = context;
+
+    *hello = (struct bh_control_hello){
+        .protocol = BH_CONTROL_PROTOCOL,
+        .pid = (int)getpid(),
+        .state = bh_vm_get_status(service->vm)->state,
+        .worker = BULKHEAD_VERSION,
+    };
+    (void)snprintf(hello->vm, sizeof(hello->vm), "%s", bh_vm_get_config(service->vm)->id);
+}
+
+struct bh_control_service bh_service_callbacks(struct bh_service *service)
+{
+    return (struct bh_control_service){
+        .hello = fill_hello, .request = serve_request, .context = service};
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What the worker answers on its control socket (parent/control/README.md). */
+#ifndef PARENT_WORKER_SERVICE_H
+#define PARENT_WORKER_SERVICE_H
+
+#include "parent/control/server.h"
+#include "parent/partition/host.h"
+#include "parent/worker/vm.h"
+
+struct bh_service {
+    struct bh_vm *vm;
+    struct bh_host *host; /* for statistics; NULL where there is no access */
+};
+
+/* Fills the callbacks of the server. */
+struct bh_control_service bh_service_callbacks(struct bh_service *service);
+
+/* The members of the event `state`. */
+json_t *bh_service_state_event(const struct bh_vm_status *status);
+
+#endif

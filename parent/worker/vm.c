@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+#include "parent/worker/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "parent/worker/entry.h"
+#include "parent/worker/firmware.h"
+#include "parent/worker/image.h"
+
+#define LARGE_PAGE (2ull << 20)
+
+/* What VP threads report; bits of `news`. */
+#define NEWS_POWER_OFF    1u
+#define NEWS_RESET        2u
+#define NEWS_DEBUG_EXIT   4u
+#define NEWS_TRIPLE_FAULT 8u
+#define NEWS_FAILED       16u
+
+struct bh_vm {
+    struct bh_vm_config config;
+    struct bh_vm_status status;
+    void (*changed)(void *context, const struct bh_vm_status *status);
+    void *context;
+    const struct bh_device_layer *layer;
+    struct bh_boot_image kernel;
+    struct bh_boot_image initrd;
+    struct bh_console *console;
+    int node; /* of the driver */
+    int wake; /* eventfd */
+    _Atomic uint32_t news;
+    _Atomic uint32_t exit_code;
+    pthread_mutex_t failure_lock;
+    char failure[256];
+    uint8_t *area; /* what was mapped; RAM is in it, 2 MiB-aligned */
+    uint8_t *ram;
+    struct bh_guest_memory memory;
+    struct bh_chipset chipset;
+    struct bh_vcpus vcpus;
+    struct bh_partition *partition;
+    struct bh_vp *vp[BH_VCPUS_MAX];
+};
+
+/* --- state -------------------------------------------------------------------------------- */
+
+static void change(struct bh_vm *vm, enum bh_vm_state state, enum bh_vm_reason reason)
+{
+    vm->status.state = state;
+    vm->status.reason = reason;
+    bh_control_timestamp(vm->status.since);
+    vm->changed(vm->context, &vm->status);
+}
+
+static void fail(struct bh_vm *vm, const char *text)
+{
+    (void)snprintf(vm->status.message, sizeof(vm->status.message), "%s", text);
+    change(vm, BH_VM_FAILED, BH_REASON_WORKER_ERROR);
+}
+
+/* --- news from VP threads ----------------------------------------------------------------- */
+
+static void tell(struct bh_vm *vm, uint32_t news)
+{
+    uint64_t one = 1;
+
+    atomic_fetch_or(&vm->news, news);
+    (void)!write(vm->wake, &one, sizeof(one)); /* full: it is awake already */
+}
+
+static void on_power(void *context, enum bh_power_event event, uint32_t value)
+{
+    struct bh_vm *vm = context;
+
+    bh_vcpus_ask_park(&vm->vcpus);
+    if (event == BH_POWER_DEBUG_EXIT) {
+        atomic_store(&vm->exit_code, value);
+        tell(vm, NEWS_DEBUG_EXIT);
+    } else {
+        tell(vm, event == BH_POWER_OFF ? NEWS_POWER_OFF : NEWS_RESET);
+    }
+}
+
+static void on_stopped(void *context, enum bh_intercept_result why, const char *text)
+{
+    struct bh_vm *vm = context;
+
+    if (why == BH_INTERCEPT_FAILED) {
+        (void)pthread_mutex_lock(&vm->failure_lock);
+        (void)snprintf(vm->failure, sizeof(vm->failure), "%s", text);
+        (void)pthread_mutex_unlock(&vm->failure_lock);
+    }
+    tell(vm, why == BH_INTERCEPT_TRIPLE_FAULT ? NEWS_TRIPLE_FAULT : NEWS_FAILED);
+}
+
+static void on_interrupt(void *context, const struct bh_interrupt *interrupt)
+{
+    struct bh_vm *vm = context;
+    struct bh_error error;
+    const struct bh_partition_interrupt request = {
+        .type = interrupt->delivery_mode,
+        .vector = interrupt->vector,
+        .level = interrupt->level,
+        .logical = interrupt->logical,
+        .destination = interrupt->destination,
+    };
+
+    /* A guest may name processors or vectors that are not there: then there is no interrupt. */
+    if (vm->partition != NULL)
+        (void)bh_partition_assert_interrupt(vm->partition, &request, &error);
+}
+
+static void on_output(void *context, uint8_t byte)
+{
+    const struct bh_vm *vm = context;
+
+    bh_console_output(vm->console, byte);
+}
+
+static void on_input_wanted(void *context)
+{
+    const struct bh_vm *vm = context;
+
+    bh_console_input_wanted(vm->console);
+}
+
+static size_t on_input(void *context, const uint8_t *data, size_t length)
+{
+    struct bh_vm *vm = context;
+
+    return bh_chipset_serial_input(&vm->chipset, data, length);
+}
+
+/* --- memory ------------------------------------------------------------------------------- */
+
+static bool allocate_memory(struct bh_vm *vm, struct bh_error *error)
+{
+    uint64_t size = vm->config.memory_bytes;
+    uint64_t misplaced;
+
+    if (vm->area != NULL)
+        return true;
+    vm->area = mmap(NULL, size + LARGE_PAGE, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (vm->area == MAP_FAILED) {
+        vm->area = NULL;
+        return bh_error_set(error, errno, "No memory of %llu MiB for the VM: %s.",
+                            (unsigned long long)(size >> 20), strerror(errno));
+    }
+    misplaced = (uintptr_t)vm->area % LARGE_PAGE;
+    vm->ram = vm->area + (misplaced != 0 ? LARGE_PAGE - misplaced : 0);
+    (void)madvise(vm->ram, size, MADV_HUGEPAGE);
+    (void)madvise(vm->ram, size, MADV_DONTDUMP);
+    bh_guest_memory_init(&vm->memory, vm->ram, size);
+    return true;
+}
+
+/* --- partition ---------------------------------------------------------------------------- */
+
+static bool set_shares(struct bh_vm *vm, struct bh_error *error)
+{
+    return bh_partition_set_property(vm->partition, BH_PROPERTY_WEIGHT, vm->config.weight, error) &&
+           bh_partition_set_property(vm->partition, BH_PROPERTY_CAP_PERCENT, vm->config.cap_percent,
+                                     error) &&
+           bh_partition_set_property(vm->partition, BH_PROPERTY_RESERVE_PERCENT,
+                                     vm->config.reserve_percent, error);
+}
+
+static bool create_partition(struct bh_vm *vm, struct bh_error *error)
+{
+    vm->partition = bh_partition_create(vm->layer, vm->node, error);
+    if (vm->partition == NULL || !bh_partition_initialize(vm->partition, error) ||
+        !set_shares(vm, error) ||
+        !bh_partition_set_property(vm->partition, HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, 1, error))
+        return false;
+    for (unsigned i = 0; i < vm->memory.count; i++) {
+        const struct bh_memory_region *region = &vm->memory.region[i];
+
+        if (!bh_partition_map(vm->partition, region->gpa, region->host, region->size, error))
+            return false;
+    }
+    return true;
+}
+
+static bool create_vps(struct bh_vm *vm, struct bh_error *error)
+{
+    for (uint32_t i = 0; i < vm->config.vps; i++) {
+        struct bh_intercept_server server = {.chipset = &vm->chipset, .memory = &vm->memory};
+
+        vm->vp[i] = bh_vp_create(vm->partition, i, error);
+        if (vm->vp[i] == NULL)
+            return false;
+        server.vp = vm->vp[i];
+        if (!bh_vcpus_add(&vm->vcpus, &server, error))
+            return false;
+    }
+    return true;
+}
+
+static bool load(struct bh_vm *vm, struct bh_boot_state *boot, struct bh_error *error)
+{
+    struct bh_boot_input input = {
+        .kernel = vm->kernel, .initrd = vm->initrd, .command_line = vm->config.command_line};
+    struct bh_boot_error boot_error;
+
+    if (!bh_firmware_write(&vm->memory, vm->config.vps, &input.rsdp))
+        return bh_error_set(error, EINVAL, "The VM's memory is too small for its ACPI tables.");
+    if (!bh_boot_load(&vm->memory, &input, boot, &boot_error))
+        return bh_error_set(error, EINVAL, "%.120s: %s", vm->config.kernel, boot_error.text);
+    return true;
+}
+
+/* From nothing to VPs that wait for their turn. */
+static bool build(struct bh_vm *vm, struct bh_error *error)
+{
+    struct bh_boot_state boot;
+
+    atomic_store(&vm->news, 0);
+    bh_chipset_reset(&vm->chipset);
+    return allocate_memory(vm, error) && load(vm, &boot, error) && create_partition(vm, error) &&
+           create_vps(vm, error) && bh_entry_set(vm->vp[0], &boot, error);
+}
+
+/* Takes back everything but the memory itself, which is empty afterwards. */
+static void dismantle(struct bh_vm *vm)
+{
+    bh_vcpus_end(&vm->vcpus);
+    for (unsigned i = 0; i < BH_VCPUS_MAX; i++) {
+        bh_vp_close(vm->vp[i]);
+        vm->vp[i] = NULL;
+    }
+    bh_partition_close(vm->partition);
+    vm->partition = NULL;
+    if (vm->area != NULL)
+        (void)madvise(vm->ram, vm->config.memory_bytes, MADV_DONTNEED);
+}
+
+/* --- requests ----------------------------------------------------------------------------- */
+
+bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
+{
+    if (!build(vm, error)) {
+        dismantle(vm);
+        fail(vm, error->text);
+        return false;
+    }
+    if (!paused)
+        bh_vcpus_run(&vm->vcpus);
+    change(vm, paused ? BH_VM_PAUSED : BH_VM_RUNNING, BH_REASON_REQUESTED);
+    return true;
+}
+
+void bh_vm_pause(struct bh_vm *vm)
+{
+    bh_vcpus_park(&vm->vcpus);
+    change(vm, BH_VM_PAUSED, BH_REASON_REQUESTED);
+}
+
+void bh_vm_resume(struct bh_vm *vm)
+{
+    bh_vcpus_run(&vm->vcpus);
+    change(vm, BH_VM_RUNNING, BH_REASON_REQUESTED);
+}
+
+bool bh_vm_reset(struct bh_vm *vm, enum bh_vm_reason reason, struct bh_error *error)
+{
+    dismantle(vm);
+    vm->status.resets++;
+    if (!build(vm, error)) {
+        dismantle(vm);
+        fail(vm, error->text);
+        return false;
+    }
+    bh_vcpus_run(&vm->vcpus);
+    change(vm, BH_VM_RUNNING, reason);
+    return true;
+}
+
+void bh_vm_power_off(struct bh_vm *vm, enum bh_vm_reason reason)
+{
+    dismantle(vm);
+    change(vm, BH_VM_STOPPED, reason);
+}
+
+bool bh_vm_set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
+                      int64_t reserve_percent, struct bh_error *error)
+{
+    struct bh_vm_config before = vm->config;
+
+    if (weight >= 0)
+        vm->config.weight = (uint32_t)weight;
+    if (cap_percent >= 0)
+        vm->config.cap_percent = (uint32_t)cap_percent;
+    if (reserve_percent >= 0)
+        vm->config.reserve_percent = (uint32_t)reserve_percent;
+    if (vm->partition == NULL || set_shares(vm, error))
+        return true;
+    vm->config = before;
+    return false;
+}
+
+/* --- news --------------------------------------------------------------------------------- */
+
+static void reset_or_stop(struct bh_vm *vm, enum bh_vm_reason reason)
+{
+    struct bh_error error;
+
+    if (vm->config.reset_on_crash)
+        (void)bh_vm_reset(vm, reason, &error);
+    else
+        bh_vm_power_off(vm, reason);
+}
+
+static void serve_failure(struct bh_vm *vm)
+{
+    char text[sizeof(vm->failure)];
+
+    (void)pthread_mutex_lock(&vm->failure_lock);
+    memcpy(text, vm->failure, sizeof(text));
+    (void)pthread_mutex_unlock(&vm->failure_lock);
+    dismantle(vm);
+    fail(vm, text);
+}
+
+void bh_vm_serve(struct bh_vm *vm)
+{
+    struct bh_error error;
+    uint64_t count;
+    uint32_t news;
+
+    (void)!read(vm->wake, &count, sizeof(count));
+    news = atomic_exchange(&vm->news, 0);
+    if (vm->partition == NULL || news == 0)
+        return; /* of a run that is over */
+    if ((news & NEWS_FAILED) != 0) {
+        serve_failure(vm);
+    } else if ((news & NEWS_DEBUG_EXIT) != 0) {
+        vm->status.exit_code = atomic_load(&vm->exit_code);
+        bh_vm_power_off(vm, BH_REASON_DEBUG_EXIT);
+    } else if ((news & NEWS_POWER_OFF) != 0) {
+        bh_vm_power_off(vm, BH_REASON_GUEST_POWER_OFF);
+    } else if ((news & NEWS_RESET) != 0) {
+        (void)bh_vm_reset(vm, BH_REASON_GUEST_RESET, &error);
+    } else {
+        reset_or_stop(vm, BH_REASON_TRIPLE_FAULT);
+    }
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static bool set_up(struct bh_vm *vm, struct bh_error *error)
+{
+    const struct bh_chipset_host host = {on_interrupt, on_output, on_input_wanted, on_power, vm};
+
+    (void)pthread_mutex_init(&vm->failure_lock, NULL);
+    vm->node = -1;
+    vm->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    vm->console = bh_console_create(on_input, vm);
+    bh_chipset_init(&vm->chipset, &host);
+    bh_vcpus_init(&vm->vcpus, on_stopped, vm);
+    if (vm->wake < 0 || vm->console == NULL)
+        return bh_error_set(error, errno, "The worker lacks memory or files: %s.", strerror(errno));
+    vm->node = bh_partition_open_node(vm->layer, error);
+    return vm->node >= 0 && bh_image_open(vm->config.kernel, &vm->kernel, error) &&
+           bh_image_open(vm->config.initrd, &vm->initrd, error);
+}
+
+struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_device_layer *layer,
+                           void (*changed)(void *context, const struct bh_vm_status *status),
+                           void *context, struct bh_error *error)
+{
+    struct bh_vm *vm = calloc(1, sizeof(*vm));
+
+    if (vm == NULL) {
+        bh_error_set(error, ENOMEM, "Out of memory.");
+        return NULL;
+    }
+    vm->config = *config;
+    vm->layer = layer;
+    vm->changed = changed;
+    vm->context = context;
+    vm->status.state = BH_VM_CREATED;
+    bh_control_timestamp(vm->status.since);
+    if (set_up(vm, error))
+        return vm;
+    bh_vm_destroy(vm);
+    return NULL;
+}
+
+void bh_vm_destroy(struct bh_vm *vm)
+{
+    if (vm == NULL)
+        return;
+    dismantle(vm);
+    if (vm->area != NULL)
+        (void)munmap(vm->area, vm->config.memory_bytes + LARGE_PAGE);
+    bh_console_destroy(vm->console);
+    bh_image_close(&vm->kernel);
+    bh_image_close(&vm->initrd);
+    if (vm->wake >= 0)
+        (void)close(vm->wake);
+    if (vm->node >= 0)
+        (void)vm->layer->close(vm->node);
+    free(vm);
+}
+
+int bh_vm_fd(const struct bh_vm *vm)
+{
+    return vm->wake;
+}
+
+const struct bh_vm_config *bh_vm_get_config(const struct bh_vm *vm)
+{
+    return &vm->config;
+}
+
+const struct bh_vm_status *bh_vm_get_status(struct bh_vm *vm)
+{
+    vm->status.partition_id = atomic_load(&vm->vcpus.partition_id);
+    return &vm->status;
+}
+
+struct bh_console *bh_vm_get_console(struct bh_vm *vm)
+{
+    return vm->console;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual machine: its configuration, state, memory, devices, partition and
+ * VP threads. All functions belong to the event loop. What happens in VP
+ * threads (power-off, reset, a fault) is noted, wakes the event loop through
+ * `bh_vm_fd`, and is done there by `bh_vm_serve`.
+ */
+#ifndef PARENT_WORKER_VM_H
+#define PARENT_WORKER_VM_H
+
+#include "parent/control/config.h"
+#include "parent/worker/console.h"
+#include "parent/worker/vcpus.h"
+
+struct bh_vm;
+
+struct bh_vm_status {
+    enum bh_vm_state state;
+    enum bh_vm_reason reason;
+    char since[32];
+    uint32_t resets;
+    uint64_t partition_id; /* 0: none, or not known yet */
+    uint32_t exit_code;    /* with BH_REASON_DEBUG_EXIT */
+    char message[256];     /* with BH_REASON_WORKER_ERROR */
+};
+
+/*
+ * `changed` is called after each change of state. Opens the kernel, the initrd
+ * and the driver's node, so no file is opened later. NULL with `error` filled.
+ */
+struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_device_layer *layer,
+                           void (*changed)(void *context, const struct bh_vm_status *status),
+                           void *context, struct bh_error *error);
+void bh_vm_destroy(struct bh_vm *vm);
+
+int bh_vm_fd(const struct bh_vm *vm);
+void bh_vm_serve(struct bh_vm *vm);
+
+/* The caller has checked that the state allows it. A failed start or reset leaves state failed. */
+bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error);
+void bh_vm_pause(struct bh_vm *vm);
+void bh_vm_resume(struct bh_vm *vm);
+bool bh_vm_reset(struct bh_vm *vm, enum bh_vm_reason reason, struct bh_error *error);
+void bh_vm_power_off(struct bh_vm *vm, enum bh_vm_reason reason);
+
+/* Weight, cap and reserve; negative values stay as they are. */
+bool bh_vm_set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
+                      int64_t reserve_percent, struct bh_error *error);
+
+const struct bh_vm_config *bh_vm_get_config(const struct bh_vm *vm);
+const struct bh_vm_status *bh_vm_get_status(struct bh_vm *vm);
+struct bh_console *bh_vm_get_console(struct bh_vm *vm);
+
+#endif
