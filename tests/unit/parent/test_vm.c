@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * parent/worker: a whole VM with its threads, on a simulated driver. Intercepts
+ * are scripted; what the VM makes of them is seen in its state, its console and
+ * the registers it sets.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "parent/worker/vm.h"
+#include "tests/unit/parent/fake_mshv.h"
+
+static struct bh_vm_config config;
+static struct bh_vm *vm;
+static unsigned changes;
+static char kernel_path[] = "/tmp/bh-kernel-XXXXXX";
+
+static void on_change(void *context, const struct bh_vm_status *status)
+{
+    (void)context;
+    (void)status;
+    changes++;
+}
+
+/* A Multiboot kernel of a few bytes: its header and nothing to run. */
+static void write_kernel(void)
+{
+    const uint32_t header[16] = {0x1badb002, 0x10000,  0u - 0x1badb002u - 0x10000u,
+                                 0x100000,   0x100000, 0x100040,
+                                 0x100040,   0x100020};
+    int fd = mkstemp(kernel_path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, header, sizeof(header)), sizeof(header));
+    assert_int_equal(close(fd), 0);
+}
+
+static int group_setup(void **state)
+{
+    (void)state;
+    write_kernel();
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    return unlink(kernel_path);
+}
+
+static int setup(void **state)
+{
+    struct bh_error error;
+
+    (void)state;
+    fake_mshv_reset();
+    changes = 0;
+    memset(&config, 0, sizeof(config));
+    config.vps = 2;
+    config.memory_bytes = 32u << 20;
+    config.weight = 100;
+    (void)snprintf(config.kernel, sizeof(config.kernel), "%s", kernel_path);
+    vm = bh_vm_create(&config, &fake_mshv_layer, on_change, NULL, &error);
+    return vm == NULL;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    bh_vm_destroy(vm);
+    return atomic_load(&fake_mshv.open_files);
+}
+
+static void start(bool paused)
+{
+    struct bh_error error;
+
+    if (!bh_vm_start(vm, paused, &error))
+        fail_msg("%s", error.text);
+}
+
+/* Serves news until the state is this one; fails after ten seconds. */
+static void expect_state(enum bh_vm_state state, enum bh_vm_reason reason)
+{
+    struct pollfd one = {.fd = bh_vm_fd(vm), .events = POLLIN};
+
+    for (unsigned i = 0; i < 100 && (bh_vm_get_status(vm)->state != state ||
+                                     bh_vm_get_status(vm)->reason != reason);
+         i++) {
+        (void)poll(&one, 1, 100);
+        bh_vm_serve(vm);
+    }
+    assert_int_equal(bh_vm_get_status(vm)->state, state);
+    assert_int_equal(bh_vm_get_status(vm)->reason, reason);
+}
+
+static void script_write(uint16_t port, unsigned size, uint64_t value)
+{
+    struct hv_io_port_intercept io = fake_io(port, size, true, value);
+
+    fake_mshv_script(0, HV_MESSAGE_IO_PORT, &io, sizeof(io));
+}
+
+static void a_guest_powers_itself_off(void **state)
+{
+    (void)state;
+    script_write(0x600, 1, 5 << 2 | 0x20);
+    start(false);
+    assert_int_equal(fake_mshv.maps, 1);
+    assert_int_equal(fake_mshv.mapped_bytes, 32u << 20);
+    expect_state(BH_VM_STOPPED, BH_REASON_GUEST_POWER_OFF);
+    assert_int_equal(fake_mshv.vp[0].rip, 0x1002);
+    assert_int_equal(changes, 2);
+}
+
+static void a_debug_exit_carries_its_value(void **state)
+{
+    (void)state;
+    script_write(0xf4, 4, 0x1234);
+    start(false);
+    expect_state(BH_VM_STOPPED, BH_REASON_DEBUG_EXIT);
+    assert_int_equal(bh_vm_get_status(vm)->exit_code, 0x1234);
+}
+
+static void a_reset_builds_a_new_partition(void **state)
+{
+    (void)state;
+    script_write(0x602, 1, 1);
+    start(false);
+    expect_state(BH_VM_RUNNING, BH_REASON_GUEST_RESET);
+    assert_int_equal(fake_mshv.partitions, 2);
+    assert_int_equal(bh_vm_get_status(vm)->resets, 1);
+}
+
+static void a_triple_fault_stops_or_resets(void **state)
+{
+    struct hv_intercept_header header = {0};
+
+    (void)state;
+    fake_mshv_script(1, HV_MESSAGE_UNRECOVERABLE_EXCEPTION, &header, sizeof(header));
+    start(false);
+    expect_state(BH_VM_STOPPED, BH_REASON_TRIPLE_FAULT);
+}
+
+static void what_cannot_be_served_fails_the_vm(void **state)
+{
+    struct hv_gpa_intercept gpa = {.header = {.execution_state = HV_EXECUTION_EFER_LMA,
+                                              .cs = {.attributes = 0xa09b},
+                                              .rip = 0x2000},
+                                   .instruction_byte_count = 3,
+                                   .gpa = 0xfee00000,
+                                   .instruction = {0x0f, 0x6f, 0x03}};
+
+    (void)state;
+    fake_mshv_script(0, HV_MESSAGE_UNMAPPED_GPA, &gpa, sizeof(gpa));
+    start(false);
+    expect_state(BH_VM_FAILED, BH_REASON_WORKER_ERROR);
+    assert_non_null(strstr(bh_vm_get_status(vm)->message, "0xfee00000"));
+}
+
+/* Waits until the VP has come to the end of its script. */
+static void wait_script(unsigned vp)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        if (atomic_load(&fake_mshv.vp[vp].runs) > fake_mshv.vp[vp].scripted)
+            return;
+        (void)poll(NULL, 0, 10);
+    }
+    fail_msg("VP %u hangs", vp);
+}
+
+static void the_console_goes_both_ways(void **state)
+{
+    struct bh_console *console = bh_vm_get_console(vm);
+    struct pollfd one = {.fd = bh_console_fd(console), .events = POLLIN};
+    struct hv_io_port_intercept in = fake_io(0x3f8, 1, false, 0x1100);
+    char text[8] = {0};
+    size_t replayed;
+    int reader;
+
+    (void)state;
+    script_write(0x3f8, 1, 'h');
+    script_write(0x3f8, 1, 'i');
+    start(false);
+    wait_script(0);
+    reader = bh_console_attach(console, 100, &replayed);
+    assert_int_equal(replayed, 2);
+    assert_int_equal(read(reader, text, sizeof(text)), 2);
+    assert_string_equal(text, "hi");
+    assert_int_equal(write(reader, "x", 1), 1);
+    assert_int_equal(poll(&one, 1, 5000), 1);
+    bh_console_serve(console);
+    assert_int_equal(bh_console_get_stats(console).in_bytes, 1);
+    bh_vm_pause(vm);
+    fake_mshv_script(0, HV_MESSAGE_IO_PORT, &in, sizeof(in));
+    bh_vm_resume(vm);
+    for (unsigned i = 0; i < 1000 && fake_mshv.vp[0].set[0].u64 != (0x1100 | 'x'); i++)
+        (void)poll(NULL, 0, 10);
+    assert_int_equal(fake_mshv.vp[0].set[0].u64, 0x1100 | 'x');
+    assert_int_equal(close(reader), 0);
+    bh_console_serve(console);
+}
+
+static void strings_of_bytes_go_to_ports(void **state)
+{
+    struct hv_io_port_intercept io = fake_io(0x3f8, 1, true, 0);
+    struct bh_console *console = bh_vm_get_console(vm);
+    char text[8] = {0};
+    size_t replayed;
+    int reader;
+
+    (void)state;
+    io.access_info |= HV_IO_STRING | HV_IO_REP;
+    fake_mshv_script(0, HV_MESSAGE_IO_PORT, &io, sizeof(io));
+    fake_mshv_script(0, HV_MESSAGE_IO_PORT, &io, sizeof(io));
+    start(true);
+    memcpy(fake_mshv.ram + 0x300000, "ok", 2);
+    fake_mshv.vp[0].set[6].u64 = 0x300000; /* RSI */
+    fake_mshv.vp[0].set[1].u64 = 2;        /* RCX */
+    bh_vm_resume(vm);
+    wait_script(0);
+    reader = bh_console_attach(console, 100, &replayed);
+    assert_int_equal(read(reader, text, sizeof(text)), 2);
+    assert_string_equal(text, "ok");
+    assert_int_equal(fake_mshv.vp[0].set[6].u64, 0x300002);
+    assert_int_equal(fake_mshv.vp[0].set[1].u64, 0);
+    assert_int_equal(fake_mshv.vp[0].rip, 0x1002);
+    assert_int_equal(close(reader), 0);
+}
+
+static void the_register_page_is_used_where_there_is_one(void **state)
+{
+    struct hv_gpa_intercept gpa = {.header = {.execution_state = HV_EXECUTION_EFER_LMA,
+                                              .cs = {.attributes = 0xa09b},
+                                              .rip = 0x2000},
+                                   .instruction_byte_count = 2,
+                                   .gpa = 0xfec00000,
+                                   .instruction = {0x89, 0x03}}; /* mov [rbx], eax */
+    struct hv_register_page *page = &fake_mshv.vp[0].page;
+
+    (void)state;
+    fake_mshv.vp[0].has_page = true;
+    page->is_valid = 1;
+    page->general[0] = 1;
+    fake_mshv_script(0, HV_MESSAGE_UNMAPPED_GPA, &gpa, sizeof(gpa));
+    start(false);
+    wait_script(0);
+    bh_vm_pause(vm);
+    assert_int_equal(page->rip, 0x2002);
+    assert_int_equal(page->dirty & HV_REGISTER_PAGE_DIRTY_RIP, HV_REGISTER_PAGE_DIRTY_RIP);
+}
+
+static void pause_holds_every_vp(void **state)
+{
+    unsigned runs[2];
+
+    (void)state;
+    start(false);
+    for (unsigned round = 0; round < 50; round++) {
+        bh_vm_pause(vm);
+        for (unsigned i = 0; i < 2; i++)
+            runs[i] = atomic_load(&fake_mshv.vp[i].runs);
+        (void)poll(NULL, 0, 1);
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(atomic_load(&fake_mshv.vp[i].runs), runs[i]);
+        bh_vm_resume(vm);
+    }
+    bh_vm_power_off(vm, BH_REASON_REQUESTED);
+    assert_int_equal(atomic_load(&fake_mshv.open_files), 1); /* the node, for another start */
+}
+
+static void a_failed_start_says_why_and_leaves_nothing(void **state)
+{
+    struct bh_error error;
+
+    (void)state;
+    fake_mshv.refuse_memory = true;
+    assert_false(bh_vm_start(vm, false, &error));
+    assert_non_null(strstr(error.text, "32 MiB"));
+    assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_FAILED);
+    assert_int_equal(atomic_load(&fake_mshv.open_files), 1);
+}
+
+static void shares_change_and_are_kept_when_refused(void **state)
+{
+    struct bh_error error;
+
+    (void)state;
+    start(false);
+    assert_true(bh_vm_set_shares(vm, 400, -1, -1, &error));
+    assert_int_equal(fake_mshv.weight, 400);
+    fake_mshv.refuse_property = true;
+    assert_false(bh_vm_set_shares(vm, 500, -1, -1, &error));
+    assert_int_equal(bh_vm_get_config(vm)->weight, 400);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_guest_powers_itself_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_debug_exit_carries_its_value, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reset_builds_a_new_partition, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_triple_fault_stops_or_resets, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_served_fails_the_vm, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_console_goes_both_ways, setup, teardown),
+        cmocka_unit_test_setup_teardown(strings_of_bytes_go_to_ports, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_register_page_is_used_where_there_is_one, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(pause_holds_every_vp, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_start_says_why_and_leaves_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(shares_change_and_are_kept_when_refused, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
