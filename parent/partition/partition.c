@@ -262,7 +262,7 @@ bool bh_vp_translate(struct bh_vp *vp, uint64_t gva, uint64_t flags, uint64_t *g
 {
     struct hv_input_translate input = {
         .vp_index = vp->index, .flags = flags, .gva_page = gva / PAGE_SIZE};
-    struct hv_output_translate output;
+    struct hv_output_translate output = {0};
     struct pass what = {
         .code = HVCALL_TRANSLATE_VIRTUAL_ADDRESS,
         .in = &input,

@@ -228,12 +228,14 @@ static uint64_t build_xsdt(struct builder *builder, uint64_t fadt, uint64_t madt
 
 static void fill_rsdp(struct builder *builder, uint64_t xsdt)
 {
+    static const uint8_t signature[8] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
+    static const uint8_t oem[6] = {'B', 'H', 'E', 'A', 'D', ' '};
     uint8_t *rsdp = builder->out.data;
 
     if (builder->out.overflow)
         return;
-    memcpy(rsdp, "RSD PTR ", 8);
-    memcpy(rsdp + 9, "BHEAD ", 6);
+    memcpy(rsdp, signature, sizeof(signature));
+    memcpy(rsdp + 9, oem, sizeof(oem));
     rsdp[15] = 2;
     put_at(builder, 20, RSDP_SIZE, 4);
     put_at(builder, 24, xsdt, 8);

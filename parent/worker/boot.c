@@ -91,7 +91,7 @@ static void set_segments(const struct bh_guest_memory *memory, struct bh_boot_st
 static void write_page_tables(const struct bh_guest_memory *memory)
 {
     uint64_t *table = bh_guest_memory_at(memory, BH_BOOT_PAGE_TABLES, 6ull * 4096);
-    uint64_t *pages = table + 2 * 512;
+    uint64_t *pages = table + 1024; /* behind two tables */
     uint64_t flags = PAGE_PRESENT | PAGE_WRITABLE;
 
     memset(table, 0, 2ul * 4096);

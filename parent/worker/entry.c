@@ -31,7 +31,7 @@ static void add_general(struct list *list, const struct bh_boot_state *boot)
 {
     for (uint32_t name = HV_REGISTER_RAX; name <= HV_REGISTER_R15; name++)
         add_number(list, name, 0);
-    list->registers[HV_REGISTER_RAX - HV_REGISTER_RAX].value.u64 = boot->rax;
+    list->registers[0].value.u64 = boot->rax;
     list->registers[HV_REGISTER_RBX - HV_REGISTER_RAX].value.u64 = boot->rbx;
     list->registers[HV_REGISTER_RSI - HV_REGISTER_RAX].value.u64 = boot->rsi;
     add_number(list, HV_REGISTER_RIP, boot->rip);

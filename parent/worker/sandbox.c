@@ -104,9 +104,9 @@ static const int plain_calls[] = {
 };
 
 static const unsigned long ioctls[] = {
-    MSHV_CREATE_PARTITION,
-    MSHV_INITIALIZE_PARTITION, MSHV_CREATE_VP, MSHV_SET_GUEST_MEMORY,
-    MSHV_ROOT_HVCALL,          MSHV_RUN_VP,    BH_IOC_GET_STATS,
+    MSHV_CREATE_PARTITION, MSHV_INITIALIZE_PARTITION, MSHV_CREATE_VP,
+    MSHV_SET_GUEST_MEMORY, MSHV_ROOT_HVCALL,          MSHV_RUN_VP,
+    BH_IOC_GET_STATS,
 };
 
 static int add_rules(scmp_filter_ctx filter)

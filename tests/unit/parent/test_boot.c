@@ -13,8 +13,9 @@
 
 #include "parent/worker/boot.h"
 
-#define RAM_SIZE (64u << 20)
-#define RSDP     0xe0000u
+#define RAM_SIZE    (64u << 20)
+#define RSDP        0xe0000u
+#define HEADER_SIZE 2560u /* five sectors */
 
 static uint8_t *ram;
 static struct bh_guest_memory memory;
@@ -78,7 +79,7 @@ static void make_linux(void)
     image[0x1f1] = 4;
     put(image + 0x1fe, 0xaa55, 2);
     image[0x201] = 0x66;
-    memcpy(image + 0x202, "HdrS", 4);
+    put(image + 0x202, 0x53726448, 4); /* HdrS */
     put(image + 0x206, 0x020f, 2);
     image[0x211] = 1;
     put(image + 0x22c, 0x7fffffff, 4);
@@ -86,7 +87,7 @@ static void make_linux(void)
     put(image + 0x238, 2047, 4);
     put(image + 0x258, 0x1000000, 8);
     put(image + 0x260, 8u << 20, 4);
-    memset(image + 5 * 512, 0x77, sizeof(image) - 5 * 512);
+    memset(image + HEADER_SIZE, 0x77, sizeof(image) - HEADER_SIZE);
 }
 
 static void linux_starts_in_long_mode(void **state)
@@ -100,8 +101,8 @@ static void linux_starts_in_long_mode(void **state)
     assert_int_equal(boot.efer, 0x500);
     assert_int_equal(boot.code.attributes, 0xa09b);
     assert_int_equal(get(0x1000000, 1), 0x77);
-    assert_int_equal(get(0x1000000 + sizeof(image) - 5 * 512 - 1, 1), 0x77);
-    assert_int_equal(get(0x1000000 + sizeof(image) - 5 * 512, 1), 0);
+    assert_int_equal(get(0x1000000 + sizeof(image) - HEADER_SIZE - 1, 1), 0x77);
+    assert_int_equal(get(0x1000000 + sizeof(image) - HEADER_SIZE, 1), 0);
     assert_int_equal(get(boot.rsi + 0x70, 8), RSDP);
     assert_int_equal(get(boot.rsi + 0x210, 1), 0xff);
     assert_string_equal(ram + get(boot.rsi + 0x228, 4), "console=ttyS0");
@@ -144,7 +145,7 @@ static void damaged_linux_images_are_refused(void **state)
     image[0x211] = 0;
     expect_refusal("zImage");
     make_linux();
-    input.kernel.size = 5 * 512;
+    input.kernel.size = HEADER_SIZE;
     expect_refusal("cut off");
     input.kernel.size = sizeof(image);
     put(image + 0x260, RAM_SIZE, 4);
