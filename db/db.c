@@ -21,9 +21,9 @@
 const char *db_result_name(enum db_result result)
 {
     static const char *const names[] = {
-        [DB_OK] = "ok",           [DB_NOT_FOUND] = "not found", [DB_EXISTS] = "exists already",
-        [DB_IN_USE] = "in use",   [DB_INVALID] = "invalid",     [DB_BUSY] = "locked",
-        [DB_FULL] = "no space",   [DB_CORRUPT] = "damaged",     [DB_NEWER] = "newer release",
+        [DB_OK] = "ok",         [DB_NOT_FOUND] = "not found", [DB_EXISTS] = "exists already",
+        [DB_IN_USE] = "in use", [DB_INVALID] = "invalid",     [DB_BUSY] = "locked",
+        [DB_FULL] = "no space", [DB_CORRUPT] = "damaged",     [DB_NEWER] = "newer release",
         [DB_FAILED] = "failed",
     };
 
@@ -116,8 +116,7 @@ static enum db_result open_handle(const char *path, enum db_mode mode, struct db
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int code;
 
-    flags |= mode == DB_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                               : SQLITE_OPEN_READONLY;
+    flags |= mode == DB_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     code = sqlite3_open_v2(path, &db->handle, flags, NULL);
     return code == SQLITE_OK ? DB_OK : db_fail(db, code);
 }

@@ -24,13 +24,13 @@ struct column {
 };
 
 static const struct column columns[] = {
-    {DB_KIND_COUNT, "uuid", OWN, "o.id"},    {DB_KIND_COUNT, "name", OWN, "o.name"},
+    {DB_KIND_COUNT, "uuid", OWN, "o.id"},     {DB_KIND_COUNT, "name", OWN, "o.name"},
     {DB_KIND_COUNT, "state", OWN, "o.state"}, {DB_KIND_COUNT, "tag", LABEL, "tag"},
-    {DB_VM, "network", TARGET, "network"},   {DB_VM, "disk", TARGET, "disk"},
-    {DB_VM, "image", TARGET, "image"},       {DB_DISK, "image", LABEL, "image"},
-    {DB_IMAGE, "kind", LABEL, "kind"},       {DB_NETWORK, "mode", LABEL, "mode"},
-    {DB_SNAPSHOT, "vm", TARGET, "vm"},       {DB_USER, "role", LABEL, "role"},
-    {DB_TOKEN, "role", LABEL, "role"},       {DB_TOKEN, "user", LABEL, "user"},
+    {DB_VM, "network", TARGET, "network"},    {DB_VM, "disk", TARGET, "disk"},
+    {DB_VM, "image", TARGET, "image"},        {DB_DISK, "image", LABEL, "image"},
+    {DB_IMAGE, "kind", LABEL, "kind"},        {DB_NETWORK, "mode", LABEL, "mode"},
+    {DB_SNAPSHOT, "vm", TARGET, "vm"},        {DB_USER, "role", LABEL, "role"},
+    {DB_TOKEN, "role", LABEL, "role"},        {DB_TOKEN, "user", LABEL, "user"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -87,8 +87,8 @@ static void add_comparison(struct query *query, const char *field, enum db_match
     char text[160];
 
     if (match == DB_MATCH_PREFIX)
-        snprintf(text, sizeof(text), "(%s >= ?%d AND %s < ?%d || char(1114111))", field,
-                 parameter, field, parameter);
+        snprintf(text, sizeof(text), "(%s >= ?%d AND %s < ?%d || char(1114111))", field, parameter,
+                 field, parameter);
     else
         snprintf(text, sizeof(text), "%s = ?%d", field, parameter);
     add(query, text);
@@ -104,8 +104,8 @@ static void add_filter(struct query *query, const struct column *column,
     if (column->where == OWN) {
         add_comparison(query, column->field, filter->match, parameter);
     } else if (column->where == LABEL) {
-        snprintf(text, sizeof(text),
-                 "o.id IN (SELECT object_id FROM label WHERE field = '%s' AND ", column->field);
+        snprintf(text, sizeof(text), "o.id IN (SELECT object_id FROM label WHERE field = '%s' AND ",
+                 column->field);
         add(query, text);
         add_comparison(query, "value", filter->match, parameter);
         add(query, ")");
@@ -158,8 +158,7 @@ static void add_page(const struct db_list *list, struct query *query)
         snprintf(buffer, sizeof(buffer), " AND o.sequence > ?%d", query->text_count + 2);
         add(query, buffer);
     }
-    snprintf(buffer, sizeof(buffer), " ORDER BY o.scope, o.name LIMIT ?%d",
-             query->text_count + 1);
+    snprintf(buffer, sizeof(buffer), " ORDER BY o.scope, o.name LIMIT ?%d", query->text_count + 1);
     add(query, buffer);
 }
 
@@ -172,8 +171,7 @@ static void bind_texts(sqlite3_stmt *statement, const struct query *query)
 enum db_result db_list(struct db *db, const struct db_list *list, db_object_handler *handler,
                        void *context)
 {
-    struct db_object_reader reader = {
-        .kind = list->kind, .handler = handler, .context = context};
+    struct db_object_reader reader = {.kind = list->kind, .handler = handler, .context = context};
     struct query query = {.used = 0};
     enum db_result result;
     sqlite3_stmt *statement;

@@ -99,8 +99,8 @@ bool db_row_hand_object(void *context, sqlite3_stmt *row)
 static enum db_result get_by(struct db *db, const char *sql, enum db_kind kind, const char *scope,
                              const char *key, struct db_object_reader *reader)
 {
-    enum db_result result = db_rows(db, db_row_hand_object, reader, sql, "ttt", kind_names[kind],
-                                    key, scope);
+    enum db_result result =
+        db_rows(db, db_row_hand_object, reader, sql, "ttt", kind_names[kind], key, scope);
 
     return result == DB_OK && reader->count == 0 ? DB_NOT_FOUND : result;
 }
@@ -111,12 +111,14 @@ enum db_result db_object_get(struct db *db, enum db_kind kind, const char *scope
     struct db_object_reader reader = {.kind = kind, .handler = handler, .context = context};
     enum db_result result;
 
-    result = get_by(db, "SELECT " DB_OBJECT_COLUMNS " FROM object o WHERE o.id = ?2 AND o.kind = ?1"
-                        " AND (?3 = '' OR o.scope = ?3)",
+    result = get_by(db,
+                    "SELECT " DB_OBJECT_COLUMNS " FROM object o WHERE o.id = ?2 AND o.kind = ?1"
+                    " AND (?3 = '' OR o.scope = ?3)",
                     kind, scope, id_or_name, &reader);
     if (result == DB_NOT_FOUND)
-        result = get_by(db, "SELECT " DB_OBJECT_COLUMNS " FROM object o"
-                            " WHERE o.kind = ?1 AND o.scope = ?3 AND o.name = ?2",
+        result = get_by(db,
+                        "SELECT " DB_OBJECT_COLUMNS " FROM object o"
+                        " WHERE o.kind = ?1 AND o.scope = ?3 AND o.name = ?2",
                         kind, scope, id_or_name, &reader);
     return result;
 }

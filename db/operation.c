@@ -6,14 +6,14 @@
 #include "db/operation.h"
 #include "db/statement.h"
 
-#define OPERATION_COLUMNS                                                                          \
-    "p.number, p.id, p.action, p.object_kind, p.object_id, p.state, p.actor, p.arguments,"         \
-    " p.sequence, p.created_at, p.finished_at, p.head, p.tail,"                                  \
-    " CASE p.state WHEN 'queued' THEN (SELECT count(*) FROM operation q"                           \
-    "  WHERE q.object_id = p.object_id AND q.state IN ('queued', 'running')"                       \
-    "  AND q.number < p.number) ELSE 0 END,"                                                       \
-    " CASE p.state WHEN 'queued' THEN (SELECT q.id FROM operation q"                               \
-    "  WHERE q.object_id = p.object_id AND q.state IN ('queued', 'running')"                       \
+#define OPERATION_COLUMNS                                                                  \
+    "p.number, p.id, p.action, p.object_kind, p.object_id, p.state, p.actor, p.arguments," \
+    " p.sequence, p.created_at, p.finished_at, p.head, p.tail,"                            \
+    " CASE p.state WHEN 'queued' THEN (SELECT count(*) FROM operation q"                   \
+    "  WHERE q.object_id = p.object_id AND q.state IN ('queued', 'running')"               \
+    "  AND q.number < p.number) ELSE 0 END,"                                               \
+    " CASE p.state WHEN 'queued' THEN (SELECT q.id FROM operation q"                       \
+    "  WHERE q.object_id = p.object_id AND q.state IN ('queued', 'running')"               \
     "  AND q.number < p.number ORDER BY q.number LIMIT 1) END"
 
 enum db_result db_operation_insert(struct db *db, struct db_operation *operation)
@@ -25,8 +25,8 @@ enum db_result db_operation_insert(struct db *db, struct db_operation *operation
                     " arguments, sequence, created_at, finished_at, head, tail)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                     "tttttttiintt", operation->id, operation->action, operation->object_kind,
-                    operation->object_id, operation->state, operation->actor,
-                    operation->arguments, operation->sequence, operation->created_at,
+                    operation->object_id, operation->state, operation->actor, operation->arguments,
+                    operation->sequence, operation->created_at,
                     operation->finished_at ? operation->finished_at : DB_NULL, operation->head,
                     operation->tail);
     if (result == DB_OK)
@@ -103,8 +103,8 @@ enum db_result db_operation_count_unfinished(struct db *db, int64_t *count)
                       "SELECT count(*) FROM operation WHERE state IN ('queued', 'running')", "");
 }
 
-#define LIST_CONDITIONS                                                                            \
-    " WHERE (?1 IS NULL OR p.state = ?1) AND (?2 IS NULL OR p.action = ?2)"                        \
+#define LIST_CONDITIONS                                                     \
+    " WHERE (?1 IS NULL OR p.state = ?1) AND (?2 IS NULL OR p.action = ?2)" \
     " AND (?3 IS NULL OR p.object_kind = ?3) AND (?4 IS NULL OR p.actor = ?4)"
 
 /* An index answers the object and the state; the rest narrows what it finds. */
@@ -120,13 +120,13 @@ enum db_result db_operation_each(struct db *db, const struct db_operation_list *
                                  db_operation_handler *handler, void *context)
 {
     static const char by_object[] =
-        "SELECT " OPERATION_COLUMNS " FROM operation p INDEXED BY operation_by_object" LIST_CONDITIONS
+        "SELECT " OPERATION_COLUMNS
+        " FROM operation p INDEXED BY operation_by_object" LIST_CONDITIONS
         " AND p.number < ?5 AND p.sequence > ?6 AND p.object_id = ?8"
         " ORDER BY p.number DESC LIMIT ?7";
-    static const char by_state[] =
-        "SELECT " OPERATION_COLUMNS " FROM operation p" LIST_CONDITIONS
-        " AND p.number < ?5 AND p.sequence > ?6 AND p.state = ?8"
-        " ORDER BY p.number DESC LIMIT ?7";
+    static const char by_state[] = "SELECT " OPERATION_COLUMNS " FROM operation p" LIST_CONDITIONS
+                                   " AND p.number < ?5 AND p.sequence > ?6 AND p.state = ?8"
+                                   " ORDER BY p.number DESC LIMIT ?7";
     static const char all[] = "SELECT " OPERATION_COLUMNS " FROM operation p" LIST_CONDITIONS
                               " AND p.number < ?5 AND p.sequence > ?6 AND ?8 IS NULL"
                               " ORDER BY p.number DESC LIMIT ?7";
@@ -141,12 +141,11 @@ enum db_result db_operation_each(struct db *db, const struct db_operation_list *
 enum db_result db_operation_count(struct db *db, const struct db_operation_list *list,
                                   int64_t *count)
 {
-    static const char by_object[] = "SELECT count(*) FROM operation p" LIST_CONDITIONS
-                                    " AND p.object_id = ?5";
-    static const char by_state[] = "SELECT count(*) FROM operation p" LIST_CONDITIONS
-                                   " AND p.state = ?5";
-    static const char all[] = "SELECT count(*) FROM operation p" LIST_CONDITIONS
-                              " AND ?5 IS NULL";
+    static const char by_object[] =
+        "SELECT count(*) FROM operation p" LIST_CONDITIONS " AND p.object_id = ?5";
+    static const char by_state[] =
+        "SELECT count(*) FROM operation p" LIST_CONDITIONS " AND p.state = ?5";
+    static const char all[] = "SELECT count(*) FROM operation p" LIST_CONDITIONS " AND ?5 IS NULL";
 
     return db_integer(db, count, narrowest(list, by_object, by_state, all), "ttttt", list->state,
                       list->action, list->object_kind, list->actor,

@@ -42,8 +42,7 @@ enum db_result db_operation_get(struct db *db, const char *id, db_operation_hand
                                 void *context);
 
 /* All queued and running ones, oldest first. */
-enum db_result db_operation_unfinished(struct db *db, db_operation_handler *handler,
-                                       void *context);
+enum db_result db_operation_unfinished(struct db *db, db_operation_handler *handler, void *context);
 enum db_result db_operation_count_unfinished(struct db *db, int64_t *count);
 
 struct db_operation_list {

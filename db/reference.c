@@ -15,8 +15,8 @@ static enum db_result clear(struct db *db, const char *sql, const char *id)
 
 enum db_result db_label_add(struct db *db, const char *id, const char *field, const char *value)
 {
-    return db_run(db, "INSERT INTO label (object_id, field, value) VALUES (?1, ?2, ?3)", "ttt",
-                  id, field, value);
+    return db_run(db, "INSERT INTO label (object_id, field, value) VALUES (?1, ?2, ?3)", "ttt", id,
+                  field, value);
 }
 
 enum db_result db_label_clear(struct db *db, const char *id)

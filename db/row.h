@@ -6,8 +6,7 @@
 #include "db/object.h"
 #include "db/statement.h"
 
-#define DB_OBJECT_COLUMNS \
-    "o.id, o.scope, o.name, o.state, o.revision, o.sequence, o.head, o.tail"
+#define DB_OBJECT_COLUMNS "o.id, o.scope, o.name, o.state, o.revision, o.sequence, o.head, o.tail"
 
 struct db_object_reader {
     enum db_kind kind;

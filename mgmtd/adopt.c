@@ -94,8 +94,8 @@ static void adopt_one(struct adoption *adoption, const char *id)
         return;
     }
     if (worker_alive(vms->daemon, id, view.pid)) {
-        log_write(LOG_LEVEL_WARNING, "a worker does not answer", "vm", id, "detail",
-                  error.message, NULL);
+        log_write(LOG_LEVEL_WARNING, "a worker does not answer", "vm", id, "detail", error.message,
+                  NULL);
         vms_set_state(vms, id, VM_UNKNOWN, "The worker does not answer.", NULL);
         return;
     }

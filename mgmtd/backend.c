@@ -95,8 +95,7 @@ static void answer_snapshot(struct daemon *daemon, struct api_request *request)
     struct db *db = store_reader(daemon->store);
     struct api_problem problem = {.type = API_PROBLEM_NONE};
     struct object vm;
-    enum db_result result =
-        db ? object_load(&vm, db, DB_VM, "", request->object) : DB_FAILED;
+    enum db_result result = db ? object_load(&vm, db, DB_VM, "", request->object) : DB_FAILED;
 
     if (result != DB_OK) {
         object_problem(&problem, result, DB_VM, request->object, db ? db_message(db) : "");
@@ -177,8 +176,8 @@ static void handle(void *context, struct api_request *request)
 
 /* --- Consoles --- */
 
-static bool console_find(void *context, const struct api_request *request,
-                         char uuid[API_UUID_SIZE], struct api_problem *problem)
+static bool console_find(void *context, const struct api_request *request, char uuid[API_UUID_SIZE],
+                         struct api_problem *problem)
 {
     struct daemon *daemon = context;
     struct db *db = store_reader(daemon->store);

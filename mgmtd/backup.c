@@ -70,8 +70,7 @@ static bool check_file(struct db *db, int64_t *events, char *message)
     if (result == DB_OK)
         result = journal_verify(db, events, &broken);
     if (broken)
-        snprintf(message, MESSAGE_SIZE, "the chain of events is broken at %lld",
-                 (long long)broken);
+        snprintf(message, MESSAGE_SIZE, "the chain of events is broken at %lld", (long long)broken);
     else if (result != DB_OK)
         snprintf(message, MESSAGE_SIZE, "the database is damaged: %s", db_message(db));
     return result == DB_OK;

@@ -65,8 +65,8 @@ static enum replay find_replay(struct change *change)
 
 /* --- The objects a request names --- */
 
-static bool load(struct change *change, struct object *object, enum db_kind kind,
-                 const char *scope, const char *reference)
+static bool load(struct change *change, struct object *object, enum db_kind kind, const char *scope,
+                 const char *reference)
 {
     enum db_result result = object_load(object, change->db, kind, scope, reference);
 
@@ -97,8 +97,8 @@ static bool check_precondition(struct change *change)
     if (strcmp(wanted, etag) == 0)
         return true;
     api_problem_set(&change->problem, API_PROBLEM_PRECONDITION_FAILED,
-                    "%s is at revision %lld now. Read it again before changing it.",
-                    object->name, (long long)object->revision);
+                    "%s is at revision %lld now. Read it again before changing it.", object->name,
+                    (long long)object->revision);
     return false;
 }
 
@@ -115,8 +115,8 @@ static bool load_objects(struct change *change, const char *reference)
     }
     if (!load(change, &change->object, kind, "", reference) || !may_reach(change))
         return false;
-    if (flags & MUTATION_CHILD && !load(change, &change->child, DB_SNAPSHOT, change->object.id,
-                                        change->request->child))
+    if (flags & MUTATION_CHILD &&
+        !load(change, &change->child, DB_SNAPSHOT, change->object.id, change->request->child))
         return false;
     return check_precondition(change);
 }
@@ -127,10 +127,15 @@ static bool append_event(struct change *change, const char *class, const char *t
 {
     const struct object *object = &change->object;
     char data[128];
-    struct journal_event event = {
-        .class = class, .type = type, .kind = object->kind, .id = object->id,
-        .name = object->name, .actor = change->actor, .operation = change->operation,
-        .request_id = change->request_id, .data = data};
+    struct journal_event event = {.class = class,
+                                  .type = type,
+                                  .kind = object->kind,
+                                  .id = object->id,
+                                  .name = object->name,
+                                  .actor = change->actor,
+                                  .operation = change->operation,
+                                  .request_id = change->request_id,
+                                  .data = data};
     enum db_result result;
 
     snprintf(data, sizeof(data), "{\"action\":\"%s\"}", change->mutation->action);
@@ -151,7 +156,8 @@ static char *operation_head(const struct change *change)
     char time[TIME_SIZE];
 
     time_format(change->now, time);
-    text_format(&text, "{\"uuid\":\"%s\",\"kind\":\"%s\",\"object\":{\"kind\":\"%s\",\"uuid\":\"%s\"",
+    text_format(&text,
+                "{\"uuid\":\"%s\",\"kind\":\"%s\",\"object\":{\"kind\":\"%s\",\"uuid\":\"%s\"",
                 change->operation, change->mutation->action, db_kind_name(change->object.kind),
                 change->object.id);
     text_member(&text, "name", change->object.name);
@@ -186,8 +192,7 @@ static char *operation_arguments(struct change *change)
 {
     json_t *all = json_pack("{s:s, s:s, s:s, s:O?}", "result", change->result, "name",
                             change->object.name, "request_id",
-                            change->request_id ? change->request_id : "", "run",
-                            change->arguments);
+                            change->request_id ? change->request_id : "", "run", change->arguments);
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 
     json_decref(all);
@@ -211,13 +216,18 @@ static bool insert_operation(struct change *change, int64_t *number)
     char *head = operation_head(change);
     char *tail = operation_tail(change);
     char *arguments = operation_arguments(change);
-    struct db_operation row = {
-        .id = change->operation, .action = change->mutation->action,
-        .object_kind = db_kind_name(change->object.kind), .object_id = change->object.id,
-        .state = change->deferred ? "queued" : "succeeded", .actor = change->actor,
-        .arguments = arguments, .sequence = change->journal->sequence,
-        .created_at = change->now, .finished_at = change->deferred ? 0 : change->now,
-        .head = head, .tail = tail};
+    struct db_operation row = {.id = change->operation,
+                               .action = change->mutation->action,
+                               .object_kind = db_kind_name(change->object.kind),
+                               .object_id = change->object.id,
+                               .state = change->deferred ? "queued" : "succeeded",
+                               .actor = change->actor,
+                               .arguments = arguments,
+                               .sequence = change->journal->sequence,
+                               .created_at = change->now,
+                               .finished_at = change->deferred ? 0 : change->now,
+                               .head = head,
+                               .tail = tail};
     enum db_result result = DB_FAILED;
 
     if (head && tail && arguments)
@@ -279,9 +289,8 @@ static bool plan_and_write(struct change *change)
     if (!append_event(change, "audit", mutation->run ? "operation.queued" : mutation->event))
         return false;
     snprintf(change->result, sizeof(change->result), "%s",
-             mutation->flags & MUTATION_CHILD && mutation->kind == DB_SNAPSHOT
-                 ? change->child.id
-                 : change->object.id);
+             mutation->flags & MUTATION_CHILD && mutation->kind == DB_SNAPSHOT ? change->child.id
+                                                                               : change->object.id);
     if (!mutation->plan(change))
         return false;
     if (mutation->run && !change->deferred &&
@@ -362,8 +371,7 @@ static void start_deferred(struct change *change)
     if (operation)
         operations_add(change->daemon->operations, operation);
     if (change->mutation->flags & MUTATION_CANCELS)
-        operations_cancel_older(change->daemon->operations, change->object.id,
-                                change->operation);
+        operations_cancel_older(change->daemon->operations, change->object.id, change->operation);
     if (change->request)
         operations_await(change->daemon->operations, change->request, change->operation, false);
 }

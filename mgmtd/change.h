@@ -19,12 +19,12 @@ struct change;
 struct operation;
 
 enum mutation_flags {
-    MUTATION_CREATES = 1,    /* makes a new object of `kind`; answered with 201 */
-    MUTATION_DELETES = 2,    /* answered with 204 */
-    MUTATION_CANCELS = 4,    /* cancels older operations on the object */
-    MUTATION_OF_VM = 8,      /* the path names a VM first: it is the object that is locked */
-    MUTATION_CHILD = 16,     /* ... and then a snapshot, in change->child */
-    MUTATION_ISSUES = 32,    /* plan makes the document of the answer, which is kept nowhere: 201 */
+    MUTATION_CREATES = 1, /* makes a new object of `kind`; answered with 201 */
+    MUTATION_DELETES = 2, /* answered with 204 */
+    MUTATION_CANCELS = 4, /* cancels older operations on the object */
+    MUTATION_OF_VM = 8,   /* the path names a VM first: it is the object that is locked */
+    MUTATION_CHILD = 16,  /* ... and then a snapshot, in change->child */
+    MUTATION_ISSUES = 32, /* plan makes the document of the answer, which is kept nowhere: 201 */
 };
 
 struct mutation {

@@ -16,7 +16,7 @@
 #define STEP_MS 10
 
 struct streams {
-    int input;  /* memory files: nothing can block on them */
+    int input; /* memory files: nothing can block on them */
     int output;
     int errors;
 };

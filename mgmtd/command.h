@@ -15,7 +15,7 @@ struct command {
     const char *input;            /* for standard input, or NULL */
     int timeout_ms;
     const struct operation *operation; /* whose cancellation ends it, or NULL */
-    char *output;                      /* standard output goes here (COMMAND_OUTPUT bytes), or NULL */
+    char *output; /* standard output goes here (COMMAND_OUTPUT bytes), or NULL */
 };
 
 /* True when the program exited with 0. Else `problem` says what it said on standard error. */

@@ -37,8 +37,8 @@ static bool plan_image(struct change *change, char image_id[UUID_SIZE], int64_t 
         return true;
     if (object_load(&image, change->db, DB_IMAGE, "", name) != DB_OK)
         return refuse_field(change, "/image", "names no image");
-    fits = strcmp(json_text(image.document, "kind"), "disk") == 0 &&
-           strcmp(image.state, "ready") == 0;
+    fits =
+        strcmp(json_text(image.document, "kind"), "disk") == 0 && strcmp(image.state, "ready") == 0;
     if (fits) {
         struct text text = {0};
 
@@ -88,8 +88,8 @@ bool disk_plan_create(struct change *change)
         if (result == DB_OK)
             result = db_label_add(change->db, object->id, "image", image_id);
         if (result == DB_OK && strcmp(json_text(change->body, "image"), image_id) != 0)
-            result = db_label_add(change->db, object->id, "image",
-                                  json_text(change->body, "image"));
+            result =
+                db_label_add(change->db, object->id, "image", json_text(change->body, "image"));
     }
     return result == DB_OK || change_refuse(change, result);
 }
@@ -230,8 +230,8 @@ bool disk_plan_update(struct change *change)
         object_set_status(object, "resizing", "");
         change->arguments = json_pack("{s:I}", "before", (json_int_t)before);
     }
-    return change_update(change) && (object_write_tags(change->db, object) ||
-                                     change_refuse(change, DB_FAILED));
+    return change_update(change) &&
+           (object_write_tags(change->db, object) || change_refuse(change, DB_FAILED));
 }
 
 struct held {

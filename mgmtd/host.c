@@ -54,8 +54,12 @@ struct opening {
 static enum db_result insert_host(struct daemon *daemon, struct db *db, struct journal *journal)
 {
     struct object host = {.kind = DB_HOST, .revision = 1, .tail = strdup("")};
-    struct journal_event event = {.class = "lifecycle", .type = "host.created", .kind = DB_HOST,
-                                  .id = host.id, .name = host.name, .actor = "system"};
+    struct journal_event event = {.class = "lifecycle",
+                                  .type = "host.created",
+                                  .kind = DB_HOST,
+                                  .id = host.id,
+                                  .name = host.name,
+                                  .actor = "system"};
     char now[TIME_SIZE];
     enum db_result result;
 
@@ -158,8 +162,8 @@ static void add_check(void *sink, const char *name, bool ok, const char *detail)
 {
     json_t *checks = sink;
 
-    json_array_append_new(checks, json_pack("{s:s, s:b, s:s}", "name", name, "ok", ok, "detail",
-                                            detail));
+    json_array_append_new(checks,
+                          json_pack("{s:s, s:b, s:s}", "name", name, "ok", ok, "detail", detail));
 }
 
 static void add_certificate(void *context, const char *role, const char *certificate,
@@ -217,18 +221,16 @@ static json_t *make_status(struct daemon *daemon)
     host_capacity(daemon, &capacity);
     host_health(daemon, add_check, checks);
     pki_visit(daemon->pki, add_certificate, certificates);
-    return json_pack("{s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
-                     "state", all_ok(checks) ? "ready" : "degraded", "observed_at", now,
-                     "hypervisor", hypervisor_version(), "kernel", kernel.release, "processors",
-                     (json_int_t)capacity.processors, "processors_committed",
-                     (json_int_t)commitment.processors, "memory_total",
-                     (json_int_t)capacity.memory_total, "memory_committed",
-                     (json_int_t)commitment.memory, "memory_free",
-                     (json_int_t)capacity.memory_free, "storage_total",
-                     (json_int_t)capacity.storage_total, "storage_free",
-                     (json_int_t)capacity.storage_free, "vms_running",
-                     (json_int_t)commitment.active, "vms_total", (json_int_t)commitment.total,
-                     "checks", checks, "certificates", certificates);
+    return json_pack(
+        "{s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "state",
+        all_ok(checks) ? "ready" : "degraded", "observed_at", now, "hypervisor",
+        hypervisor_version(), "kernel", kernel.release, "processors",
+        (json_int_t)capacity.processors, "processors_committed", (json_int_t)commitment.processors,
+        "memory_total", (json_int_t)capacity.memory_total, "memory_committed",
+        (json_int_t)commitment.memory, "memory_free", (json_int_t)capacity.memory_free,
+        "storage_total", (json_int_t)capacity.storage_total, "storage_free",
+        (json_int_t)capacity.storage_free, "vms_running", (json_int_t)commitment.active,
+        "vms_total", (json_int_t)commitment.total, "checks", checks, "certificates", certificates);
 }
 
 char *host_document(struct daemon *daemon)
@@ -254,8 +256,7 @@ void host_use_certificate(struct daemon *daemon)
     char *chain = pki_server_chain(daemon->pki);
     char *key = pki_server_key(daemon->pki);
 
-    if (chain && key && daemon->server &&
-        !api_server_set_certificate(daemon->server, chain, key))
+    if (chain && key && daemon->server && !api_server_set_certificate(daemon->server, chain, key))
         log_write(LOG_LEVEL_ERROR, "the server refused its new certificate", NULL);
     free(chain);
     if (key)

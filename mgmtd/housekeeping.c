@@ -45,8 +45,7 @@ static bool trim_job(void *context, struct db *db, struct journal *journal)
 
 static void trim(struct daemon *daemon)
 {
-    struct trimming trimming = {
-        .before = time_now() - daemon->options.history_days * DAY_MS};
+    struct trimming trimming = {.before = time_now() - daemon->options.history_days * DAY_MS};
     char message[256];
 
     do {

@@ -212,9 +212,9 @@ bool image_finish_upload(struct operation *operation, struct db *db, struct jour
         text_member(&more, "reason", operation->problem.detail);
     }
     db_upload_end(db, operation->object_id);
-    done = !more.failed &&
-           storage_set_status(operation, db, journal, DB_IMAGE, operation->object_id,
-                              succeeded ? "ready" : "failed", more.bytes);
+    done =
+        !more.failed && storage_set_status(operation, db, journal, DB_IMAGE, operation->object_id,
+                                           succeeded ? "ready" : "failed", more.bytes);
     text_release(&more);
     json_decref(data);
     return done;

@@ -61,9 +61,13 @@ static enum db_result insert(struct journal *journal, struct db *db,
 {
     uint8_t hash[DB_HASH_SIZE];
     char hex[SHA256_TEXT];
-    struct db_event row = {
-        .sequence = journal->sequence + 1, .at = now, .class = event->class, .type = event->type,
-        .object_kind = db_kind_name(event->kind), .object_id = event->id, .hash = hash};
+    struct db_event row = {.sequence = journal->sequence + 1,
+                           .at = now,
+                           .class = event->class,
+                           .type = event->type,
+                           .object_kind = db_kind_name(event->kind),
+                           .object_id = event->id,
+                           .hash = hash};
     enum db_result result;
 
     chain(journal->hash, text->bytes, text->size, hash);

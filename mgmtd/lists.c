@@ -17,10 +17,14 @@ static const struct {
     enum api_collection collection;
     enum db_kind kind;
 } kinds[] = {
-    {API_COLLECTION_VMS, DB_VM},           {API_COLLECTION_DISKS, DB_DISK},
-    {API_COLLECTION_IMAGES, DB_IMAGE},     {API_COLLECTION_NETWORKS, DB_NETWORK},
-    {API_COLLECTION_SNAPSHOTS, DB_SNAPSHOT}, {API_COLLECTION_USERS, DB_USER},
-    {API_COLLECTION_TOKENS, DB_TOKEN},     {API_COLLECTION_HOSTS, DB_HOST},
+    {API_COLLECTION_VMS, DB_VM},
+    {API_COLLECTION_DISKS, DB_DISK},
+    {API_COLLECTION_IMAGES, DB_IMAGE},
+    {API_COLLECTION_NETWORKS, DB_NETWORK},
+    {API_COLLECTION_SNAPSHOTS, DB_SNAPSHOT},
+    {API_COLLECTION_USERS, DB_USER},
+    {API_COLLECTION_TOKENS, DB_TOKEN},
+    {API_COLLECTION_HOSTS, DB_HOST},
 };
 
 static enum db_kind kind_of(enum api_collection collection)
@@ -41,8 +45,7 @@ uint64_t list_version(void *context, enum api_collection collection)
         return (uint64_t)time_now();
     if (collection == API_COLLECTION_OPERATIONS)
         return (uint64_t)store_kind_sequence(daemon->store, JOURNAL_OPERATION);
-    return (uint64_t)store_kind_sequence(daemon->store,
-                                         (enum journal_mark)kind_of(collection));
+    return (uint64_t)store_kind_sequence(daemon->store, (enum journal_mark)kind_of(collection));
 }
 
 static bool refuse(struct api_problem *problem, enum db_result result, const struct db *db)
@@ -168,8 +171,8 @@ static bool take_scope(struct db *db, const struct api_request *request, struct 
 }
 
 static bool list_rows(struct db *db, const struct api_request *request,
-                      const struct api_list_query *query, struct sink *sink,
-                      struct api_page *page, struct api_problem *problem)
+                      const struct api_list_query *query, struct sink *sink, struct api_page *page,
+                      struct api_problem *problem)
 {
     struct db_list list = {.kind = kind_of(query->collection),
                            .since = query->has_since ? (int64_t)query->since : 0,
@@ -196,9 +199,8 @@ static bool list_rows(struct db *db, const struct api_request *request,
 
 static bool fits(const struct api_condition *condition, const char *value)
 {
-    bool same = condition->prefix
-                    ? strncmp(value, condition->value, strlen(condition->value)) == 0
-                    : strcmp(value, condition->value) == 0;
+    bool same = condition->prefix ? strncmp(value, condition->value, strlen(condition->value)) == 0
+                                  : strcmp(value, condition->value) == 0;
 
     return same != condition->negated;
 }
@@ -213,8 +215,7 @@ static void object_name(const char *document, char name[NAME_SIZE])
     name[strcspn(name, "\"")] = '\0';
 }
 
-static bool fits_object(const struct api_condition *condition, const char *id,
-                        const char *document)
+static bool fits_object(const struct api_condition *condition, const char *id, const char *document)
 {
     char name[NAME_SIZE];
 
@@ -228,12 +229,11 @@ static bool operation_fits(const struct api_list_query *query, const struct db_o
 {
     for (size_t i = 0; i < query->condition_count; i++) {
         const struct api_condition *condition = &query->conditions[i];
-        bool good = strcmp(condition->column, "state") == 0   ? fits(condition, row->state)
-                    : strcmp(condition->column, "kind") == 0  ? fits(condition, row->action)
-                    : strcmp(condition->column, "actor") == 0 ? fits(condition, row->actor)
-                                                              : fits_object(condition,
-                                                                            row->object_id,
-                                                                            row->head);
+        bool good = strcmp(condition->column, "state") == 0  ? fits(condition, row->state)
+                    : strcmp(condition->column, "kind") == 0 ? fits(condition, row->action)
+                    : strcmp(condition->column, "actor") == 0
+                        ? fits(condition, row->actor)
+                        : fits_object(condition, row->object_id, row->head);
 
         if (!good)
             return false;
@@ -347,9 +347,9 @@ static bool event_fits(const struct api_list_query *query, const struct db_event
     for (size_t i = 0; i < query->condition_count; i++) {
         const struct api_condition *condition = &query->conditions[i];
 
-        if (strcmp(condition->column, "type") == 0 ? !fits(condition, row->type)
-                                                   : !fits_object(condition, row->object_id,
-                                                                  row->document))
+        if (strcmp(condition->column, "type") == 0
+                ? !fits(condition, row->type)
+                : !fits_object(condition, row->object_id, row->document))
             return false;
     }
     return true;
@@ -369,8 +369,8 @@ static bool give_event(void *context, const struct db_event *row)
     return true;
 }
 
-bool list_events(void *context, const struct api_list_query *query, api_row_function *row,
-                 void *to, struct api_events_page *page, struct api_problem *problem)
+bool list_events(void *context, const struct api_list_query *query, api_row_function *row, void *to,
+                 struct api_events_page *page, struct api_problem *problem)
 {
     struct daemon *daemon = context;
     struct db *db = store_reader(daemon->store);

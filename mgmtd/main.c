@@ -48,8 +48,8 @@ static bool make_directories(const struct options *options, char *message)
                 make_directory(options->etc, message);
 
     for (size_t i = 0; done && i < sizeof(below_state) / sizeof(below_state[0]); i++)
-        done = path_join(path, options->state, "%s", below_state[i]) &&
-               make_directory(path, message);
+        done =
+            path_join(path, options->state, "%s", below_state[i]) && make_directory(path, message);
     for (size_t i = 0; done && i < sizeof(below_run) / sizeof(below_run[0]); i++)
         done = path_join(path, options->run, "%s", below_run[i]) && make_directory(path, message);
     return done;
@@ -166,8 +166,7 @@ static void advanced(void *context, int64_t sequence)
 
 static bool start_server(struct daemon *daemon, const struct api_backend *backend, char *message)
 {
-    struct api_options options = {.address = daemon->options.address,
-                                  .port = daemon->options.port};
+    struct api_options options = {.address = daemon->options.address, .port = daemon->options.port};
     char *chain = pki_server_chain(daemon->pki);
     char *key = pki_server_key(daemon->pki);
 

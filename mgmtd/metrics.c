@@ -87,9 +87,8 @@ static void write_desired(void *context, const struct vm_view *vm)
 {
     for (int desired = 0; desired < VM_DESIRED_COUNT; desired++)
         api_metrics_integer(context, "",
-                            LABELS({"uuid", vm->id},
-                                   {"bulkhead_vm_desired_state",
-                                    vm_desired_name((enum vm_desired)desired)}),
+                            LABELS({"uuid", vm->id}, {"bulkhead_vm_desired_state",
+                                                      vm_desired_name((enum vm_desired)desired)}),
                             vm->desired == (enum vm_desired)desired);
 }
 
@@ -190,8 +189,8 @@ static void write_exits(void *context, const struct vm_view *vm)
         }
     }
     for (size_t i = 0; i < count; i++)
-        api_metrics_integer(context, "_total",
-                            LABELS({"uuid", vm->id}, {"reason", sums[i].reason}), sums[i].count);
+        api_metrics_integer(context, "_total", LABELS({"uuid", vm->id}, {"reason", sums[i].reason}),
+                            sums[i].count);
 }
 
 static const struct {
@@ -210,8 +209,7 @@ static const struct {
      "Time since the VM's worker was heard last", write_age},
     {"bulkhead_vm_restarts", "gauge", "", "Restarts by the policy since the last start by a call",
      write_restarts},
-    {"bulkhead_vm_memory_assigned_bytes", "gauge", "bytes", "Memory the guest holds",
-     write_memory},
+    {"bulkhead_vm_memory_assigned_bytes", "gauge", "bytes", "Memory the guest holds", write_memory},
     {"bulkhead_vm_memory_resident_bytes", "gauge", "bytes", "Memory of the VM's worker process",
      write_resident},
     {"bulkhead_vm_exits", "counter", "", "Exits from the guest by reason", write_exits},
@@ -240,11 +238,10 @@ static const struct {
     {"bulkhead_disk_flush_ops", "", "Flushes", "disks", "disk", "flush_ops", false},
     {"bulkhead_disk_read_seconds", "seconds", "Time spent on reads", "disks", "disk", "read_ns",
      true},
-    {"bulkhead_disk_write_seconds", "seconds", "Time spent on writes", "disks", "disk",
-     "write_ns", true},
+    {"bulkhead_disk_write_seconds", "seconds", "Time spent on writes", "disks", "disk", "write_ns",
+     true},
     {"bulkhead_disk_errors", "", "Requests that failed", "disks", "disk", "errors", false},
-    {"bulkhead_nic_receive_bytes", "bytes", "Bytes to the guest", "nics", "nic", "rx_bytes",
-     false},
+    {"bulkhead_nic_receive_bytes", "bytes", "Bytes to the guest", "nics", "nic", "rx_bytes", false},
     {"bulkhead_nic_transmit_bytes", "bytes", "Bytes from the guest", "nics", "nic", "tx_bytes",
      false},
     {"bulkhead_nic_receive_packets", "", "Packets to the guest", "nics", "nic", "rx_packets",

@@ -33,8 +33,8 @@ static const struct mutation mutations[] = {
     {API_SNAPSHOT_REVERT, "snapshot.revert", "snapshot.reverted", DB_VM,
      MUTATION_OF_VM | MUTATION_CHILD, snapshot_plan_revert, snapshot_run_revert, NULL},
     {API_SNAPSHOT_DELETE, "snapshot.delete", "snapshot.deleted", DB_SNAPSHOT,
-     MUTATION_DELETES | MUTATION_OF_VM | MUTATION_CHILD, snapshot_plan_delete,
-     snapshot_run_delete, snapshot_finish_delete},
+     MUTATION_DELETES | MUTATION_OF_VM | MUTATION_CHILD, snapshot_plan_delete, snapshot_run_delete,
+     snapshot_finish_delete},
 
     {API_DISK_CREATE, "disk.create", "disk.created", DB_DISK, MUTATION_CREATES, disk_plan_create,
      disk_run_create, disk_finish_create},

@@ -68,8 +68,7 @@ static bool choose_subnet(struct change *change, json_t *spec)
     return false;
 }
 
-static void check_pool(const json_t *dhcp, const struct subnet *subnet,
-                       struct api_problem *problem)
+static void check_pool(const json_t *dhcp, const struct subnet *subnet, struct api_problem *problem)
 {
     static const char *const ends[] = {"first", "last"};
     uint32_t addresses[2] = {0, UINT32_MAX};
@@ -192,12 +191,11 @@ bool network_plan_update(struct change *change)
                         "Remove the network from its VMs first.");
         done = false;
     }
-    change->deferred = differs(before, object->document, "mode") ||
-                       differs(before, object->document, "subnet") ||
-                       differs(before, object->document, "interface") ||
-                       differs(before, object->document, "dhcp") ||
-                       differs(before, object->document, "dns") ||
-                       differs(before, object->document, "mtu");
+    change->deferred =
+        differs(before, object->document, "mode") || differs(before, object->document, "subnet") ||
+        differs(before, object->document, "interface") ||
+        differs(before, object->document, "dhcp") || differs(before, object->document, "dns") ||
+        differs(before, object->document, "mtu");
     if (done && change->deferred) {
         object_set_status(object, "creating", "");
         change->arguments = json_pack("{s:O}", "before", before);
@@ -249,9 +247,9 @@ bool network_finish_make(struct operation *operation, struct db *db, struct jour
     text_member(&more, "bridge", bridge);
     if (!succeeded)
         text_member(&more, "reason", operation->problem.detail);
-    done = !more.failed &&
-           storage_set_status(operation, db, journal, DB_NETWORK, operation->object_id,
-                              succeeded ? "ready" : "failed", more.bytes);
+    done =
+        !more.failed && storage_set_status(operation, db, journal, DB_NETWORK, operation->object_id,
+                                           succeeded ? "ready" : "failed", more.bytes);
     text_release(&more);
     return done;
 }
@@ -286,8 +284,7 @@ bool network_finish_delete(struct operation *operation, struct db *db, struct jo
     result = db_object_delete(db, operation->object_id, journal->sequence);
     if (result == DB_OK || result == DB_NOT_FOUND)
         return true;
-    object_problem(&operation->problem, result, DB_NETWORK, operation->object_name,
-                   db_message(db));
+    object_problem(&operation->problem, result, DB_NETWORK, operation->object_name, db_message(db));
     return false;
 }
 

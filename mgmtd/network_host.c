@@ -238,9 +238,9 @@ static bool start_dnsmasq(const char *run_directory, const struct object *networ
     const char *domain = json_text(json_object_get(network->document, "dns"), "domain");
     bool nat = strcmp(json_text(network->document, "mode"), "nat") == 0;
     const char *arguments[DNSMASQ_ARGUMENTS] = {
-        "dnsmasq",          "--conf-file=/dev/null", "--bind-interfaces",
-        "--except-interface=lo", "--no-hosts",       "--domain-needed",
-        "--bogus-priv",     "--dhcp-authoritative",  "--local-service"};
+        "dnsmasq",        "--conf-file=/dev/null", "--bind-interfaces", "--except-interface=lo",
+        "--no-hosts",     "--domain-needed",       "--bogus-priv",      "--dhcp-authoritative",
+        "--local-service"};
     char interface[32];
     char pid[PATH_SIZE + 16];
     char leases[PATH_SIZE + 24];
@@ -291,8 +291,7 @@ static bool join_interface(const struct object *network, const char *bridge, cha
     return RUN(problem, size, "ip", "link", "set", "dev", interface, "master", bridge, "up");
 }
 
-bool network_up(const char *run_directory, const struct object *network, char *problem,
-                size_t size)
+bool network_up(const char *run_directory, const struct object *network, char *problem, size_t size)
 {
     bool bridged = strcmp(json_text(network->document, "mode"), "bridged") == 0;
     char bridge[16];

@@ -184,8 +184,7 @@ void object_problem(struct api_problem *problem, enum db_result result, enum db_
         api_problem_set(problem, API_PROBLEM_NOT_FOUND, "There is no %s %s.", noun, name);
         break;
     case DB_EXISTS:
-        api_problem_set(problem, API_PROBLEM_NAME_TAKEN,
-                        "A %s named %s exists.", noun, name);
+        api_problem_set(problem, API_PROBLEM_NAME_TAKEN, "A %s named %s exists.", noun, name);
         api_problem_point(problem, "/name", "is taken");
         break;
     case DB_IN_USE:

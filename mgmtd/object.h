@@ -25,7 +25,8 @@ struct object {
     char state[STATE_SIZE];
     int64_t revision;
     int64_t sequence;
-    json_t *document; /* what is stored as head: what the client set, and the server's fixed members */
+    json_t
+        *document; /* what is stored as head: what the client set, and the server's fixed members */
     char *tail;
 };
 

@@ -21,10 +21,10 @@
 #include "mgmtd/waiter.h"
 
 /* A run that hangs holds one of these and its object, nothing else. */
-#define THREADS_MAX       64
-#define STATISTICS_MAX    32
-#define REPORT_MS         1000
-#define FINISH_RETRY_MS   1000
+#define THREADS_MAX     64
+#define STATISTICS_MAX  32
+#define REPORT_MS       1000
+#define FINISH_RETRY_MS 1000
 
 /* The unfinished operations of one object; the first one runs, or is ready to. */
 struct queue {
@@ -130,7 +130,6 @@ static void make_ready(struct operations *operations, struct queue *queue)
     add_thread(operations);
 }
 
-
 /* Locked. The next operation to run, or NULL. */
 static struct operation *take_ready(struct operations *operations)
 {
@@ -160,8 +159,7 @@ static struct operation_statistics *find_statistics(struct operations *operation
 static void count_end(struct operations *operations, const struct operation *operation,
                       enum operation_end end)
 {
-    struct operation_statistics *one =
-        find_statistics(operations, operation->mutation->action);
+    struct operation_statistics *one = find_statistics(operations, operation->mutation->action);
 
     one->succeeded += end == OPERATION_SUCCEEDED;
     one->failed += end == OPERATION_FAILED;
@@ -281,8 +279,8 @@ void operations_add(struct operations *operations, struct operation *operation)
     queue = find_queue(operations, operation->object_id, true);
     if (!queue || !tsearch(operation, &operations->by_id, compare_operations)) {
         pthread_mutex_unlock(&operations->lock);
-        log_write(LOG_LEVEL_ERROR, "no memory; the operation waits for the next start",
-                  "operation", operation->id, NULL);
+        log_write(LOG_LEVEL_ERROR, "no memory; the operation waits for the next start", "operation",
+                  operation->id, NULL);
         operation_free(operation);
         return;
     }

@@ -49,10 +49,16 @@ static char *make_tail(const struct operation *operation, const char *state, int
 static enum db_result append(const struct operation *operation, struct db *db,
                              struct journal *journal, const char *type, const char *data)
 {
-    struct journal_event event = {
-        .class = "operation", .type = type, .kind = operation->kind, .id = operation->object_id,
-        .name = operation->object_name, .actor = operation->actor, .operation = operation->id,
-        .request_id = operation->request_id[0] ? operation->request_id : NULL, .data = data};
+    struct journal_event event = {.class = "operation",
+                                  .type = type,
+                                  .kind = operation->kind,
+                                  .id = operation->object_id,
+                                  .name = operation->object_name,
+                                  .actor = operation->actor,
+                                  .operation = operation->id,
+                                  .request_id =
+                                      operation->request_id[0] ? operation->request_id : NULL,
+                                  .data = data};
     int64_t mark = journal->mark[operation->kind];
     enum db_result result = journal_append(journal, db, &event);
 
@@ -125,8 +131,7 @@ bool operation_row_begin(struct operation *operation)
     return call(operation, begin_job, &write);
 }
 
-static enum db_result append_end(const struct write *write, struct db *db,
-                                 struct journal *journal)
+static enum db_result append_end(const struct write *write, struct db *db, struct journal *journal)
 {
     const struct operation *operation = write->operation;
     const char *event = operation->event ? operation->event : operation->mutation->event;
@@ -278,8 +283,7 @@ bool operation_row_resume(struct daemon *daemon, struct operations *operations, 
 {
     struct resumption resumption = {.daemon = daemon, .operations = operations};
     struct db *db = store_reader(daemon->store);
-    enum db_result result =
-        db ? db_operation_unfinished(db, resume_row, &resumption) : DB_FAILED;
+    enum db_result result = db ? db_operation_unfinished(db, resume_row, &resumption) : DB_FAILED;
 
     if (result == DB_OK && !resumption.failed)
         return true;

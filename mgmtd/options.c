@@ -97,8 +97,8 @@ static bool parse_number(const char *name, const char *text, long long least, lo
     *value = strtoll(text, &end, 10);
     if (errno == 0 && *text && !*end && *value >= least && *value <= most)
         return true;
-    fprintf(stderr, "bulkheadd: --%s takes a number from %lld to %lld, not %s\n", name, least,
-            most, text);
+    fprintf(stderr, "bulkheadd: --%s takes a number from %lld to %lld, not %s\n", name, least, most,
+            text);
     return false;
 }
 

@@ -18,9 +18,9 @@ struct options {
     const char *address; /* to listen on */
     const char *cgroup;  /* directory of the workers' control group, or NULL */
     uint16_t port;
-    int history_days;    /* how long operations and events are kept */
+    int history_days;       /* how long operations and events are kept */
     int64_t memory_reserve; /* bytes that VMs never get */
-    unsigned rate;       /* requests a second for each caller; 0: no limit */
+    unsigned rate;          /* requests a second for each caller; 0: no limit */
     bool debug;
     const char *names[OPTIONS_NAMES_MAX]; /* further names of the server certificate */
     int name_count;

@@ -284,8 +284,8 @@ bool pki_verify_client(struct pki *pki, const unsigned char *der, size_t size,
         return false;
     cert_fingerprint(certificate, fingerprint);
     pthread_mutex_lock(&pki->lock);
-    good = verify_with(certificate, pki->ca) ||
-           (pki->old_ca && verify_with(certificate, pki->old_ca));
+    good =
+        verify_with(certificate, pki->ca) || (pki->old_ca && verify_with(certificate, pki->old_ca));
     pthread_mutex_unlock(&pki->lock);
     X509_free(certificate);
     ERR_clear_error();

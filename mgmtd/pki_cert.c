@@ -14,8 +14,8 @@
 #include "mgmtd/pki_cert.h"
 #include "mgmtd/text.h"
 
-#define SERIAL_BYTES  16
-#define CLOCK_SKEW    300 /* seconds that a certificate is valid before it was made */
+#define SERIAL_BYTES 16
+#define CLOCK_SKEW   300 /* seconds that a certificate is valid before it was made */
 
 EVP_PKEY *cert_make_key(void)
 {
@@ -66,8 +66,8 @@ static bool add_names(X509 *certificate, X509 *issuer, const char *const *names)
     for (; names && *names; names++)
         text_format(&list, "%s%s:%s", list.size ? "," : "", is_address(*names) ? "IP" : "DNS",
                     *names);
-    done = list.size == 0 || (!list.failed && add_extension(certificate, issuer,
-                                                            NID_subject_alt_name, list.bytes));
+    done = list.size == 0 ||
+           (!list.failed && add_extension(certificate, issuer, NID_subject_alt_name, list.bytes));
     text_release(&list);
     return done;
 }
@@ -77,10 +77,9 @@ static bool add_extensions(X509 *certificate, X509 *issuer, const struct cert_po
     static const char *const constraints[] = {[CERT_AUTHORITY] = "critical,CA:TRUE",
                                               [CERT_SERVER] = "critical,CA:FALSE",
                                               [CERT_CLIENT] = "critical,CA:FALSE"};
-    static const char *const usages[] = {
-        [CERT_AUTHORITY] = "critical,keyCertSign,cRLSign",
-        [CERT_SERVER] = "critical,digitalSignature",
-        [CERT_CLIENT] = "critical,digitalSignature"};
+    static const char *const usages[] = {[CERT_AUTHORITY] = "critical,keyCertSign,cRLSign",
+                                         [CERT_SERVER] = "critical,digitalSignature",
+                                         [CERT_CLIENT] = "critical,digitalSignature"};
     const char *extended = policy->use == CERT_SERVER ? "serverAuth" : "clientAuth";
 
     return add_extension(certificate, issuer, NID_basic_constraints, constraints[policy->use]) &&
@@ -104,14 +103,12 @@ static bool fill(X509 *certificate, EVP_PKEY *key, const struct cert_policy *pol
            X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_UTF8,
                                       (const unsigned char *)"Bulkhead", -1, -1, 0) == 1 &&
            X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
-                                      (const unsigned char *)policy->common_name, -1, -1,
-                                      0) == 1 &&
+                                      (const unsigned char *)policy->common_name, -1, -1, 0) == 1 &&
            X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1 &&
            add_extensions(certificate, issuer, policy);
 }
 
-X509 *cert_sign(EVP_PKEY *key, const struct cert_policy *policy, X509 *issuer,
-                EVP_PKEY *issuer_key)
+X509 *cert_sign(EVP_PKEY *key, const struct cert_policy *policy, X509 *issuer, EVP_PKEY *issuer_key)
 {
     X509 *certificate = X509_new();
 

@@ -187,8 +187,7 @@ static void send_operation(struct api_request *request, struct outcome *outcome,
     api_answer(request, &answer);
 }
 
-static void send_failure(struct api_request *request, const struct outcome *outcome,
-                         const char *id)
+static void send_failure(struct api_request *request, const struct outcome *outcome, const char *id)
 {
     struct api_problem problem = {.type = API_PROBLEM_NONE};
 
@@ -198,8 +197,7 @@ static void send_failure(struct api_request *request, const struct outcome *outc
 }
 
 /* A host's status is made when it is asked for, so its document is not in the row. */
-static bool send_host(struct daemon *daemon, struct api_request *request,
-                      struct api_answer *answer)
+static bool send_host(struct daemon *daemon, struct api_request *request, struct api_answer *answer)
 {
     answer->bytes = host_document(daemon);
     if (!answer->bytes)
@@ -211,8 +209,8 @@ static bool send_host(struct daemon *daemon, struct api_request *request,
 }
 
 /* The object that an operation made or changed; the operation itself when that is gone again. */
-static void send_result(struct daemon *daemon, struct api_request *request,
-                        struct outcome *outcome, const char *id, bool replayed)
+static void send_result(struct daemon *daemon, struct api_request *request, struct outcome *outcome,
+                        const char *id, bool replayed)
 {
     struct reading reading = {.daemon = daemon, .only_vm = ""};
     struct db *db = store_reader(daemon->store);

@@ -9,8 +9,7 @@
 int reply_status(const struct mutation *mutation);
 
 /* The path of an object; `vm` is the owner of a snapshot. */
-void reply_location(char *location, size_t size, enum db_kind kind, const char *vm,
-                    const char *id);
+void reply_location(char *location, size_t size, enum db_kind kind, const char *vm, const char *id);
 
 /* Answers with an object's document, or refuses with not-found. */
 void reply_object(struct daemon *daemon, struct api_request *request, enum db_kind kind,

@@ -28,8 +28,8 @@ static bool write_meta(const char *directory, const char *vm_id, const char *vm_
                        const json_t *cloud_init)
 {
     const char *host = json_text(cloud_init, "hostname");
-    json_t *meta = json_pack("{s:s, s:s}", "instance-id", vm_id, "local-hostname",
-                             host[0] ? host : vm_name);
+    json_t *meta =
+        json_pack("{s:s, s:s}", "instance-id", vm_id, "local-hostname", host[0] ? host : vm_name);
     json_t *keys = json_object_get(cloud_init, "ssh_keys");
     char *text;
     bool written;
@@ -69,8 +69,8 @@ bool seed_make(const char *path, const char *vm_id, const char *vm_name, const j
                char *problem, size_t size)
 {
     char directory[PATH_SIZE];
-    const char *const arguments[] = {"xorriso",  "-as", "mkisofs", "-quiet", "-output", path,
-                                     "-volid",   "cidata", "-joliet", "-rock", directory, NULL};
+    const char *const arguments[] = {"xorriso", "-as",    "mkisofs", "-quiet", "-output", path,
+                                     "-volid",  "cidata", "-joliet", "-rock",  directory, NULL};
     struct command command = {.arguments = arguments, .timeout_ms = TIMEOUT_MS};
     char parent[PATH_SIZE];
     bool made;

@@ -86,8 +86,8 @@ static bool refer(struct change *change, const struct object *snapshot, const js
 
         snprintf(role, sizeof(role), "disks/%zu", index);
         if (result == DB_OK)
-            result = db_reference_add(change->db, snapshot->id, role, json_string_value(disk),
-                                      false);
+            result =
+                db_reference_add(change->db, snapshot->id, role, json_string_value(disk), false);
     }
     return result == DB_OK || change_refuse(change, result);
 }
@@ -167,8 +167,7 @@ bool snapshot_run_create(struct operation *operation)
                     false);
 }
 
-static int64_t allocated(struct operation *operation, const char *snapshot_id,
-                         const json_t *disks)
+static int64_t allocated(struct operation *operation, const char *snapshot_id, const json_t *disks)
 {
     char path[PATH_SIZE];
     int64_t total = 0;
@@ -231,9 +230,8 @@ bool snapshot_plan_revert(struct change *change)
 {
     if (!require_stopped(change) || !require_ready(change))
         return false;
-    change->arguments =
-        json_pack("{s:s, s:O}", "snapshot", change->child.id, "disks",
-                  json_object_get(change->child.document, "disks"));
+    change->arguments = json_pack("{s:s, s:O}", "snapshot", change->child.id, "disks",
+                                  json_object_get(change->child.document, "disks"));
     return true;
 }
 

@@ -40,8 +40,8 @@ static bool sync_file(const char *path)
 static bool run(struct operation *operation, const char *const *arguments, int timeout_ms,
                 char *output)
 {
-    struct command command = {.arguments = arguments, .timeout_ms = timeout_ms,
-                              .operation = operation, .output = output};
+    struct command command = {
+        .arguments = arguments, .timeout_ms = timeout_ms, .operation = operation, .output = output};
     char problem[512] = "";
 
     if (command_run(&command, problem, sizeof(problem)))
@@ -55,8 +55,8 @@ static bool run(struct operation *operation, const char *const *arguments, int t
 bool storage_copy(struct operation *operation, const char *from, const char *to)
 {
     char part[PATH_SIZE];
-    const char *const arguments[] = {"cp",   "--reflink=auto", "--sparse=always", "--", from,
-                                     part, NULL};
+    const char *const arguments[] = {"cp", "--reflink=auto", "--sparse=always", "--", from, part,
+                                     NULL};
 
     snprintf(part, sizeof(part), "%s.part", to);
     if (!run(operation, arguments, COPY_MS, NULL)) {
@@ -91,8 +91,8 @@ static bool is_alone(const json_t *info, const char *path)
 
 static bool check_alone(struct operation *operation, const char *format, const char *path)
 {
-    const char *const arguments[] = {LIMITS, "qemu-img", "info", "--output=json", "-f", format,
-                                     path, NULL};
+    const char *const arguments[] = {LIMITS, "qemu-img", "info", "--output=json",
+                                     "-f",   format,     path,   NULL};
     char *output = calloc(1, COMMAND_OUTPUT);
     json_t *info = NULL;
     bool alone = false;
@@ -114,8 +114,8 @@ bool storage_convert(struct operation *operation, const char *format, const char
                      const char *to_format, const char *to)
 {
     char part[PATH_SIZE];
-    const char *const arguments[] = {LIMITS, "qemu-img", "convert", "-f", format, "-O", to_format,
-                                     from, part, NULL};
+    const char *const arguments[] = {LIMITS, "qemu-img", "convert", "-f", format,
+                                     "-O",   to_format,  from,      part, NULL};
 
     snprintf(part, sizeof(part), "%s.part", to);
     if (!check_alone(operation, format, from))

@@ -16,15 +16,16 @@
 #include <unistd.h>
 
 #include "api/log.h"
+#include "mgmtd/console_join.h"
 #include "mgmtd/supervisor.h"
 #include "mgmtd/worker.h"
 
-#define TICK_MS          500
-#define SWEEP_MS         2000
-#define MISSED_MAX       3    /* sweeps without an answer until a VM's state is unknown */
-#define CONNECT_MS       3000
-#define CONSOLE_CHUNK    65536
-#define CONSOLE_DRAIN    (4 * 1024 * 1024) /* bytes at most after the worker's end */
+#define TICK_MS       500
+#define SWEEP_MS      2000
+#define MISSED_MAX    3 /* sweeps without an answer until a VM's state is unknown */
+#define CONNECT_MS    3000
+#define CONSOLE_CHUNK 65536
+#define CONSOLE_DRAIN (4 * 1024 * 1024) /* bytes at most after the worker's end */
 
 /* What a descriptor of an entry is: the low bits of the pointer that epoll keeps. */
 enum source { SOURCE_CONTROL, SOURCE_CONSOLE, SOURCE_PROCESS, SOURCE_MASK = 3 };
@@ -263,8 +264,8 @@ static void heard_event(struct vms *vms, struct vm *vm, const json_t *body)
     else if (strcmp(event, "memory") == 0)
         heard_memory(vms, vm, body);
     else if (strcmp(event, "disk_error") == 0)
-        log_write(LOG_LEVEL_WARNING, "disk error", "vm", vm->view.id, "disk",
-                  json_text(body, "id"), "detail", json_text(body, "message"), NULL);
+        log_write(LOG_LEVEL_WARNING, "disk error", "vm", vm->view.id, "disk", json_text(body, "id"),
+                  "detail", json_text(body, "message"), NULL);
 }
 
 static void heard_stats(struct vms *vms, struct vm *vm, json_t *body)
@@ -509,32 +510,9 @@ static void *supervise(void *context)
 
 /* --- Attaching --- */
 
-/* Bytes of console output that this run's worker has and the scrollback has not. */
-static unsigned missing_output(struct vms *vms, const char *id, struct bh_control_client *client)
-{
-    struct bh_control_error error;
-    struct console_span span = {.end = 0};
-    json_t *stats = NULL;
-    uint64_t have;
-    uint64_t made = 0;
-    char nothing[1];
-
-    if (vms_console_read(vms, id, UINT64_MAX, nothing, 0, &span) < 0)
-        return 0;
-    if (bh_control_call(client, BH_METHOD_STATS, NULL, CONNECT_MS, &stats, &error))
-        made = (uint64_t)json_number(json_array_get(json_object_get(stats, "consoles"), 0),
-                                     "out_bytes", 0);
-    json_decref(stats);
-    made += worker_console_base(vms->daemon, id);
-    have = span.end;
-    if (made <= have)
-        return 0;
-    return made - have < BH_CONTROL_REPLAY_MAX ? (unsigned)(made - have) : BH_CONTROL_REPLAY_MAX;
-}
-
 /* Locked. Gives the connection to the entry, unless another came first. */
 static bool hand_over(struct vms *vms, const char *id, struct bh_control_client *client,
-                      int console_fd)
+                      const struct console_join *join)
 {
     const struct bh_control_hello *hello = bh_control_client_hello(client);
     struct vm *vm = vms_find(vms, id);
@@ -543,7 +521,9 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
     if (!vm || vm->client)
         return false;
     vm->client = client;
-    vm->console_fd = console_fd;
+    vm->console_fd = join->fd;
+    if (join->size > join->skip && vms_console(vms, vm))
+        console_append(vm->console, join->replay + join->skip, join->size - join->skip);
     vm->view.pid = hello->pid;
     vm->view.heard_at = time_now();
     vm->started_at = vm->started_at ? vm->started_at : time_monotonic();
@@ -562,22 +542,23 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
 bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error *error)
 {
     struct bh_control_client *client = worker_connect(vms->daemon, id, CONNECT_MS, error);
-    struct bh_control_error ignored;
+    struct console_join join;
     bool handed;
-    int console;
 
     if (!client)
         return false;
-    console = bh_control_console_attach(client, "serial0", missing_output(vms, id, client),
-                                        CONNECT_MS, &ignored);
-    if (console >= 0)
-        fcntl(console, F_SETFL, fcntl(console, F_GETFL) | O_NONBLOCK);
+    console_join(vms, id, client, &join);
+    if (join.fd >= 0)
+        fcntl(join.fd, F_SETFL, fcntl(join.fd, F_GETFL) | O_NONBLOCK);
     pthread_mutex_lock(&vms->lock);
-    handed = hand_over(vms, id, client, console);
+    handed = hand_over(vms, id, client, &join);
     pthread_mutex_unlock(&vms->lock);
+    console_join_release(&join);
     if (!handed) {
-        drop_fd(&console);
+        drop_fd(&join.fd);
         bh_control_close(client);
+    } else if (vms->daemon->server) {
+        api_server_console_advanced(vms->daemon->server, id);
     }
     eventfd_write(vms->wake, 1);
     return true;

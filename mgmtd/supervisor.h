@@ -15,7 +15,8 @@
 bool supervisor_start(struct vms *vms);
 void supervisor_stop(struct vms *vms);
 
-/* Connects to a VM's worker and hands the connection to the supervisor. True if that was done before. */
+/* Connects to a VM's worker and hands the connection to the supervisor. True if that was done
+ * before. */
 bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error *error);
 
 /* Frees an entry and its connections; the worker goes on. */

@@ -57,8 +57,8 @@ struct trust {
 };
 
 static const char *const role_names[] = {
-    [API_ROLE_NONE] = "none",       [API_ROLE_ADMIN] = "admin",     [API_ROLE_OPERATOR] = "operator",
-    [API_ROLE_VIEWER] = "viewer",   [API_ROLE_METRICS] = "metrics", [API_ROLE_CONSOLE] = "console"};
+    [API_ROLE_NONE] = "none",     [API_ROLE_ADMIN] = "admin",     [API_ROLE_OPERATOR] = "operator",
+    [API_ROLE_VIEWER] = "viewer", [API_ROLE_METRICS] = "metrics", [API_ROLE_CONSOLE] = "console"};
 
 enum api_role role_parse(const char *name)
 {
@@ -147,8 +147,8 @@ static bool add_certificate(void *context, const struct db_certificate *row)
     struct found *found = context;
     struct certificate *certificate;
 
-    found->certificates = grow(found->certificates, found->certificate_count,
-                               sizeof(struct certificate), found);
+    found->certificates =
+        grow(found->certificates, found->certificate_count, sizeof(struct certificate), found);
     if (found->failed)
         return false;
     certificate = &found->certificates[found->certificate_count++];
@@ -176,9 +176,8 @@ static void release(struct found *found)
 static void keep_uses(const struct found *before, struct found *after)
 {
     for (size_t i = 0; i < before->token_count; i++) {
-        struct token *const *same =
-            bsearch(&before->tokens[i], after->tokens, after->token_count,
-                    sizeof(struct token *), compare_tokens);
+        struct token *const *same = bsearch(&before->tokens[i], after->tokens, after->token_count,
+                                            sizeof(struct token *), compare_tokens);
 
         if (!same)
             continue;
@@ -254,9 +253,8 @@ static bool describe_token(const struct trust *trust, const struct token *token,
 
     if (token->user_id[0] && !user)
         return false;
-    *caller = (struct api_caller){.role = token->role,
-                                  .via = API_VIA_TOKEN,
-                                  .expires_at = token->expires_at / 1000};
+    *caller = (struct api_caller){
+        .role = token->role, .via = API_VIA_TOKEN, .expires_at = token->expires_at / 1000};
     snprintf(caller->name, sizeof(caller->name), "%s:%s", user ? "user" : "token",
              user ? user->name : token->name);
     snprintf(caller->token, sizeof(caller->token), "%s", token->id);
@@ -298,8 +296,7 @@ bool trust_token(void *context, const char *secret, struct api_caller *caller)
     sha256(secret, strlen(secret), hash);
     pthread_rwlock_rdlock(&trust->lock);
     for (size_t i = first_token(trust, key);
-         !known && i < trust->now.token_count && strcmp(trust->now.tokens[i]->key, key) == 0;
-         i++) {
+         !known && i < trust->now.token_count && strcmp(trust->now.tokens[i]->key, key) == 0; i++) {
         struct token *token = trust->now.tokens[i];
 
         known = CRYPTO_memcmp(token->hash, hash, sizeof(hash)) == 0 && !token_expired(token) &&

@@ -48,8 +48,8 @@ bool certificate_plan_create(struct change *change);
 /* A new secret and its hash. False without randomness. */
 bool token_make(char secret[TOKEN_SECRET_SIZE], uint8_t hash[SHA256_SIZE]);
 
-/* The first administrator, when there is none: its secret, to be printed once. "": there was one. */
-bool trust_first(struct daemon *daemon, char secret[TOKEN_SECRET_SIZE], char *message,
-                 size_t size);
+/* The first administrator, when there is none: its secret, to be printed once. "": there was one.
+ */
+bool trust_first(struct daemon *daemon, char secret[TOKEN_SECRET_SIZE], char *message, size_t size);
 
 #endif

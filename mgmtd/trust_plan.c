@@ -9,8 +9,8 @@
 #include "mgmtd/pki.h"
 #include "mgmtd/trust.h"
 
-#define LIFETIME_DEFAULT  7776000 /* seconds: 90 days */
-#define LIFETIME_CONSOLE  3600
+#define LIFETIME_DEFAULT 7776000 /* seconds: 90 days */
+#define LIFETIME_CONSOLE 3600
 
 static void reload(struct change *change)
 {
@@ -25,8 +25,7 @@ static bool label_role(struct change *change)
     enum db_result result = db_label_clear(change->db, object->id);
 
     if (result == DB_OK)
-        result = db_label_add(change->db, object->id, "role",
-                              json_text(object->document, "role"));
+        result = db_label_add(change->db, object->id, "role", json_text(object->document, "role"));
     return result == DB_OK || change_refuse(change, result);
 }
 
@@ -46,8 +45,8 @@ static bool count_admin(void *context, const struct db_object *row)
 {
     struct admins *admins = context;
 
-    admins->count += strcmp(row->id, admins->except) != 0 &&
-                     strstr(row->head, "\"role\":\"admin\"") != NULL;
+    admins->count +=
+        strcmp(row->id, admins->except) != 0 && strstr(row->head, "\"role\":\"admin\"") != NULL;
     return true;
 }
 
@@ -203,8 +202,7 @@ static bool find_user(struct change *change, const char *name, char user_id[UUID
 static bool write_labels(struct change *change, const char *user)
 {
     const char *id = change->object.id;
-    enum db_result result =
-        db_label_add(change->db, id, "role", json_text(change->body, "role"));
+    enum db_result result = db_label_add(change->db, id, "role", json_text(change->body, "role"));
 
     if (result == DB_OK && user[0])
         result = db_label_add(change->db, id, "user", user);
@@ -235,8 +233,11 @@ bool token_plan_create(struct change *change)
     char user_id[UUID_SIZE];
     char vm_id[UUID_SIZE];
     char expires[TIME_SIZE];
-    struct db_token row = {.id = change->object.id, .hash = hash, .user_id = user_id,
-                           .vm_id = vm_id, .expires_at = expires_at};
+    struct db_token row = {.id = change->object.id,
+                           .hash = hash,
+                           .user_id = user_id,
+                           .vm_id = vm_id,
+                           .expires_at = expires_at};
     enum db_result result;
 
     snprintf(user, sizeof(user), "%s",
@@ -315,8 +316,8 @@ static enum db_result insert_first(struct db *db, struct journal *journal, enum 
                                    const char *id, const char *name, json_t *more)
 {
     struct object object = {.kind = kind, .revision = 1};
-    struct journal_event event = {.class = "audit", .kind = kind, .id = id, .name = name,
-                                  .actor = "system"};
+    struct journal_event event = {
+        .class = "audit", .kind = kind, .id = id, .name = name, .actor = "system"};
     char now[TIME_SIZE];
     enum db_result result;
 
@@ -345,8 +346,8 @@ static bool first_job(void *context, struct db *db, struct journal *journal)
     struct first *first = context;
     char user_id[UUID_SIZE];
     char token_id[UUID_SIZE];
-    struct db_token row = {.id = token_id, .hash = first->hash, .role = "admin",
-                           .user_id = user_id};
+    struct db_token row = {
+        .id = token_id, .hash = first->hash, .role = "admin", .user_id = user_id};
     int64_t users = 0;
 
     first->secret[0] = '\0';
@@ -358,14 +359,14 @@ static bool first_job(void *context, struct db *db, struct journal *journal)
     snprintf(first->secret, sizeof(first->secret), "bh_%.8s_", token_id);
     if (!token_make(first->secret, first->hash))
         return false;
-    first->result = insert_first(db, journal, DB_USER, user_id, "admin",
-                                 json_pack("{s:s, s:s}", "description", "The first administrator",
-                                           "role", "admin"));
+    first->result = insert_first(
+        db, journal, DB_USER, user_id, "admin",
+        json_pack("{s:s, s:s}", "description", "The first administrator", "role", "admin"));
     if (first->result == DB_OK)
-        first->result = insert_first(db, journal, DB_TOKEN, token_id, "first",
-                                     json_pack("{s:s, s:s, s:s}", "description",
-                                               "Made at the first start", "user", "admin", "role",
-                                               "admin"));
+        first->result =
+            insert_first(db, journal, DB_TOKEN, token_id, "first",
+                         json_pack("{s:s, s:s, s:s}", "description", "Made at the first start",
+                                   "user", "admin", "role", "admin"));
     if (first->result == DB_OK)
         first->result = db_token_insert(db, &row);
     return first->result == DB_OK;

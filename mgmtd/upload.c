@@ -58,8 +58,8 @@ static bool refuse_error(struct api_problem *problem)
     return false;
 }
 
-static bool check_image(const struct object *image, int64_t offset, int64_t total,
-                        int64_t received, struct api_problem *problem)
+static bool check_image(const struct object *image, int64_t offset, int64_t total, int64_t received,
+                        struct api_problem *problem)
 {
     int64_t announced = json_number(image->document, "size", 0);
 
@@ -164,8 +164,7 @@ bool image_upload_write(void *context, void *handle, const char *bytes, size_t s
     (void)context;
     if (upload->announced > 0 && upload->received + (int64_t)size > upload->announced) {
         api_problem_set(problem, API_PROBLEM_INVALID_REQUEST,
-                        "More than the announced %lld bytes came.",
-                        (long long)upload->announced);
+                        "More than the announced %lld bytes came.", (long long)upload->announced);
         return false;
     }
     while (size > 0) {
@@ -206,8 +205,11 @@ static bool break_job(void *context, struct db *db, struct journal *journal)
 {
     struct broken *broken = context;
     struct object image;
-    struct journal_event event = {.class = "lifecycle", .type = "image.received", .kind = DB_IMAGE,
-                                  .id = broken->image_id, .actor = "system"};
+    struct journal_event event = {.class = "lifecycle",
+                                  .type = "image.received",
+                                  .kind = DB_IMAGE,
+                                  .id = broken->image_id,
+                                  .actor = "system"};
     char more[64];
     bool done = object_load(&image, db, DB_IMAGE, "", broken->image_id) == DB_OK;
 

@@ -67,8 +67,7 @@ static bool image_file(struct operation *operation, const struct object *vm, con
 {
     struct object image;
     bool done = load_target(operation, vm, DB_IMAGE, role, &image) &&
-                require_ready(operation, &image) &&
-                image_path(operation->daemon, image.id, path);
+                require_ready(operation, &image) && image_path(operation->daemon, image.id, path);
 
     object_release(&image);
     return done;
@@ -78,8 +77,7 @@ static bool disk_file(struct operation *operation, const struct object *vm, cons
                       char path[PATH_SIZE])
 {
     struct object disk;
-    bool done = load_target(operation, vm, DB_DISK, role, &disk) &&
-                require_ready(operation, &disk);
+    bool done = load_target(operation, vm, DB_DISK, role, &disk) && require_ready(operation, &disk);
 
     if (done && strcmp(json_text(disk.document, "format"), "raw") != 0)
         done = operation_fail(operation, API_PROBLEM_WRONG_STATE,
@@ -108,8 +106,8 @@ json_t *vm_config_disk(struct operation *operation, const struct object *vm, con
         return json_pack("{s:s, s:s}", "id", name, "kind", "cd");
     if (cdrom)
         return json_pack("{s:s, s:s, s:s}", "id", name, "kind", "cd", "path", path);
-    return json_pack("{s:s, s:s, s:s, s:b}", "id", name, "kind", "disk", "path", path,
-                     "read_only", json_is_true(json_object_get(device, "read_only")));
+    return json_pack("{s:s, s:s, s:s, s:b}", "id", name, "kind", "disk", "path", path, "read_only",
+                     json_is_true(json_object_get(device, "read_only")));
 }
 
 json_t *vm_config_nic(struct operation *operation, const struct object *vm, const char *name,
@@ -126,8 +124,8 @@ json_t *vm_config_nic(struct operation *operation, const struct object *vm, cons
     vm_config_tap(vm->id, name, tap);
     made = load_target(operation, vm, DB_NETWORK, role, &network) &&
            require_ready(operation, &network);
-    if (made && !network_tap_make(operation->daemon, &network, tap, connected, problem,
-                                  sizeof(problem)))
+    if (made &&
+        !network_tap_make(operation->daemon, &network, tap, connected, problem, sizeof(problem)))
         made = operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
                               "The NIC %s cannot be made: %s", name, problem);
     object_release(&network);
@@ -174,8 +172,8 @@ static bool add_seed(struct operation *operation, const struct object *vm, json_
     if (!seed_make(path, vm->id, vm->name, seed, problem, sizeof(problem)))
         return operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
                               "The cloud-init seed cannot be made: %s", problem);
-    json_array_append_new(disks, json_pack("{s:s, s:s, s:s}", "id", SEED_DISK, "kind", "cd",
-                                           "path", path));
+    json_array_append_new(
+        disks, json_pack("{s:s, s:s, s:s}", "id", SEED_DISK, "kind", "cd", "path", path));
     return true;
 }
 
@@ -223,13 +221,13 @@ json_t *vm_config_make(struct operation *operation, const struct object *vm)
 {
     const json_t *processors = json_object_get(vm->document, "processors");
     const json_t *memory = json_object_get(vm->document, "memory");
-    json_t *config = json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "version", BH_CONFIG_VERSION, "id",
-        vm->id, "name", vm->name, "vps", (json_int_t)json_number(processors, "count", 1),
-        "memory_bytes", (json_int_t)json_number(memory, "size", 0), "weight",
-        (json_int_t)json_number(processors, "weight", 100), "cap_percent",
-        (json_int_t)vm_config_cap(processors), "reserve_percent",
-        (json_int_t)vm_config_reserve(processors), "on_crash", "stop");
+    json_t *config = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "version",
+                               BH_CONFIG_VERSION, "id", vm->id, "name", vm->name, "vps",
+                               (json_int_t)json_number(processors, "count", 1), "memory_bytes",
+                               (json_int_t)json_number(memory, "size", 0), "weight",
+                               (json_int_t)json_number(processors, "weight", 100), "cap_percent",
+                               (json_int_t)vm_config_cap(processors), "reserve_percent",
+                               (json_int_t)vm_config_reserve(processors), "on_crash", "stop");
 
     if (config && add_boot(operation, vm, config) && add_devices(operation, vm, config) &&
         check(operation, config))

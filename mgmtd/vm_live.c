@@ -82,8 +82,8 @@ static void check_memory(const json_t *before, const json_t *after, struct api_p
     int64_t was = json_number(a, "size", 0);
     int64_t size = json_number(b, "size", 0);
 
-    if (size != was && (size < json_number(a, "minimum", was) ||
-                        size > json_number(a, "maximum", was)))
+    if (size != was &&
+        (size < json_number(a, "minimum", was) || size > json_number(a, "maximum", was)))
         api_problem_point(problem, "/memory/size",
                           "can change inside the range of %lld to %lld while the VM runs",
                           (long long)json_number(a, "minimum", was),
@@ -153,9 +153,8 @@ static bool tell_settings(struct telling *telling, const json_t *before, const j
         json_object_set_new(set, "reserve_percent", json_integer(vm_config_reserve(processors)));
     }
     if (differ(before, after, "memory"))
-        json_object_set_new(
-            set, "memory_target_bytes",
-            json_integer(json_number(json_object_get(after, "memory"), "size", 0)));
+        json_object_set_new(set, "memory_target_bytes",
+                            json_integer(json_number(json_object_get(after, "memory"), "size", 0)));
     if (json_object_size(set) == 0) {
         json_decref(set);
         return true;
@@ -207,8 +206,7 @@ static bool tell_disks(struct telling *telling, const json_t *before, const json
         if (was)
             continue;
         disk = vm_config_disk(telling->operation, telling->vm, name, device);
-        if (!disk ||
-            !tell(telling, BH_METHOD_DISK_ADD, json_pack("{s:o}", "disk", disk), pointer))
+        if (!disk || !tell(telling, BH_METHOD_DISK_ADD, json_pack("{s:o}", "disk", disk), pointer))
             return false;
     }
     return true;

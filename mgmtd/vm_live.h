@@ -11,7 +11,8 @@ bool vm_live_allowed(const json_t *before, const json_t *after, struct api_probl
 /* Whether the worker must be told of the difference. */
 bool vm_live_needed(const json_t *before, const json_t *after);
 
-/* Tells the worker. False: the operation's problem is set; what was done is undone where it can be. */
+/* Tells the worker. False: the operation's problem is set; what was done is undone where it can be.
+ */
 bool vm_live_apply(struct operation *operation, const struct object *vm, const json_t *before,
                    const json_t *after);
 

@@ -137,8 +137,7 @@ bool vm_finish_delete(struct operation *operation, struct db *db, struct journal
     if (result == DB_OK)
         result = db_object_delete(db, operation->object_id, journal->sequence);
     if (result != DB_OK && result != DB_NOT_FOUND) {
-        object_problem(&operation->problem, result, DB_VM, operation->object_name,
-                       db_message(db));
+        object_problem(&operation->problem, result, DB_VM, operation->object_name, db_message(db));
         return false;
     }
     vms_remove(operation->daemon->vms, operation->object_id);

@@ -15,11 +15,11 @@
 #include "mgmtd/vm_plan.h"
 #include "mgmtd/worker.h"
 
-#define CALL_MS         10000
-#define READY_MS        15000 /* from the worker's start to its hello */
-#define STEP_MS         20
-#define END_MS          5000  /* from a power-off to the worker's end */
-#define SHUTDOWN_MS     300000
+#define CALL_MS     10000
+#define READY_MS    15000 /* from the worker's start to its hello */
+#define STEP_MS     20
+#define END_MS      5000 /* from a power-off to the worker's end */
+#define SHUTDOWN_MS 300000
 
 /* --- Plans --- */
 
@@ -56,8 +56,7 @@ static bool get(struct operation *operation, struct vm_view *view)
     return operation_fail(operation, API_PROBLEM_NOT_FOUND, "The VM is gone.");
 }
 
-static bool wrong_state(struct operation *operation, const struct vm_view *view,
-                        const char *wanted)
+static bool wrong_state(struct operation *operation, const struct vm_view *view, const char *wanted)
 {
     return operation_fail(operation, API_PROBLEM_WRONG_STATE, "The VM is %s. %s",
                           vm_state_name(view->state), wanted);
@@ -166,11 +165,11 @@ static bool launch(struct operation *operation, const struct object *vm)
     if (!config)
         return false;
     worker_clean_socket(operation->daemon, vm->id);
+    note_console(operation);
     pid = worker_spawn(operation->daemon, vm->id, config, message, sizeof(message));
     json_decref(config);
     if (pid == 0)
         return operation_fail(operation, API_PROBLEM_OPERATION_FAILED, "%s", message);
-    note_console(operation);
     operation_report(operation, 0.5, "The worker runs as process %d.", pid);
     if (wait_for_hello(operation, pid))
         return true;
@@ -240,7 +239,8 @@ bool vm_run_start(struct operation *operation)
     /* The policy's own restart was overtaken by somebody's wish. */
     if (by_policy && view.desired == VM_WANT_STOPPED && !view.autostart)
         return operation_fail(operation, API_PROBLEM_CANCELLED, "The VM is to stay stopped.");
-    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, !by_policy, operation);
+    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, !by_policy,
+                    operation);
     return start(operation, &view);
 }
 
@@ -310,13 +310,15 @@ bool vm_run_shutdown(struct operation *operation)
     if (view.state == VM_STOPPED || view.state == VM_CRASHED)
         return true;
     if (view.state != VM_RUNNING && view.state != VM_STOPPING)
-        return wrong_state(operation, &view, "Only a running guest can shut down; resume it or "
-                                             "power it off.");
+        return wrong_state(operation, &view,
+                           "Only a running guest can shut down; resume it or "
+                           "power it off.");
     vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_STOPPED, true, operation);
     if (view.state == VM_RUNNING && !call(operation, BH_METHOD_SHUTDOWN, NULL)) {
         if (force_after > 0)
             return power_off(operation, &view);
-        vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, true, operation);
+        vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, true,
+                        operation);
         return false;
     }
     operation_report(operation, 0.3, "The guest was asked to shut down.");
@@ -378,7 +380,8 @@ bool vm_run_resume(struct operation *operation)
         return true;
     if (view.state != VM_PAUSED)
         return wrong_state(operation, &view, "Only a paused VM can be resumed.");
-    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, false, operation);
+    vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_RUNNING, false,
+                    operation);
     if (!call(operation, BH_METHOD_RESUME, NULL))
         return false;
     set_state(operation, VM_RUNNING, "");

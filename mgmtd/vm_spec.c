@@ -111,8 +111,7 @@ static void check_disk(const char *name, const json_t *disk, struct api_problem 
 
     snprintf(pointer, sizeof(pointer), "/disks/%s", name);
     if (strlen(name) > DEVICE_NAME_MAX)
-        api_problem_point(problem, pointer, "the name must have at most %d bytes",
-                          DEVICE_NAME_MAX);
+        api_problem_point(problem, pointer, "the name must have at most %d bytes", DEVICE_NAME_MAX);
     if (cdrom && json_object_get(disk, "disk"))
         api_problem_point(problem, pointer, "a CD drive takes an image, not a disk");
     if (!cdrom && !json_object_get(disk, "disk"))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Private to vms.c and supervisor.c: the table and its entries. All fields of an
- * entry are protected by the table's lock, but `client` belongs to the
- * supervisor's thread once it is set.
+ * Private to vms.c, supervisor.c, adopt.c and console_join.c: the table and its entries. All fields
+ * of an entry are protected by the table's lock, but `client` belongs to the supervisor's thread
+ * once it is set.
  */
 #ifndef MGMTD_VM_TABLE_H
 #define MGMTD_VM_TABLE_H
@@ -22,20 +22,20 @@ struct vm_cause {
 
 struct vm {
     struct vm_view view;
-    struct vm_cause cause; /* of the request that the worker was sent last */
-    bool desired_changed;  /* and is not written yet */
+    struct vm_cause cause;   /* of the request that the worker was sent last */
+    bool desired_changed;    /* and is not written yet */
     struct console *console; /* opened when first needed */
     uint64_t scrollback;
     struct bh_control_client *client;
     int console_fd;
     int pid_fd;
-    int64_t stats_id;     /* of the request that is under way, or -1 */
-    int missed;           /* sweeps without an answer */
-    int64_t restart_at;   /* time_monotonic; 0: no restart is due */
-    int64_t started_at;   /* time_monotonic of the last start */
-    int64_t quick_ends;   /* ends in a row, each soon after its start */
-    bool ended;           /* the worker said that the VM stopped */
-    bool give_up;         /* the supervisor is to drop the connection */
+    int64_t stats_id;   /* of the request that is under way, or -1 */
+    int missed;         /* sweeps without an answer */
+    int64_t restart_at; /* time_monotonic; 0: no restart is due */
+    int64_t started_at; /* time_monotonic of the last start */
+    int64_t quick_ends; /* ends in a row, each soon after its start */
+    bool ended;         /* the worker said that the VM stopped */
+    bool give_up;       /* the supervisor is to drop the connection */
     bool removed;
     struct vm *next_removed;
 };

@@ -191,9 +191,9 @@ void vms_publish(struct vms *vms, struct vm *vm, const char *type, const struct 
 static const char *event_of(enum vm_state from, enum vm_state to)
 {
     static const char *const types[VM_STATE_COUNT] = {
-        [VM_STOPPED] = "vm.stopped",   [VM_STARTING] = "vm.starting", [VM_RUNNING] = "vm.started",
-        [VM_PAUSING] = "vm.pausing",   [VM_PAUSED] = "vm.paused",     [VM_STOPPING] = "vm.stopping",
-        [VM_CRASHED] = "vm.crashed",   [VM_UNKNOWN] = "vm.lost",
+        [VM_STOPPED] = "vm.stopped", [VM_STARTING] = "vm.starting", [VM_RUNNING] = "vm.started",
+        [VM_PAUSING] = "vm.pausing", [VM_PAUSED] = "vm.paused",     [VM_STOPPING] = "vm.stopping",
+        [VM_CRASHED] = "vm.crashed", [VM_UNKNOWN] = "vm.lost",
     };
 
     if (to == VM_RUNNING && (from == VM_PAUSED || from == VM_PAUSING))
@@ -249,8 +249,8 @@ void vms_set_state(struct vms *vms, const char *id, enum vm_state state, const c
     pthread_mutex_unlock(&vms->lock);
 }
 
-void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired,
-                     bool forget_restarts, const struct operation *operation)
+void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired, bool forget_restarts,
+                     const struct operation *operation)
 {
     struct vm *vm;
 
@@ -380,8 +380,8 @@ static void take_status(struct vm *vm, const struct object *object)
     text_release(&text);
     status = json_object_get(tail, "status");
     vm->view.state = (enum vm_state)index_of(state_names, VM_STATE_COUNT, object->state);
-    vm->view.last_known = (enum vm_state)index_of(state_names, VM_STATE_COUNT,
-                                                  json_text(status, "last_known"));
+    vm->view.last_known =
+        (enum vm_state)index_of(state_names, VM_STATE_COUNT, json_text(status, "last_known"));
     vm->view.desired = (enum vm_desired)index_of(desired_names, VM_DESIRED_COUNT,
                                                  json_text(tail, "desired_state"));
     vm->view.pid = (int)json_number(status, "pid", 0);
@@ -499,8 +499,8 @@ struct console *vms_console(struct vms *vms, struct vm *vm)
     return vm->console;
 }
 
-ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes,
-                         size_t size, struct console_span *span)
+ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes, size_t size,
+                         struct console_span *span)
 {
     ssize_t got = -1;
     struct vm *vm;

@@ -29,8 +29,8 @@ enum vm_desired { VM_WANT_STOPPED, VM_WANT_RUNNING, VM_WANT_PAUSED, VM_DESIRED_C
 #define VM_STATE_BIT(state) (1u << (state))
 
 /* The states in which a worker is there, or may be. */
-#define VM_STATES_ACTIVE                                                                           \
-    (VM_STATE_BIT(VM_STARTING) | VM_STATE_BIT(VM_RUNNING) | VM_STATE_BIT(VM_PAUSING) |             \
+#define VM_STATES_ACTIVE                                                               \
+    (VM_STATE_BIT(VM_STARTING) | VM_STATE_BIT(VM_RUNNING) | VM_STATE_BIT(VM_PAUSING) | \
      VM_STATE_BIT(VM_PAUSED) | VM_STATE_BIT(VM_STOPPING) | VM_STATE_BIT(VM_UNKNOWN))
 
 struct vm_restart {
@@ -103,8 +103,8 @@ void vms_set_state(struct vms *vms, const char *id, enum vm_state state, const c
                    const struct operation *operation);
 
 /* What an operation wants from now on. It is written with the next state. */
-void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired,
-                     bool forget_restarts, const struct operation *operation);
+void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired, bool forget_restarts,
+                     const struct operation *operation);
 
 /* Waits until the state is one of `states`, the time is over, or the operation is cancelled. */
 bool vms_wait(struct vms *vms, const char *id, unsigned states, int timeout_ms,
@@ -116,8 +116,8 @@ void vms_give_up(struct vms *vms, const char *id);
 /* --- Consoles --- */
 
 /* -1: no such VM. */
-ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes,
-                         size_t size, struct console_span *span);
+ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes, size_t size,
+                         struct console_span *span);
 /* False: the VM does not run, or its guest does not read. */
 bool vms_console_write(struct vms *vms, const char *id, const void *bytes, size_t size);
 

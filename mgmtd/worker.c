@@ -90,8 +90,8 @@ int worker_spawn(const struct daemon *daemon, const char *id, const json_t *conf
     char control[PATH_SIZE];
     char file[PATH_SIZE];
     char log[PATH_SIZE];
-    char *arguments[] = {(char *)daemon->options.worker, "--config", file, "--control", control,
-                         NULL};
+    char *arguments[] = {
+        (char *)daemon->options.worker, "--config", file, "--control", control, NULL};
     int pid;
 
     if (!write_config(daemon, id, config, message, size))
@@ -155,6 +155,9 @@ void worker_save_console_base(const struct daemon *daemon, const char *id, uint6
     char path[PATH_SIZE];
     FILE *file;
 
+    if (!worker_path(daemon, id, "", path))
+        return;
+    mkdir(path, 0700);
     if (!worker_path(daemon, id, "console.base", path))
         return;
     file = fopen(path, "we");

@@ -182,10 +182,9 @@ static void end(struct worker *worker, enum bh_vm_reason reason)
         return;
     if (reason == BH_REASON_GUEST_CRASH) {
         print_line(worker, "Kernel panic - not syncing");
-        bh_control_server_event(
-            worker->server, "guest_crash",
-            json_pack("{s:[s,s,s,s,s], s:s}", "parameters", "0x1", "0x2", "0x3", "0x4", "0x5",
-                      "message", "Kernel panic"));
+        bh_control_server_event(worker->server, "guest_crash",
+                                json_pack("{s:[s,s,s,s,s], s:s}", "parameters", "0x1", "0x2", "0x3",
+                                          "0x4", "0x5", "message", "Kernel panic"));
     }
     enter(worker, BH_VM_STOPPED, reason);
     worker->ended = true;
@@ -248,10 +247,9 @@ static json_t *list_disks(const struct worker *worker)
     for (uint32_t i = 0; i < worker->config.disk_count; i++) {
         const struct bh_disk_config *disk = &worker->config.disk[i];
 
-        json_array_append_new(disks,
-                              json_pack("{s:s, s:s, s:s, s:b, s:b}", "id", disk->id, "kind",
-                                        disk->is_cd ? "cd" : "disk", "path", disk->path,
-                                        "read_only", disk->read_only, "attached", 1));
+        json_array_append_new(disks, json_pack("{s:s, s:s, s:s, s:b, s:b}", "id", disk->id, "kind",
+                                               disk->is_cd ? "cd" : "disk", "path", disk->path,
+                                               "read_only", disk->read_only, "attached", 1));
     }
     return disks;
 }
@@ -283,8 +281,8 @@ static json_t *status(const struct worker *worker)
         "vps", (int)worker->config.vps, "memory_bytes", (json_int_t)worker->config.memory_bytes,
         "memory_target_bytes", (json_int_t)worker->memory_target, "weight",
         (int)worker->config.weight, "cap_percent", (int)worker->config.cap_percent,
-        "reserve_percent", (int)worker->config.reserve_percent, "disks", list_disks(worker),
-        "nics", list_nics(worker), "consoles", "serial0", "guest", "heartbeat", "ok");
+        "reserve_percent", (int)worker->config.reserve_percent, "disks", list_disks(worker), "nics",
+        list_nics(worker), "consoles", "serial0", "guest", "heartbeat", "ok");
 }
 
 /* Counters that grow with the time the guest has run. */
@@ -306,21 +304,20 @@ static json_t *stats(const struct worker *worker)
                                              (json_int_t)ran, "msr", (json_int_t)(ran * 2)));
     for (uint32_t i = 0; i < worker->config.disk_count; i++)
         json_array_append_new(
-            disks, json_pack("{s:s, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:i}", "id",
-                             worker->config.disk[i].id, "read_ops", (json_int_t)ran, "write_ops",
-                             (json_int_t)(ran / 2), "flush_ops", 1, "read_bytes",
-                             (json_int_t)(ran * 4096), "write_bytes", (json_int_t)(ran * 2048),
-                             "read_ns", (json_int_t)(ran * 1000), "write_ns",
-                             (json_int_t)(ran * 1000), "errors", 0));
+            disks,
+            json_pack("{s:s, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:i}", "id",
+                      worker->config.disk[i].id, "read_ops", (json_int_t)ran, "write_ops",
+                      (json_int_t)(ran / 2), "flush_ops", 1, "read_bytes", (json_int_t)(ran * 4096),
+                      "write_bytes", (json_int_t)(ran * 2048), "read_ns", (json_int_t)(ran * 1000),
+                      "write_ns", (json_int_t)(ran * 1000), "errors", 0));
     for (uint32_t i = 0; i < worker->config.nic_count; i++)
-        json_array_append_new(nics, json_pack("{s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "id",
-                                              worker->config.nic[i].id, "rx_packets",
-                                              (json_int_t)ran, "tx_packets", (json_int_t)ran,
-                                              "rx_bytes", (json_int_t)(ran * 100), "tx_bytes",
-                                              (json_int_t)(ran * 100), "rx_dropped", 0,
-                                              "tx_dropped", 0));
-    return json_pack("{s:s, s:o, s:{s:I, s:i}, s:o, s:o, s:[{s:s, s:I, s:I}]}", "time", time,
-                     "vps", vps, "memory", "assigned_bytes", (json_int_t)worker->memory_target,
+        json_array_append_new(
+            nics, json_pack("{s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "id", worker->config.nic[i].id,
+                            "rx_packets", (json_int_t)ran, "tx_packets", (json_int_t)ran,
+                            "rx_bytes", (json_int_t)(ran * 100), "tx_bytes",
+                            (json_int_t)(ran * 100), "rx_dropped", 0, "tx_dropped", 0));
+    return json_pack("{s:s, s:o, s:{s:I, s:i}, s:o, s:o, s:[{s:s, s:I, s:I}]}", "time", time, "vps",
+                     vps, "memory", "assigned_bytes", (json_int_t)worker->memory_target,
                      "worker_resident_bytes", 6291456, "disks", disks, "nics", nics, "consoles",
                      "console", "serial0", "out_bytes", (json_int_t)worker->out_bytes, "in_bytes",
                      (json_int_t)worker->in_bytes);

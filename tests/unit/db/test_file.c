@@ -141,8 +141,15 @@ static void insert_vm(struct db *db, int n)
 {
     char id[40];
     char name[40];
-    struct db_object object = {.kind = DB_VM, .id = id, .scope = "", .name = name, .state = "stopped",
-                               .revision = 1, .sequence = n, .head = "{\"a\":1", .tail = ""};
+    struct db_object object = {.kind = DB_VM,
+                               .id = id,
+                               .scope = "",
+                               .name = name,
+                               .state = "stopped",
+                               .revision = 1,
+                               .sequence = n,
+                               .head = "{\"a\":1",
+                               .tail = ""};
 
     snprintf(id, sizeof(id), "id-%d", n);
     snprintf(name, sizeof(name), "vm-%05d", n);
@@ -188,8 +195,15 @@ static void refuses_a_locked_file(void **state)
 static void a_full_disk_loses_nothing_that_was_committed(void **state)
 {
     struct fixture *fixture = *state;
-    struct db_object object = {.kind = DB_VM, .id = "x", .scope = "", .name = "x", .state = "",
-                               .revision = 1, .sequence = 1, .head = "", .tail = ""};
+    struct db_object object = {.kind = DB_VM,
+                               .id = "x",
+                               .scope = "",
+                               .name = "x",
+                               .state = "",
+                               .revision = 1,
+                               .sequence = 1,
+                               .head = "",
+                               .tail = ""};
     char *large = malloc(1 << 20);
     int64_t count = 0;
 

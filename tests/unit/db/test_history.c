@@ -11,10 +11,18 @@ static const uint8_t hash[DB_HASH_SIZE] = {1, 2, 3};
 static void insert_operation(struct db *db, const char *id, const char *object, const char *state,
                              int64_t finished_at)
 {
-    struct db_operation operation = {.id = id, .action = "vm.start", .object_kind = "vm",
-                                     .object_id = object, .state = state, .actor = "user:a",
-                                     .arguments = "{}", .sequence = 1, .created_at = 1,
-                                     .finished_at = finished_at, .head = "{", .tail = ""};
+    struct db_operation operation = {.id = id,
+                                     .action = "vm.start",
+                                     .object_kind = "vm",
+                                     .object_id = object,
+                                     .state = state,
+                                     .actor = "user:a",
+                                     .arguments = "{}",
+                                     .sequence = 1,
+                                     .created_at = 1,
+                                     .finished_at = finished_at,
+                                     .head = "{",
+                                     .tail = ""};
 
     assert_int_equal(db_operation_insert(db, &operation), DB_OK);
     assert_true(operation.number > 0);
@@ -37,8 +45,8 @@ static bool see(void *context, const struct db_operation *operation)
 static void a_queue_tells_position_and_holder(void **state)
 {
     struct db *db = ((struct fixture *)*state)->db;
-    struct db_operation end = {.id = "a", .state = "succeeded", .sequence = 5, .finished_at = 9,
-                               .tail = ",\"x\":1"};
+    struct db_operation end = {
+        .id = "a", .state = "succeeded", .sequence = 5, .finished_at = 9, .tail = ",\"x\":1"};
     struct seen seen = {.text = ""};
     int64_t count = 0;
 
@@ -117,8 +125,13 @@ static void insert_event(struct db *db, int64_t sequence, int64_t at, const char
                          const char *object)
 {
     uint8_t own[DB_HASH_SIZE] = {(uint8_t)sequence};
-    struct db_event event = {.sequence = sequence, .at = at, .class = "audit", .type = type,
-                             .object_kind = "vm", .object_id = object, .document = "{}",
+    struct db_event event = {.sequence = sequence,
+                             .at = at,
+                             .class = "audit",
+                             .type = type,
+                             .object_kind = "vm",
+                             .object_id = object,
+                             .document = "{}",
                              .hash = own};
 
     assert_int_equal(db_event_insert(db, &event), DB_OK);
@@ -182,11 +195,18 @@ static bool see_token(void *context, const struct db_token *token)
 static void tokens_go_with_their_user(void **state)
 {
     struct db *db = ((struct fixture *)*state)->db;
-    struct db_object user = {.kind = DB_USER, .id = "u1", .scope = "", .name = "bob",
-                             .state = "", .revision = 1, .sequence = 1, .head = "{", .tail = ""};
+    struct db_object user = {.kind = DB_USER,
+                             .id = "u1",
+                             .scope = "",
+                             .name = "bob",
+                             .state = "",
+                             .revision = 1,
+                             .sequence = 1,
+                             .head = "{",
+                             .tail = ""};
     struct db_object object = user;
-    struct db_token token = {.id = "t1", .hash = hash, .role = "viewer", .user_id = "u1",
-                             .expires_at = 77};
+    struct db_token token = {
+        .id = "t1", .hash = hash, .role = "viewer", .user_id = "u1", .expires_at = 77};
     struct db_certificate certificate = {"abc", "u1", 5};
     int count = 0;
 

@@ -9,8 +9,14 @@ static enum db_result insert(struct db *db, enum db_kind kind, const char *scope
                              const char *name, const char *state, int64_t sequence)
 {
     char head[128];
-    struct db_object object = {.kind = kind, .id = id, .scope = scope, .name = name,
-                               .state = state, .revision = 1, .sequence = sequence, .head = head,
+    struct db_object object = {.kind = kind,
+                               .id = id,
+                               .scope = scope,
+                               .name = name,
+                               .state = state,
+                               .revision = 1,
+                               .sequence = sequence,
+                               .head = head,
                                .tail = ",\"t\":1"};
 
     snprintf(head, sizeof(head), "{\"uuid\":\"%s\"", id);

@@ -32,10 +32,20 @@ static bool insert_job(void *context, struct db *db, struct journal *journal)
 {
     struct insertion *insertion = context;
     char id[UUID_SIZE];
-    struct db_object object = {.kind = DB_VM, .id = id, .scope = "", .name = insertion->name,
-                               .state = "", .revision = 1, .head = "{", .tail = ""};
-    struct journal_event event = {.class = "audit", .type = "vm.created", .kind = DB_VM,
-                                  .id = id, .name = insertion->name, .actor = "user:\"x\""};
+    struct db_object object = {.kind = DB_VM,
+                               .id = id,
+                               .scope = "",
+                               .name = insertion->name,
+                               .state = "",
+                               .revision = 1,
+                               .head = "{",
+                               .tail = ""};
+    struct journal_event event = {.class = "audit",
+                                  .type = "vm.created",
+                                  .kind = DB_VM,
+                                  .id = id,
+                                  .name = insertion->name,
+                                  .actor = "user:\"x\""};
 
     uuid_make(id);
     assert_int_equal(journal_append(journal, db, &event), DB_OK);
@@ -121,10 +131,15 @@ static void a_second_thread_reads_the_last_commit(void **state)
 static bool tamper_job(void *context, struct db *db, struct journal *journal)
 {
     uint8_t hash[DB_HASH_SIZE] = {0};
-    struct db_event forged = {.sequence = 4, .at = 1, .class = "audit", .type = "vm.deleted",
-                              .object_kind = "vm", .object_id = "x",
-                              .document = "{\"sequence\":4,\"forged\":\"by hand, and long enough to be "
-                                          "taken for an event with a hash at its end\",\"hash\":\"00\"}",
+    struct db_event forged = {.sequence = 4,
+                              .at = 1,
+                              .class = "audit",
+                              .type = "vm.deleted",
+                              .object_kind = "vm",
+                              .object_id = "x",
+                              .document =
+                                  "{\"sequence\":4,\"forged\":\"by hand, and long enough to be "
+                                  "taken for an event with a hash at its end\",\"hash\":\"00\"}",
                               .hash = hash};
 
     (void)context;

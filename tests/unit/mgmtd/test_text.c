@@ -121,7 +121,7 @@ static void the_lesser_role_wins(void **state)
 static void subnets(void **state)
 {
     static const char *const bad[] = {"10.64.0.1/24", "10.64.0.0/7", "10.64.0.0/31", "10.64.0.0",
-                                      "10.64.0/24", "256.0.0.0/8", "10.64.0.0/x"};
+                                      "10.64.0/24",   "256.0.0.0/8", "10.64.0.0/x"};
     struct subnet a;
     struct subnet b;
     char text[INET_ADDRSTRLEN];
@@ -142,8 +142,8 @@ static void subnets(void **state)
 static bool run(const char *const *arguments, const char *input, int timeout_ms, char *output,
                 char *problem, size_t size)
 {
-    struct command command = {.arguments = arguments, .input = input, .timeout_ms = timeout_ms,
-                              .output = output};
+    struct command command = {
+        .arguments = arguments, .input = input, .timeout_ms = timeout_ms, .output = output};
 
     return command_run(&command, problem, size);
 }
@@ -158,8 +158,8 @@ static void commands_take_no_shell_and_end_in_time(void **state)
     assert_true(run((const char *const[]){"echo", "$HOME; exit 1", NULL}, NULL, 5000, output,
                     problem, sizeof(problem)));
     assert_string_equal(output, "$HOME; exit 1");
-    assert_true(run((const char *const[]){"cat", NULL}, "typed", 5000, output, problem,
-                    sizeof(problem)));
+    assert_true(
+        run((const char *const[]){"cat", NULL}, "typed", 5000, output, problem, sizeof(problem)));
     assert_string_equal(output, "typed");
     assert_false(run((const char *const[]){"ls", "/nowhere", NULL}, NULL, 5000, NULL, problem,
                      sizeof(problem)));
@@ -168,8 +168,8 @@ static void commands_take_no_shell_and_end_in_time(void **state)
                      sizeof(problem)));
     assert_non_null(strstr(problem, "cannot run no-such-program"));
     start = time_monotonic();
-    assert_false(run((const char *const[]){"sleep", "30", NULL}, NULL, 200, NULL, problem,
-                     sizeof(problem)));
+    assert_false(
+        run((const char *const[]){"sleep", "30", NULL}, NULL, 200, NULL, problem, sizeof(problem)));
     assert_true(time_monotonic() - start < 5000);
     assert_non_null(strstr(problem, "took longer"));
     free(output);
