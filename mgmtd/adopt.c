@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/log.h"
+#include "mgmtd/network.h"
 #include "mgmtd/supervisor.h"
 #include "mgmtd/worker.h"
 
@@ -117,6 +118,7 @@ static void *adopt_all(void *context)
         adopt_one(adoption, adoption->ids[i]);
     free(adoption->ids);
     free(adoption);
+    networks_restore(vms->daemon);
     operations_go(vms->daemon->operations);
     return NULL;
 }

@@ -288,28 +288,39 @@ bool network_finish_delete(struct operation *operation, struct db *db, struct jo
     return false;
 }
 
-static bool restore(void *context, const struct db_object *row)
+static bool collect_ready(void *context, const struct db_object *row)
 {
-    struct daemon *daemon = context;
-    struct object network;
-    char problem[600] = "";
+    if (strcmp(row->state, "ready") == 0)
+        json_array_append_new(context, json_string(row->id));
+    return true;
+}
 
-    if (strcmp(row->state, "ready") != 0 || !store_reader(daemon->store) ||
-        object_load(&network, store_reader(daemon->store), DB_NETWORK, "", row->id) != DB_OK)
-        return true;
-    if (!network_up(daemon->options.run, &network, problem, sizeof(problem)))
-        log_write(LOG_LEVEL_ERROR, "a network cannot be made", "network", row->name, "detail",
+static void restore(struct daemon *daemon, struct db *db, const char *id)
+{
+    char problem[600] = "";
+    struct object network;
+
+    if (object_load(&network, db, DB_NETWORK, "", id) == DB_OK &&
+        !network_up(daemon->options.run, &network, problem, sizeof(problem)))
+        log_write(LOG_LEVEL_ERROR, "a network cannot be made", "network", network.name, "detail",
                   problem, NULL);
     object_release(&network);
-    return true;
 }
 
 void networks_restore(struct daemon *daemon)
 {
     struct db *db = store_reader(daemon->store);
+    json_t *ids = json_array();
+    const json_t *id;
+    size_t index;
 
-    if (db)
-        db_object_each(db, DB_NETWORK, restore, daemon);
+    if (db && ids)
+        db_object_each(db, DB_NETWORK, collect_ready, ids);
+    json_array_foreach(ids, index, id)
+    {
+        restore(daemon, db, json_string_value(id));
+    }
+    json_decref(ids);
 }
 
 /* --- Taps --- */

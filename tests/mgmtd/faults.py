@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""What goes wrong around the daemon, and what it does then.
+
+usage: faults.py BUILD
+"""
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+from daemon import Daemon, run
+
+
+def make_vm(daemon, name, words="", **more):
+    daemon.good("POST", "/v1/vms", {"name": name, "memory": {"size": 67108864},
+                                    "boot": {"kernel": "k", "cmdline": words}, **more})
+
+
+def state_of(daemon, name):
+    return daemon.good("GET", f"/v1/vms/{name}")["status"]
+
+
+def wait_for(daemon, name, state, seconds=20):
+    end = time.monotonic() + seconds
+    while state_of(daemon, name)["state"] != state:
+        assert time.monotonic() < end, (name, state, state_of(daemon, name))
+        time.sleep(0.05)
+    return state_of(daemon, name)
+
+
+def a_newer_poweroff_cancels_an_older_start(daemon):
+    make_vm(daemon, "late", "sim.late=60000")
+    start = daemon.good("POST", "/v1/vms/late/start")
+    queued = daemon.good("POST", "/v1/vms/late/reset")
+    waiting = daemon.good("GET", f"/v1/operations/{queued['uuid']}")
+    assert waiting["state"] == "queued" and waiting["holder"] == start["uuid"], waiting
+    assert waiting["position"] == 1
+    begin = time.monotonic()
+    daemon.good("POST", "/v1/vms/late/poweroff?wait=30")
+    assert time.monotonic() - begin < 10
+    for operation in (start, queued):
+        ended = daemon.good("GET", f"/v1/operations/{operation['uuid']}")
+        assert ended["state"] == "cancelled", ended
+    assert state_of(daemon, "late")["state"] == "stopped"
+    assert not daemon.workers()
+
+
+def a_start_goes_on_after_a_restart(daemon):
+    make_vm(daemon, "slow", "sim.late=1500")
+    start = daemon.good("POST", "/v1/vms/slow/start")
+    time.sleep(0.3)
+    before = daemon.workers()
+    daemon.kill()
+    daemon.start()
+    ended = daemon.good("GET", f"/v1/operations/{start['uuid']}?wait=30")
+    assert ended["state"] == "succeeded", ended
+    assert state_of(daemon, "slow")["state"] == "running"
+    assert len(before) == 1 and len(daemon.workers()) == 1
+    daemon.good("POST", "/v1/vms/slow/poweroff?wait=30")
+
+
+def a_shutdown_that_is_ignored(daemon):
+    make_vm(daemon, "deaf", "sim.deaf")
+    daemon.good("POST", "/v1/vms/deaf/start?wait=30")
+    daemon.good("POST", "/v1/vms/deaf/shutdown?wait=30", {"force_after": 1})
+    assert state_of(daemon, "deaf")["state"] == "stopped"
+
+
+def a_worker_that_dies(daemon):
+    make_vm(daemon, "dies", "sim.die=300")
+    daemon.good("POST", "/v1/vms/dies/start?wait=30")
+    status = wait_for(daemon, "dies", "crashed")
+    assert "ended unexpectedly" in status["reason"], status
+
+
+def restarts_back_off_and_give_up(daemon):
+    make_vm(daemon, "loop", "sim.crash=50",
+            restart={"policy": "on-failure", "delay": 1, "attempts": 2})
+    daemon.good("POST", "/v1/vms/loop/start?wait=30")
+    end = time.monotonic() + 30
+    while "No more restarts" not in state_of(daemon, "loop").get("reason", ""):
+        assert time.monotonic() < end, state_of(daemon, "loop")
+        time.sleep(0.1)
+    assert state_of(daemon, "loop")["restarts"] == 2
+    events = daemon.good("GET", "/v1/events?limit=1000&filter=object=loop,type=vm.started")["items"]
+    times = [event["time"] for event in events]
+    assert len(times) == 3, times
+
+
+def a_guest_that_powers_off_stays_off(daemon):
+    make_vm(daemon, "off", "sim.off=200", restart={"policy": "on-failure"})
+    daemon.good("POST", "/v1/vms/off/start?wait=30")
+    status = wait_for(daemon, "off", "stopped")
+    assert "powered off" in status["reason"], status
+    assert daemon.good("GET", "/v1/vms/off")["desired_state"] == "stopped"
+
+
+def a_worker_that_hangs_is_unknown_not_gone(daemon):
+    make_vm(daemon, "hung", restart={"policy": "always"})
+    daemon.good("POST", "/v1/vms/hung/start?wait=30")
+    pid = daemon.workers()[daemon.good("GET", "/v1/vms/hung")["uuid"]]
+    os.kill(pid, signal.SIGSTOP)
+    status = wait_for(daemon, "hung", "unknown", 30)
+    assert status["last_known"] == "running" and status["pid"] == pid, status
+    daemon.kill()
+    daemon.start()
+    time.sleep(4)
+    assert state_of(daemon, "hung")["state"] == "unknown"
+    assert daemon.workers()[daemon.good("GET", "/v1/vms/hung")["uuid"]] == pid, "it was replaced"
+    os.kill(pid, signal.SIGCONT)
+    wait_for(daemon, "hung", "running", 30)
+    daemon.good("POST", "/v1/vms/hung/poweroff?wait=30")
+
+
+def a_host_that_starts_again(daemon):
+    make_vm(daemon, "auto", autostart=True)
+    make_vm(daemon, "manual")
+    for name in ("auto", "manual"):
+        daemon.good("POST", f"/v1/vms/{name}/start?wait=30")
+    before = daemon.workers()
+    daemon.kill()
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    os.unlink(daemon.path("run", "adopted"))
+    for directory in before:
+        os.unlink(daemon.path("run", "vms", directory, "control"))
+    daemon.start()
+    wait_for(daemon, "auto", "running")
+    status = wait_for(daemon, "manual", "stopped")
+    assert "host was started again" in status["reason"], status
+    daemon.good("POST", "/v1/vms/auto/poweroff?wait=30")
+
+
+def the_console_survives_the_daemon(daemon):
+    make_vm(daemon, "talks", "sim.tick=5")
+    daemon.good("POST", "/v1/vms/talks/start?wait=30")
+    time.sleep(0.3)
+    daemon.kill()
+    time.sleep(0.5)
+    daemon.start()
+    end = time.monotonic() + 10
+    while daemon.good("GET", "/v1/vms/talks/console").count(b"tick") < 150:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    output = daemon.good("GET", "/v1/vms/talks/console").decode()
+    ticks = [int(line.split()[-1]) for line in output.splitlines()[1:-1]]
+    assert ticks == list(range(len(ticks))), "lines are missing or doubled"
+    daemon.good("POST", "/v1/vms/talks/poweroff?wait=30")
+
+
+def keys_repeat_and_refuse(daemon):
+    body = {"name": "once", "memory": {"size": 67108864}}
+    key = {"Idempotency-Key": "abc"}
+    first = daemon.call("POST", "/v1/vms", body, key)
+    again = daemon.call("POST", "/v1/vms", body, key)
+    assert first[0] == again[0] == 201
+    assert first[2]["uuid"] == again[2]["uuid"]
+    status, _, problem = daemon.call("POST", "/v1/vms", {**body, "name": "other"}, key)
+    assert status == 422 and "key-reused" in problem["type"], problem
+    daemon.kill()
+    daemon.start()
+    assert daemon.call("POST", "/v1/vms", body, key)[2]["uuid"] == first[2]["uuid"]
+
+
+def the_database_is_saved_and_put_back(daemon):
+    make_vm(daemon, "saved")
+    copy = daemon.path("copy.db")
+    assert subprocess.run(daemon.arguments("backup", copy), timeout=60).returncode == 0
+    assert os.stat(copy).st_mode & 0o077 == 0
+    assert subprocess.run(daemon.arguments("backup", copy), capture_output=True,
+                          timeout=60).returncode == 1, "a backup was overwritten"
+    make_vm(daemon, "newer")
+    refused = subprocess.run(daemon.arguments("restore", copy), capture_output=True, text=True,
+                             timeout=60)
+    assert refused.returncode == 1 and "stop it first" in refused.stderr, refused
+    assert daemon.stop() == 0
+    bad = daemon.path("bad.db")
+    with open(bad, "wb") as file:
+        file.write(b"not a database" * 1000)
+    refused = subprocess.run(daemon.arguments("restore", bad), capture_output=True, timeout=60)
+    assert refused.returncode == 1
+    assert subprocess.run(daemon.arguments("restore", copy), timeout=60).returncode == 0
+    daemon.start()
+    assert daemon.call("GET", "/v1/vms/saved")[0] == 200
+    assert daemon.call("GET", "/v1/vms/newer")[0] == 404
+
+
+def a_locked_database_is_said(daemon):
+    other = sqlite3.connect(daemon.path("state", "bulkhead.db"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    status, _, problem = daemon.call("POST", "/v1/vms", {"name": "locked",
+                                                         "memory": {"size": 67108864}})
+    assert status == 503 and "locked" in problem["detail"], (status, problem)
+    assert daemon.call("GET", "/v1/vms?limit=1")[0] == 200, "reading goes on"
+    assert daemon.call("GET", "/readyz")[0] == 503
+    other.execute("ROLLBACK")
+    other.close()
+    make_vm(daemon, "locked")
+    assert daemon.call("GET", "/readyz")[0] == 200
+
+
+def a_damaged_database_is_refused(daemon):
+    daemon.stop()
+    path = daemon.path("state", "bulkhead.db")
+    with open(path, "rb") as file:
+        whole = file.read()
+    with open(path, "r+b") as file:
+        file.seek(4096 * 3)
+        file.write(b"\xa5" * 4096 * 20)
+    ended = subprocess.run(daemon.arguments(), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    detail = json.loads(ended.stderr.splitlines()[-1])["detail"]
+    assert path in detail and "bulkheadd restore" in detail, detail
+    with open(path, "wb") as file:
+        file.write(whole)
+    daemon.start()
+
+
+def a_full_disk_is_said_and_nothing_is_lost():
+    if os.geteuid() != 0:
+        return
+    daemon = Daemon(sys.argv[1])
+    state = daemon.path("state")
+    os.mkdir(state)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", state], check=True)
+    try:
+        daemon.start()
+        kept, status = [], 201
+        while status == 201:
+            name = f"v{len(kept)}"
+            status, _, problem = daemon.call("POST", "/v1/vms", {
+                "name": name, "memory": {"size": 67108864}, "description": "x" * 1000})
+            kept += [name] if status == 201 else []
+        assert status in (503, 507), (status, problem)
+        assert len(kept) > 10
+        found = {vm["name"] for vm in daemon.good("GET", "/v1/vms?limit=1000")["items"]}
+        assert set(kept) <= found
+        daemon.kill()
+        subprocess.run(["mount", "-o", "remount,size=64m", state], check=True)
+        daemon.start()
+        found = {vm["name"] for vm in daemon.good("GET", "/v1/vms?limit=1000")["items"]}
+        assert set(kept) <= found, "an acknowledged change is lost"
+        daemon.good("POST", "/v1/vms", {"name": "after", "memory": {"size": 67108864}})
+        daemon.stop()
+        daemon.check()
+    finally:
+        daemon.stop()
+        subprocess.run(["umount", state], check=False)
+        daemon.remove()
+
+
+def a_start_is_quick(daemon):
+    connection = daemon.connect()
+    headers = {"Authorization": f"Bearer {daemon.token}"}
+    for number in range(1000):
+        status, _, _ = daemon.send(connection, "POST", "/v1/vms",
+                                   {"name": f"many-{number}", "memory": {"size": 67108864}},
+                                   headers)
+        assert status == 201
+    connection.close()
+    seconds = []
+    for _ in range(5):
+        daemon.kill()
+        seconds.append(daemon.start())
+    print(f"1,000 VMs: first answer after {min(seconds) * 1000:.0f} to "
+          f"{max(seconds) * 1000:.0f} ms")
+    assert min(seconds) < 0.3, seconds
+
+
+TESTS = [a_newer_poweroff_cancels_an_older_start, a_start_goes_on_after_a_restart,
+         a_shutdown_that_is_ignored, a_worker_that_dies, restarts_back_off_and_give_up,
+         a_guest_that_powers_off_stays_off, a_worker_that_hangs_is_unknown_not_gone,
+         a_host_that_starts_again, the_console_survives_the_daemon, keys_repeat_and_refuse,
+         the_database_is_saved_and_put_back, a_locked_database_is_said,
+         a_damaged_database_is_refused, a_start_is_quick]
+
+
+def test(daemon):
+    daemon.start()
+    daemon.make_kernel()
+    for one in TESTS:
+        begin = time.monotonic()
+        one(daemon)
+        print(f"{one.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
+    assert daemon.stop() == 0
+    daemon.check()
+
+
+a_full_disk_is_said_and_nothing_is_lost()
+run(test)
