@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <string.h>
@@ -13,8 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "parent/driver/uapi/bulkhead.h"
-#include "parent/driver/uapi/mshv.h"
+#include "parent/partition/requests.h"
 
 /* Where the empty root is put together; any folder that is there on each Linux. */
 #define ROOT_PLACE "/proc"
@@ -63,6 +63,15 @@ static bool change_user(const struct bh_sandbox_options *options, struct bh_erro
     return true;
 }
 
+/* A user other than root has lost them by now; root would keep them. */
+static bool drop_capabilities(struct bh_error *error)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[2] = {{0}, {0}};
+
+    return syscall(SYS_capset, &header, none) == 0 || fail(error, "capabilities");
+}
+
 /* --- system calls ------------------------------------------------------------------------- */
 
 static const int plain_calls[] = {
@@ -103,21 +112,15 @@ static const int plain_calls[] = {
     SCMP_SYS(exit_group),
 };
 
-static const unsigned long ioctls[] = {
-    MSHV_CREATE_PARTITION, MSHV_INITIALIZE_PARTITION, MSHV_CREATE_VP,
-    MSHV_SET_GUEST_MEMORY, MSHV_ROOT_HVCALL,          MSHV_RUN_VP,
-    BH_IOC_GET_STATS,
-};
-
 static int add_rules(scmp_filter_ctx filter)
 {
     int err = 0;
 
     for (size_t i = 0; i < sizeof(plain_calls) / sizeof(plain_calls[0]) && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, plain_calls[i], 0);
-    for (size_t i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && err == 0; i++)
+    for (size_t i = 0; i < bh_request_count && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                               SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)ioctls[i]));
+                               SCMP_A1_32(SCMP_CMP_EQ, bh_requests[i]));
     /* Memory is never made executable. */
     if (err == 0)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
@@ -144,5 +147,6 @@ bool bh_sandbox_enter(const struct bh_sandbox_options *options, struct bh_error 
 {
     if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(error, "privileges");
-    return leave_files(error) && change_user(options, error) && filter_calls(error);
+    return leave_files(error) && change_user(options, error) && drop_capabilities(error) &&
+           filter_calls(error);
 }
