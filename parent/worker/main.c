@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "parent/worker/crash.h"
 #include "parent/worker/sandbox.h"
 #include "parent/worker/service.h"
 
@@ -39,6 +40,7 @@ struct worker {
     struct options options;
     struct bh_vm_config config;
     struct bh_service service;
+    struct bh_crash_watch crash;
     struct bh_control_server *server;
     int signals;
 };
@@ -137,6 +139,17 @@ static void serve_signals(struct worker *worker)
         bh_vm_power_off(worker->service.vm, BH_REASON_REQUESTED);
 }
 
+static void look_for_crash(struct worker *worker)
+{
+    uint64_t parameters[BH_CRASH_PARAMETERS];
+    uint64_t partition_id = bh_vm_get_status(worker->service.vm)->partition_id;
+
+    if (!bh_crash_look(&worker->crash, worker->service.host, partition_id, parameters))
+        return;
+    bh_control_server_event(worker->server, "guest_crash", bh_service_crash_event(parameters));
+    bh_vm_crashed(worker->service.vm);
+}
+
 static void loop(struct worker *worker)
 {
     struct pollfd fds[] = {
@@ -147,11 +160,12 @@ static void loop(struct worker *worker)
     };
 
     while (!is_over(worker)) {
-        if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0 && errno != EINTR)
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), BH_CRASH_LOOK_MS) < 0 && errno != EINTR)
             break;
         bh_control_server_serve(worker->server);
         bh_vm_serve(worker->service.vm);
         bh_console_serve(bh_vm_get_console(worker->service.vm));
+        look_for_crash(worker);
         if ((fds[3].revents & POLLIN) != 0)
             serve_signals(worker);
     }

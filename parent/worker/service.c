@@ -29,6 +29,15 @@ json_t *bh_service_state_event(const struct bh_vm_status *status)
     return object;
 }
 
+json_t *bh_service_crash_event(const uint64_t parameters[BH_CRASH_PARAMETERS])
+{
+    json_t *array = json_array();
+
+    for (unsigned i = 0; i < BH_CRASH_PARAMETERS; i++)
+        json_array_append_new(array, json_sprintf("0x%llx", (unsigned long long)parameters[i]));
+    return json_pack("{s:o}", "parameters", array);
+}
+
 static json_t *status_json(struct bh_service *service)
 {
     const struct bh_vm_config *config = bh_vm_get_config(service->vm);

@@ -5,6 +5,7 @@
 
 #include "parent/control/server.h"
 #include "parent/partition/host.h"
+#include "parent/worker/crash.h"
 #include "parent/worker/vm.h"
 
 struct bh_service {
@@ -17,5 +18,8 @@ struct bh_control_service bh_service_callbacks(struct bh_service *service);
 
 /* The members of the event `state`. */
 json_t *bh_service_state_event(const struct bh_vm_status *status);
+
+/* The members of the event `guest_crash`. */
+json_t *bh_service_crash_event(const uint64_t parameters[BH_CRASH_PARAMETERS]);
 
 #endif

@@ -314,6 +314,11 @@ static void reset_or_stop(struct bh_vm *vm, enum bh_vm_reason reason)
         bh_vm_power_off(vm, reason);
 }
 
+void bh_vm_crashed(struct bh_vm *vm)
+{
+    reset_or_stop(vm, BH_REASON_GUEST_CRASH);
+}
+
 static void serve_failure(struct bh_vm *vm)
 {
     char text[sizeof(vm->failure)];

@@ -43,6 +43,9 @@ void bh_vm_resume(struct bh_vm *vm);
 bool bh_vm_reset(struct bh_vm *vm, enum bh_vm_reason reason, struct bh_error *error);
 void bh_vm_power_off(struct bh_vm *vm, enum bh_vm_reason reason);
 
+/* The guest has reported a crash: does what the configuration says, stop or reset. */
+void bh_vm_crashed(struct bh_vm *vm);
+
 /* Weight, cap and reserve; negative values stay as they are. */
 bool bh_vm_set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
                       int64_t reserve_percent, struct bh_error *error);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "parent/worker/crash.h"
 #include "tests/unit/parent/fake_driver.h"
 
 static int setup(void **state)
@@ -132,6 +133,29 @@ static void a_failing_driver_is_an_error_everywhere(void **state)
     bh_host_close(host);
 }
 
+static void each_crash_report_is_seen_once(void **state)
+{
+    struct bh_host *host = open_host();
+    struct bh_crash_watch watch = {0};
+    uint64_t parameters[BH_CRASH_PARAMETERS];
+
+    (void)state;
+    assert_false(bh_crash_look(&watch, host, 0, parameters));
+    assert_false(bh_crash_look(&watch, host, 1, parameters));
+    fake_driver.partition.crash_count = 1;
+    fake_driver.partition.crash_parameter[4] = 0xdead;
+    assert_true(bh_crash_look(&watch, host, 1, parameters));
+    assert_int_equal(parameters[4], 0xdead);
+    assert_false(bh_crash_look(&watch, host, 1, parameters));
+    fake_driver.partition.crash_count = 2;
+    assert_true(bh_crash_look(&watch, host, 1, parameters));
+    assert_false(bh_crash_look(&watch, NULL, 1, parameters));
+    fake_driver.partition.partition_id = 5; /* after a reset: another one, counting from 0 */
+    fake_driver.partition.crash_count = 1;
+    assert_true(bh_crash_look(&watch, host, 5, parameters));
+    bh_host_close(host);
+}
+
 static void every_exit_has_its_own_name(void **state)
 {
     (void)state;
@@ -154,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup(statistics_come_from_the_object_asked_for, setup),
         cmocka_unit_test_setup(an_object_that_is_not_there_is_named, setup),
         cmocka_unit_test_setup(a_failing_driver_is_an_error_everywhere, setup),
+        cmocka_unit_test_setup(each_crash_report_is_seen_once, setup),
         cmocka_unit_test(every_exit_has_its_own_name),
     };
 
