@@ -158,7 +158,6 @@ static enum hv_status run_call(struct vp *vp, uint64_t control, const struct cal
     call->variable_words =
         control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK);
     call->input_size = entry->input_size + 8 * (size_t)call->variable_words;
-    call->rep_input = buffers->input + call->input_size;
     call->reps = rep_count(control);
     call->done = rep_start(control);
 
@@ -169,6 +168,7 @@ static enum hv_status run_call(struct vp *vp, uint64_t control, const struct cal
         status = check_output(vp, total_output(entry, call));
     if (status != HV_STATUS_SUCCESS)
         return status;
+    call->rep_input = buffers->input + call->input_size; /* inside: the input was read */
     memset(buffers->output, 0, total_output(entry, call));
     if (entry->flags & CALL_REP)
         call->started = arch_time_now();

@@ -74,9 +74,12 @@ static void check_memory(void)
                ram >> 20, PARENT_MINIMUM >> 20);
 }
 
+/* SMEP and SMAP; and machine checks, which would reset the machine without a word otherwise. */
 static void enable_protection(void)
 {
     uint64_t cr4 = cpu_read_cr4();
+    if (cpu_cpuid(1, 0).edx >> 7 & 1)
+        cr4 |= CR4_MCE;
     const struct cpuid_regs leaf7 =
         cpu_cpuid(0, 0).eax >= 7 ? cpu_cpuid(7, 0) : (struct cpuid_regs){0};
     if (leaf7.ebx >> 7 & 1)

@@ -12,7 +12,8 @@
 #include "hv/x86/smp.h"
 #include "hv/x86/symbols.h"
 
-#define BACKTRACE_DEPTH 24
+#define BACKTRACE_DEPTH      24
+#define VECTOR_MACHINE_CHECK 18
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -116,8 +117,11 @@ static const char *exception_name(uint64_t vector)
 
 _Noreturn void panic_exception(const struct exception_frame *f)
 {
-    say("\nbulkhead: fatal: defect in the hypervisor: %s (vector %lu, error code 0x%lx)\n",
-        exception_name(f->vector), f->vector, f->error_code);
+    if (f->vector == VECTOR_MACHINE_CHECK)
+        say("\nbulkhead: fatal: the processor reports a hardware error (machine check)\n");
+    else
+        say("\nbulkhead: fatal: defect in the hypervisor: %s (vector %lu, error code 0x%lx)\n",
+            exception_name(f->vector), f->vector, f->error_code);
     say("bulkhead: rip %016lx rsp %016lx rflags %08lx cr2 %016lx\n", f->rip, f->rsp, f->rflags,
         cpu_read_cr2());
     say("bulkhead: rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);

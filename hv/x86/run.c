@@ -79,8 +79,10 @@ static void wake_if_due(struct lp *lp, struct vp *vp)
         vp->activity = VP_ACTIVE;
         vp->stats.time_halted += cpu_read_tsc() - vp->rested_since;
     }
-    if (sched_wake(&vp->sched, true, arch_time_now()))
+    const reftime_t now = arch_time_now();
+    if (sched_wake(&vp->sched, true, now))
         lp->reschedule = true;
+    lp->slice_end = sched_next_deadline(&lp->run, now);
 }
 
 static void take_notifications(struct lp *lp)

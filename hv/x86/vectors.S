@@ -70,6 +70,8 @@ vector_common:
  */
     .globl idle_wait, idle_begin, idle_end
 idle_wait:
+    push %rbp
+    mov %rsp, %rbp
 idle_begin:
     cmpb $0, (%rdi)
     jne idle_end
@@ -77,6 +79,7 @@ idle_begin:
     hlt
 idle_end:
     cli
+    pop %rbp
     ret
 
 /*
