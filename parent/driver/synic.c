@@ -124,18 +124,23 @@ static void disable(void)
     (void)wrmsrl_safe(HV_MSR_SIMP, 0);
 }
 
+/* Event rings are for doorbells alone; a hypervisor without them serves everything else. */
+static void enable_rings(const struct synic *synic)
+{
+    if (wrmsrl_safe(HV_MSR_SIRBP, page_register(synic->rings)))
+        return;
+    (void)wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_DOORBELL,
+                      HYPERVISOR_CALLBACK_VECTOR | HV_SINT_AS_INTERCEPT);
+}
+
 static int enable(const struct synic *synic)
 {
-    u64 sint = HYPERVISOR_CALLBACK_VECTOR;
-
-    return wrmsrl_safe(HV_MSR_SIMP, page_register(synic->messages)) ||
-                   wrmsrl_safe(HV_MSR_SIEFP, page_register(synic->events)) ||
-                   wrmsrl_safe(HV_MSR_SIRBP, page_register(synic->rings)) ||
-                   wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_MESSAGE, sint) ||
-                   wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_DOORBELL, sint | HV_SINT_AS_INTERCEPT) ||
-                   wrmsrl_safe(HV_MSR_SCONTROL, HV_SCONTROL_ENABLE)
-               ? -ENODEV
-               : 0;
+    if (wrmsrl_safe(HV_MSR_SIMP, page_register(synic->messages)) ||
+        wrmsrl_safe(HV_MSR_SIEFP, page_register(synic->events)) ||
+        wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_MESSAGE, HYPERVISOR_CALLBACK_VECTOR))
+        return -ENODEV;
+    enable_rings(synic);
+    return wrmsrl_safe(HV_MSR_SCONTROL, HV_SCONTROL_ENABLE) ? -ENODEV : 0;
 }
 
 /* On the CPU itself, as it comes online. */

@@ -160,20 +160,35 @@ static bool allocate_memory(struct bh_vm *vm, struct bh_error *error)
 
 /* --- partition ---------------------------------------------------------------------------- */
 
-static bool set_shares(struct bh_vm *vm, struct bh_error *error)
+static bool set_share(struct bh_vm *vm, uint32_t code, int64_t value, struct bh_error *error)
 {
-    return bh_partition_set_property(vm->partition, BH_PROPERTY_WEIGHT, vm->config.weight, error) &&
-           bh_partition_set_property(vm->partition, BH_PROPERTY_CAP_PERCENT, vm->config.cap_percent,
-                                     error) &&
-           bh_partition_set_property(vm->partition, BH_PROPERTY_RESERVE_PERCENT,
-                                     vm->config.reserve_percent, error);
+    return value < 0 || bh_partition_set_property(vm->partition, code, (uint64_t)value, error);
+}
+
+/* A negative value stays what it is. */
+static bool set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
+                       int64_t reserve_percent, struct bh_error *error)
+{
+    return set_share(vm, BH_PROPERTY_WEIGHT, weight, error) &&
+           set_share(vm, BH_PROPERTY_CAP_PERCENT, cap_percent, error) &&
+           set_share(vm, BH_PROPERTY_RESERVE_PERCENT, reserve_percent, error);
+}
+
+/* A new partition has weight 100, no cap and no reserve. */
+static bool set_first_shares(struct bh_vm *vm, struct bh_error *error)
+{
+    const struct bh_vm_config *config = &vm->config;
+
+    return set_shares(vm, config->weight != BH_WEIGHT_DEFAULT ? (int64_t)config->weight : -1,
+                      config->cap_percent != 0 ? (int64_t)config->cap_percent : -1,
+                      config->reserve_percent != 0 ? (int64_t)config->reserve_percent : -1, error);
 }
 
 static bool create_partition(struct bh_vm *vm, struct bh_error *error)
 {
     vm->partition = bh_partition_create(vm->layer, vm->node, error);
     if (vm->partition == NULL || !bh_partition_initialize(vm->partition, error) ||
-        !set_shares(vm, error) ||
+        !set_first_shares(vm, error) ||
         !bh_partition_set_property(vm->partition, HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, 1, error))
         return false;
     for (unsigned i = 0; i < vm->memory.count; i++) {
@@ -288,18 +303,15 @@ void bh_vm_power_off(struct bh_vm *vm, enum bh_vm_reason reason)
 bool bh_vm_set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
                       int64_t reserve_percent, struct bh_error *error)
 {
-    struct bh_vm_config before = vm->config;
-
+    if (vm->partition != NULL && !set_shares(vm, weight, cap_percent, reserve_percent, error))
+        return false;
     if (weight >= 0)
         vm->config.weight = (uint32_t)weight;
     if (cap_percent >= 0)
         vm->config.cap_percent = (uint32_t)cap_percent;
     if (reserve_percent >= 0)
         vm->config.reserve_percent = (uint32_t)reserve_percent;
-    if (vm->partition == NULL || set_shares(vm, error))
-        return true;
-    vm->config = before;
-    return false;
+    return true;
 }
 
 /* --- news --------------------------------------------------------------------------------- */
