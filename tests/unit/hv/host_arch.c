@@ -14,6 +14,7 @@ static unsigned char *window[ARCH_WINDOW_DEPTH];
 static unsigned windows;
 
 void (*host_window_hook)(void);
+bool (*host_window_allowed)(spa_t page);
 
 static void check(bool ok, const char *what)
 {
@@ -36,10 +37,14 @@ void host_memory_free(void)
 
 void host_memory_init(frame_t pages, int fill)
 {
-    host_memory_free();
-    memory = aligned_alloc(PAGE_SIZE, pages * PAGE_SIZE);
-    check(memory != NULL, "no memory");
-    memory_pages = pages;
+    check(windows == 0, "a window is still open");
+    if (memory_pages != pages) {
+        host_memory_free();
+        memory = aligned_alloc(PAGE_SIZE, pages * PAGE_SIZE);
+        check(memory != NULL, "no memory");
+        memory_pages = pages;
+    }
+    ASAN_UNPOISON_MEMORY_REGION(memory, pages * PAGE_SIZE);
     memset(memory, fill, pages * PAGE_SIZE);
     ASAN_POISON_MEMORY_REGION(memory, pages * PAGE_SIZE);
 }
@@ -59,6 +64,7 @@ void *arch_window_map(spa_t page)
     check(page.raw % PAGE_SIZE == 0, "a window on an address inside a page");
     check(spa_frame(page) < memory_pages, "a window on what is not RAM");
     check(windows < ARCH_WINDOW_DEPTH, "too many windows");
+    check(!host_window_allowed || host_window_allowed(page), "a window on a page of somebody else");
     unsigned char *at = memory + page.raw;
 
     window[windows++] = at;

@@ -9,7 +9,7 @@
 
 #include "hv/core/types.h"
 
-/* Pages 0 .. pages - 1 hold the byte fill. Frees the memory there was before. */
+/* Pages 0 .. pages - 1 hold the byte fill. Replaces the memory there was before. */
 void host_memory_init(frame_t pages, int fill);
 void host_memory_free(void);
 
@@ -25,5 +25,8 @@ bool host_windows_closed(void);
  * may use windows itself.
  */
 extern void (*host_window_hook)(void);
+
+/* Which pages may be looked at through windows; NULL: all. */
+extern bool (*host_window_allowed)(spa_t page);
 
 #endif
