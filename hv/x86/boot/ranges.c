@@ -115,7 +115,8 @@ bool ranges_init(struct ranges *ranges, const struct boot_info *boot)
 bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t type)
 {
     const unsigned before = ranges->count;
-    const uint64_t end = end_of(base, size);
+    const uint64_t end = ALIGN_UP(end_of(base, size), PAGE_SIZE);
+    base = ALIGN_DOWN(base, PAGE_SIZE);
     if (base >= end)
         return true;
     for (unsigned i = 0; i < before; i++) {

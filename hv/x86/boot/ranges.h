@@ -22,7 +22,8 @@ struct ranges {
  */
 bool ranges_init(struct ranges *ranges, const struct boot_info *boot);
 
-/* Makes the part of RAM that lies in [base, base + size) of another type. False: list full. */
+/* Makes the pages of RAM that lie in [base, base + size), be it in part, of another type. False:
+ * list full. */
 bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t type);
 
 /* Keeps the lowest `bytes` of RAM, cut to whole pages, and gives the rest the type. False: list

@@ -209,6 +209,12 @@ static void test_retype(void **state)
     assert_int_equal(type_at(3 * G), 0);
     assert_int_equal(type_at(4 * G), RESERVED);
     assert_int_equal(type_at(4 * G + 1 * M), RAM);
+    /* A page in part is a page as a whole. */
+    assert_true(ranges_retype(&ranges, 50 * M + 0xfff, 2, RESERVED));
+    check_form();
+    assert_int_equal(type_at(50 * M), RESERVED);
+    assert_int_equal(type_at(50 * M + 0x1fff), RESERVED);
+    assert_int_equal(type_at(50 * M + 0x2000), RAM);
     /* Nothing of it is RAM, or there is nothing of it. */
     const unsigned count = ranges.count;
 
