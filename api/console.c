@@ -95,7 +95,7 @@ static enum MHD_Result reply_follow(struct exchange *exchange, const char *uuid,
     struct stream *stream = stream_create(exchange, fill_console);
     if (!stream)
         return reply_problem(exchange);
-    strcpy(stream->uuid, uuid);
+    snprintf(stream->uuid, sizeof stream->uuid, "%s", uuid);
     stream->position = offset;
     if (exchange->query.write && !hold_keyboard(exchange, stream)) {
         stream_destroy(stream);

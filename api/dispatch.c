@@ -10,6 +10,7 @@
 #include "api/json_scan.h"
 #include "api/schema.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,7 +156,7 @@ static bool read_if_match(struct exchange *exchange)
         return true;
     exchange->request.if_match = exchange->if_match;
     if (strcmp(value, "*") == 0) {
-        strcpy(exchange->if_match, "*");
+        memcpy(exchange->if_match, "*", 2);
         return true;
     }
     size_t length = strlen(value);
@@ -319,22 +320,32 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *met
 
 /* --- Uploads --- */
 
+/* Read a number that the character follows, and move behind both. */
+static bool take_number(const char **text, char follower, int64_t *number)
+{
+    char *end;
+    errno = 0;
+    if (**text < '0' || **text > '9')
+        return false;
+    *number = strtoll(*text, &end, 10);
+    if (errno || *end != follower)
+        return false;
+    *text = end + (follower != '\0');
+    return true;
+}
+
 /* Read "bytes FIRST-LAST/TOTAL" or "bytes FIRST-LAST/ *". */
 static bool parse_range(const char *text, uint64_t length, int64_t *first, int64_t *total)
 {
-    long long from, to;
-    int used = 0;
-    if (sscanf(text, "bytes %lld-%lld/%n", &from, &to, &used) != 2 || !used || from < 0 ||
-        to < from || (length && (uint64_t)(to - from) + 1 != length))
+    int64_t last;
+    if (strncmp(text, "bytes ", 6) != 0)
         return false;
-    *first = from;
-    if (strcmp(text + used, "*") == 0) {
-        *total = -1;
-        return true;
-    }
-    char *end;
-    *total = strtoll(text + used, &end, 10);
-    return end != text + used && !*end && *total > to;
+    text += 6;
+    if (!take_number(&text, '-', first) || !take_number(&text, '/', &last) || last < *first ||
+        (length && (uint64_t)(last - *first) + 1 != length))
+        return false;
+    *total = -1;
+    return strcmp(text, "*") == 0 || (take_number(&text, '\0', total) && *total > last);
 }
 
 static bool begin_upload(struct exchange *exchange)

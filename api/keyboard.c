@@ -6,6 +6,7 @@
  */
 #include "api/exchange.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ bool keyboard_hold(const char *uuid, const void *holder, const struct api_caller
     struct keyboard *keyboard = keyboard_find(uuid);
     bool free_to_take = !keyboard || take;
     if (!keyboard && (keyboard = calloc(1, sizeof *keyboard))) {
-        strcpy(keyboard->uuid, uuid);
+        snprintf(keyboard->uuid, sizeof keyboard->uuid, "%s", uuid);
         keyboard->next = keyboards;
         keyboards = keyboard;
     }

@@ -91,6 +91,7 @@ void log_write(enum log_level level, const char *message, ...)
     text_printf(&line, ",\"level\":\"%s\",\"msg\":", names[level]);
     text_json(&line, message);
     va_start(arguments, message);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start did */
     for (const char *name; (name = va_arg(arguments, const char *));) {
         const char *value = va_arg(arguments, const char *);
         text_append(&line, ",", 1);

@@ -13,6 +13,7 @@ void api_problem_set(struct api_problem *problem, enum api_problem_type type, co
     va_list arguments;
     problem->type = type;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start did */
     vsnprintf(problem->detail, sizeof problem->detail, format, arguments);
     va_end(arguments);
 }
@@ -22,6 +23,7 @@ static void problem_add(struct api_problem *problem, const char *key, const char
                         const char *format, va_list arguments)
 {
     char detail[512];
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the caller began it */
     vsnprintf(detail, sizeof detail, format, arguments);
     if (!problem->errors)
         problem->errors = json_array();

@@ -23,18 +23,18 @@ static bool decode(char *text)
 {
     char *out = text;
     for (const char *in = text; *in; in++) {
-        char c = *in == '+' ? ' ' : *in;
+        int c = *in == '+' ? ' ' : (unsigned char)*in;
         if (c == '%') {
             int high = hex_digit(in[1]);
             int low = high < 0 ? -1 : hex_digit(in[2]);
             if (low < 0)
                 return false;
-            c = (char)(high * 16 + low);
+            c = high * 16 + low;
             in += 2;
         }
-        if ((unsigned char)c < 0x20 || c == 0x7f)
+        if (c < 0x20 || c == 0x7f)
             return false;
-        *out++ = c;
+        *(unsigned char *)out++ = (unsigned char)c;
     }
     *out = '\0';
     return true;

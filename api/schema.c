@@ -73,7 +73,7 @@ static void place_pointer(const struct place *place, char *pointer, size_t size)
     place_pointer(place->outer, pointer, size);
     size_t used = strlen(pointer);
     if (used + 2 < size)
-        strcpy(pointer + used, "/");
+        memcpy(pointer + used, "/", 2);
     snprintf(index, sizeof index, "%zu", place->index);
     pointer_append(pointer, size, place->name ? place->name : index);
 }
@@ -293,6 +293,20 @@ static void check_array(struct check *check, const struct contract_schema *schem
     }
 }
 
+/* What is wrong with a string or an integer. */
+static bool scalar_fault(unsigned index, const json_t *value, char *what, size_t size)
+{
+    const struct contract_schema *schema = &contract_schemas[index];
+    if (json_is_integer(value))
+        return integer_fault(schema, json_integer_value(value), what, size);
+    if (!json_is_string(value))
+        return false;
+    if (!schema->bytes)
+        return text_fault(index, json_string_value(value), what, size);
+    snprintf(what, size, "must be bytes, or a size such as \"512MiB\" or \"2GiB\"");
+    return true;
+}
+
 static void check_value(struct check *check, unsigned index, json_t *value,
                         const struct place *place)
 {
@@ -307,13 +321,7 @@ static void check_value(struct check *check, unsigned index, json_t *value,
         check_object(check, index, value, place);
     else if (json_is_array(value))
         check_array(check, schema, value, place);
-    else if (json_is_string(value) && schema->bytes)
-        fault(check, place, "must be bytes, or a size such as \"512MiB\" or \"2GiB\"");
-    else if (json_is_string(value) &&
-             text_fault(index, json_string_value(value), what, sizeof what))
-        fault(check, place, what);
-    else if (json_is_integer(value) &&
-             integer_fault(schema, json_integer_value(value), what, sizeof what))
+    else if (scalar_fault(index, value, what, sizeof what))
         fault(check, place, what);
 }
 

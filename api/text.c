@@ -43,6 +43,7 @@ void text_printf(struct text *text, const char *format, ...)
     char small[512];
     va_list arguments;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start did */
     int size = vsnprintf(small, sizeof small, format, arguments);
     va_end(arguments);
     if (size < 0) {
@@ -57,6 +58,7 @@ void text_printf(struct text *text, const char *format, ...)
     if (text->failed)
         return;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start did */
     vsnprintf(text->bytes + text->size, (size_t)size + 1, format, arguments);
     va_end(arguments);
     text->size += (size_t)size;

@@ -33,8 +33,8 @@ enum {
 struct socket {
     struct socket *next;
     struct socket_set *set;
-    int fd;             /* the library's end; under TLS not the client's */
-    int client;         /* the client's TCP or UNIX socket, to see it leave */
+    int fd;     /* the library's end; under TLS not the client's */
+    int client; /* the client's TCP or UNIX socket, to see it leave */
     struct MHD_UpgradeResponseHandle *upgrade;
     wslay_event_context_ptr frames;
     char uuid[API_UUID_SIZE];
@@ -384,7 +384,7 @@ static struct socket *socket_create(struct exchange *exchange, const char *uuid,
     socket->caller = exchange->request.caller;
     socket->trust_generation = atomic_load(&server->trust_generation);
     socket->pinged = socket->heard = clock_milliseconds();
-    strcpy(socket->uuid, uuid);
+    snprintf(socket->uuid, sizeof socket->uuid, "%s", uuid);
     if (wslay_event_context_server_init(&socket->frames, &callbacks, socket) != 0) {
         free(socket);
         return NULL;

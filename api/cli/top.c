@@ -105,12 +105,12 @@ static int by_processor(const void *left, const void *right)
 static json_t *sorted(json_t *rows)
 {
     size_t count = json_array_size(rows);
-    json_t **order = calloc(count ? count : 1, sizeof *order);
+    json_t **order = calloc(count ? count : 1, sizeof(json_t *));
     json_t *result = json_array();
     for (size_t i = 0; order && i < count; i++)
         order[i] = json_array_get(rows, i);
     if (order)
-        qsort(order, count, sizeof *order, by_processor);
+        qsort(order, count, sizeof(json_t *), by_processor);
     for (size_t i = 0; order && i < count; i++)
         json_array_append(result, order[i]);
     free(order);

@@ -44,13 +44,13 @@ static int ask(const char *line, const char *headers, const char *body)
     snprintf(request + strlen(request), sizeof request - strlen(request), "\r\n%s",
              body ? body : "");
     fake_exchange(&fake, request, answer, sizeof answer);
-    return strlen(answer) > 12 ? atoi(answer + 9) : 0;
+    return strlen(answer) > 12 ? (int)strtol(answer + 9, NULL, 10) : 0;
 }
 
 static int raw(const char *request)
 {
     fake_exchange(&fake, request, answer, sizeof answer);
-    return strlen(answer) > 12 ? atoi(answer + 9) : 0;
+    return strlen(answer) > 12 ? (int)strtol(answer + 9, NULL, 10) : 0;
 }
 
 #define assert_has(text)   assert_non_null(strstr(answer, text))
@@ -254,12 +254,12 @@ static void test_large_requests_are_refused(void **state)
     (void)state;
     int used = snprintf(request, sizeof request, "GET /v1 HTTP/1.1\r\nHost: a\r\nX-Long: ");
     memset(request + used, 'a', 20000);
-    strcpy(request + used + 20000, "\r\n\r\n");
+    memcpy(request + used + 20000, "\r\n\r\n", 5);
     assert_int_equal(raw(request), 431);
     used = snprintf(request, sizeof request, "GET /v1 HTTP/1.1\r\nHost: a\r\n");
     for (int i = 0; i < 80; i++)
         used += snprintf(request + used, sizeof request - (size_t)used, "X-H%d: 1\r\n", i);
-    strcpy(request + used, "\r\n");
+    memcpy(request + used, "\r\n", 3);
     assert_int_equal(raw(request), 431);
     assert_int_equal(raw("POST /v1/vms HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
                          "Content-Length: 99999999\r\n\r\n"),

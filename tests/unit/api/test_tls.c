@@ -97,7 +97,7 @@ static int client_ask(struct client *client, const char *request)
         return 0;
     if (length)
         client_read(client, answer, have, have + strtoul(length + 16, NULL, 10));
-    return atoi(answer + 9);
+    return (int)strtol(answer + 9, NULL, 10);
 }
 
 static int start(void **state)
