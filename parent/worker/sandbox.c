@@ -99,6 +99,7 @@ static const int plain_calls[] = {
     SCMP_SYS(clone3),
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
+    SCMP_SYS(rt_sigaction), /* the first pthread_create */
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigreturn),
     SCMP_SYS(tgkill),
