@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mgmtd/options.h"
 
@@ -30,6 +31,8 @@ static const char usage[] =
     "  --address ADDR   address to listen on                   [127.0.0.1]\n"
     "  --port PORT      TCP port; 0: any                       [8443]\n"
     "  --name NAME      a further name or address of the server certificate; may be repeated\n"
+    "  --worker-uid N   first of 4096 user ids that workers run as; 0: the daemon's [60000 as "
+    "root]\n"
     "  --cgroup DIR     control group that workers are moved to\n"
     "  --history DAYS   how long operations and events are kept [90]\n"
     "  --memory-reserve MIB  memory that VMs never get         [512]\n"
@@ -46,6 +49,7 @@ enum option_key {
     KEY_PORT,
     KEY_NAME,
     KEY_CGROUP,
+    KEY_WORKER_UID,
     KEY_HISTORY,
     KEY_RESERVE,
     KEY_RATE,
@@ -63,6 +67,7 @@ static const struct option long_options[] = {
     {"port", required_argument, NULL, KEY_PORT},
     {"name", required_argument, NULL, KEY_NAME},
     {"cgroup", required_argument, NULL, KEY_CGROUP},
+    {"worker-uid", required_argument, NULL, KEY_WORKER_UID},
     {"history", required_argument, NULL, KEY_HISTORY},
     {"memory-reserve", required_argument, NULL, KEY_RESERVE},
     {"rate", required_argument, NULL, KEY_RATE},
@@ -130,6 +135,10 @@ static bool take_number(struct options *options, int key, const char *value)
         good = parse_number("memory-reserve", value, 0, 1ll << 40, &number);
         options->memory_reserve = number * MIB;
         return good;
+    case KEY_WORKER_UID:
+        good = parse_number("worker-uid", value, 0, 61439, &number);
+        options->worker_uid = (unsigned)number;
+        return good;
     default:
         good = parse_number("rate", value, 0, 1000000000, &number);
         options->rate = (unsigned)number;
@@ -166,6 +175,7 @@ static bool take_option(struct options *options, int key, const char *value)
     case KEY_PORT:
     case KEY_HISTORY:
     case KEY_RESERVE:
+    case KEY_WORKER_UID:
     case KEY_RATE:
         return take_number(options, key, value);
     default:
@@ -210,6 +220,7 @@ bool options_parse(int argc, char **argv, struct options *options, int *status)
         .history_days = 90,
         .memory_reserve = 512 * MIB,
         .rate = 2000,
+        .worker_uid = geteuid() == 0 ? 60000 : 0,
     };
     *status = 2;
     while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {

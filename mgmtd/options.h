@@ -9,6 +9,7 @@
 
 #define PATH_SIZE         1024
 #define OPTIONS_NAMES_MAX 16
+#define WORKER_UIDS       4096 /* one for each VM that runs */
 
 struct options {
     const char *state;   /* database, disks, images, scrollback */
@@ -21,6 +22,7 @@ struct options {
     int history_days;       /* how long operations and events are kept */
     int64_t memory_reserve; /* bytes that VMs never get */
     unsigned rate;          /* requests a second for each caller; 0: no limit */
+    unsigned worker_uid; /* first of WORKER_UIDS user ids that workers run as; 0: as the daemon */
     bool debug;
     const char *names[OPTIONS_NAMES_MAX]; /* further names of the server certificate */
     int name_count;

@@ -525,6 +525,7 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
     if (join->size > join->skip && vms_console(vms, vm))
         console_append(vm->console, join->replay + join->skip, join->size - join->skip);
     vm->view.pid = hello->pid;
+    vm->uid = vm->uid ? vm->uid : worker_uid(hello->pid);
     vm->view.heard_at = time_now();
     vm->started_at = vm->started_at ? vm->started_at : time_monotonic();
     vm->missed = 0;

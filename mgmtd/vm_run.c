@@ -166,7 +166,8 @@ static bool launch(struct operation *operation, const struct object *vm)
         return false;
     worker_clean_socket(operation->daemon, vm->id);
     note_console(operation);
-    pid = worker_spawn(operation->daemon, vm->id, config, message, sizeof(message));
+    pid = worker_spawn(operation->daemon, vm->id, vms_reserve_uid(operation->daemon->vms, vm->id),
+                       config, message, sizeof(message));
     json_decref(config);
     if (pid == 0)
         return operation_fail(operation, API_PROBLEM_OPERATION_FAILED, "%s", message);

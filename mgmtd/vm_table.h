@@ -23,6 +23,7 @@ struct vm_cause {
 struct vm {
     struct vm_view view;
     struct vm_cause cause;   /* of the request that the worker was sent last */
+    unsigned uid;            /* of its worker; 0: the daemon's own */
     bool desired_changed;    /* and is not written yet */
     struct console *console; /* opened when first needed */
     uint64_t scrollback;

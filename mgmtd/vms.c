@@ -293,6 +293,45 @@ bool vms_wait(struct vms *vms, const char *id, unsigned states, int timeout_ms,
     return reached;
 }
 
+/* --- User ids of workers --- */
+
+struct uid_search {
+    const struct vm *not_this;
+    unsigned first;
+    bool used[WORKER_UIDS];
+};
+
+static void mark_uid(const void *node, VISIT visit, void *context)
+{
+    struct uid_search *search = context;
+    const struct vm *vm = *(struct vm *const *)node;
+    unsigned offset = vm->uid - search->first;
+
+    if ((visit == leaf || visit == postorder) && vm != search->not_this && vm->uid != 0 &&
+        offset < WORKER_UIDS && VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE)
+        search->used[offset] = true;
+}
+
+unsigned vms_reserve_uid(struct vms *vms, const char *id)
+{
+    struct uid_search search = {.first = vms->daemon->options.worker_uid};
+    unsigned offset = 0;
+    struct vm *vm;
+
+    if (search.first == 0)
+        return 0;
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    search.not_this = vm;
+    twalk_r(vms->tree, mark_uid, &search);
+    while (offset < WORKER_UIDS - 1 && search.used[offset])
+        offset++;
+    if (vm)
+        vm->uid = search.first + offset;
+    pthread_mutex_unlock(&vms->lock);
+    return search.first + offset;
+}
+
 /* --- Entries --- */
 
 static void join_tags(const json_t *tags, char *text, size_t size)

@@ -110,6 +110,9 @@ void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired, b
 bool vms_wait(struct vms *vms, const char *id, unsigned states, int timeout_ms,
               const struct operation *operation);
 
+/* A user id for the VM's worker that no other active VM's has; 0: the daemon's own. */
+unsigned vms_reserve_uid(struct vms *vms, const char *id);
+
 /* The VM's run came to nothing: drops the connection to its worker, if there is one. */
 void vms_give_up(struct vms *vms, const char *id);
 

@@ -84,14 +84,23 @@ static int spawn(const char *program, char *const arguments[], const char *log)
     return error == 0 ? pid : 0;
 }
 
-int worker_spawn(const struct daemon *daemon, const char *id, const json_t *config, char *message,
-                 size_t size)
+int worker_spawn(const struct daemon *daemon, const char *id, unsigned uid, const json_t *config,
+                 char *message, size_t size)
 {
     char control[PATH_SIZE];
     char file[PATH_SIZE];
     char log[PATH_SIZE];
-    char *arguments[] = {
-        (char *)daemon->options.worker, "--config", file, "--control", control, NULL};
+    char user[16];
+    char *arguments[] = {(char *)daemon->options.worker,
+                         "--config",
+                         file,
+                         "--control",
+                         control,
+                         "--user",
+                         user,
+                         "--group",
+                         user,
+                         NULL};
     int pid;
 
     if (!write_config(daemon, id, config, message, size))
@@ -99,6 +108,9 @@ int worker_spawn(const struct daemon *daemon, const char *id, const json_t *conf
     if (!worker_path(daemon, id, "control", control) ||
         !worker_path(daemon, id, "config.json", file) || !worker_path(daemon, id, "log", log))
         return 0;
+    snprintf(user, sizeof(user), "%u", uid);
+    if (uid == 0)
+        arguments[5] = NULL;
     unlink(control);
     pid = spawn(daemon->options.worker, arguments, log);
     if (pid == 0)
@@ -106,6 +118,15 @@ int worker_spawn(const struct daemon *daemon, const char *id, const json_t *conf
     else
         place(daemon, pid);
     return pid;
+}
+
+unsigned worker_uid(int pid)
+{
+    struct stat process;
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/%d", pid);
+    return stat(path, &process) == 0 ? (unsigned)process.st_uid : 0;
 }
 
 struct bh_control_client *worker_connect(const struct daemon *daemon, const char *id,

@@ -14,9 +14,15 @@
 bool worker_path(const struct daemon *daemon, const char *id, const char *file,
                  char path[PATH_SIZE]);
 
-/* Writes the configuration and starts the program. 0 with `message` on failure, else its pid. */
-int worker_spawn(const struct daemon *daemon, const char *id, const json_t *config, char *message,
-                 size_t size);
+/*
+ * Writes the configuration and starts the program, which changes to user and
+ * group `uid` unless that is 0. 0 with `message` on failure, else its pid.
+ */
+int worker_spawn(const struct daemon *daemon, const char *id, unsigned uid, const json_t *config,
+                 char *message, size_t size);
+
+/* The user id of a process; 0 when it is root's or gone. */
+unsigned worker_uid(int pid);
 
 struct bh_control_client *worker_connect(const struct daemon *daemon, const char *id,
                                          int timeout_ms, struct bh_control_error *error);

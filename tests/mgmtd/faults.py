@@ -90,6 +90,22 @@ def restarts_back_off_and_give_up(daemon):
     assert len(times) == 3, times
 
 
+def each_worker_has_a_user_of_its_own(daemon):
+    if os.geteuid() != 0:
+        return
+    for name in ("user-a", "user-b"):
+        make_vm(daemon, name)
+        daemon.good("POST", f"/v1/vms/{name}/start?wait=30")
+    daemon.kill()
+    daemon.start()
+    make_vm(daemon, "user-c")
+    daemon.good("POST", "/v1/vms/user-c/start?wait=30")
+    users = [os.stat(f"/proc/{pid}").st_uid for pid in daemon.workers().values()]
+    assert len(set(users)) == 3 and 0 not in users, users
+    for name in ("user-a", "user-b", "user-c"):
+        daemon.good("POST", f"/v1/vms/{name}/poweroff?wait=30")
+
+
 def a_guest_that_powers_off_stays_off(daemon):
     make_vm(daemon, "off", "sim.off=200", restart={"policy": "on-failure"})
     daemon.good("POST", "/v1/vms/off/start?wait=30")
@@ -272,7 +288,8 @@ def a_start_is_quick(daemon):
 
 TESTS = [a_newer_poweroff_cancels_an_older_start, a_start_goes_on_after_a_restart,
          a_shutdown_that_is_ignored, a_worker_that_dies, restarts_back_off_and_give_up,
-         a_guest_that_powers_off_stays_off, a_worker_that_hangs_is_unknown_not_gone,
+         each_worker_has_a_user_of_its_own, a_guest_that_powers_off_stays_off,
+         a_worker_that_hangs_is_unknown_not_gone,
          a_host_that_starts_again, the_console_survives_the_daemon, keys_repeat_and_refuse,
          the_database_is_saved_and_put_back, a_locked_database_is_said,
          a_damaged_database_is_refused, a_start_is_quick]

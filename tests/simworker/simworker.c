@@ -528,10 +528,13 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"control", required_argument, NULL, 's'},
+                                            {"user", required_argument, NULL, 'u'},
+                                            {"group", required_argument, NULL, 'g'},
                                             {NULL, 0, NULL, 0}};
     static struct worker worker;
     const char *config = NULL;
     const char *control = NULL;
+    unsigned user = 0;
     int key;
 
     while ((key = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -539,9 +542,15 @@ int main(int argc, char **argv)
             config = optarg;
         else if (key == 's')
             control = optarg;
+        else if (key == 'u')
+            user = (unsigned)strtoul(optarg, NULL, 10);
     }
     if (!config || !control || !open_worker(&worker, config, control)) {
         fprintf(stderr, "usage: simworker --config FILE --control SOCKET\n");
+        return 1;
+    }
+    if (user && (setgid(user) != 0 || setuid(user) != 0)) {
+        perror("simworker: cannot change user");
         return 1;
     }
     run(&worker);
