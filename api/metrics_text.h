@@ -11,6 +11,7 @@
 struct api_metrics {
     struct text text;
     char name[96]; /* of the family begun last */
+    size_t name_size;
 };
 
 #endif

@@ -61,7 +61,8 @@ enum MHD_Result reply_text(struct exchange *exchange, int status, const char *ty
         return MHD_NO;
     }
     exchange->sent = text->size;
-    struct MHD_Response *response = response_of(text->bytes, text->size);
+    char *exact = realloc(text->bytes, text->size + 1); /* what growing took too much */
+    struct MHD_Response *response = response_of(exact ? exact : text->bytes, text->size);
     *text = (struct text){0};
     return reply_response(exchange, status, type, response);
 }
