@@ -62,7 +62,9 @@ enum MHD_Result reply_text(struct exchange *exchange, int status, const char *ty
     }
     exchange->sent = text->size;
     char *exact = realloc(text->bytes, text->size + 1); /* what growing took too much */
-    struct MHD_Response *response = response_of(exact ? exact : text->bytes, text->size);
+    if (exact)
+        text->bytes = exact;
+    struct MHD_Response *response = response_of(text->bytes, text->size);
     *text = (struct text){0};
     return reply_response(exchange, status, type, response);
 }
