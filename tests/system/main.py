@@ -9,7 +9,6 @@ the hypervisor, to tell a defect of the test or of the emulator from one of the 
 """
 
 import argparse
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -48,7 +47,6 @@ def main():
                 bare=options.bare)
     if not site.bare and not site.has_hypervisor():
         sys.exit(f"error: {site.elf32} and bulkhead.elf are not built; --bare runs without them")
-    shutil.rmtree(site.logs / "bare" if site.bare else site.logs, ignore_errors=True)
     report = Reporter(site)
     found = sum(run_group(site, report, group, options.names) for group in GROUPS)
     if found == 0:
