@@ -6,6 +6,9 @@ from case import ApiCase
 
 
 class Changes(ApiCase):
+    # Disks are added to a running VM by path, which a worker with a user of its own may not open.
+    options = ("--worker-uid", "0")
+
     def test_a_created_vm_is_there(self):
         answer = self.api.post("/v1/vms", {"name": "first", "memory": {"size": "64MiB"}, "tags": ["a"]})
         self.assertEqual(answer.status, 201, answer)
