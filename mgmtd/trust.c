@@ -92,8 +92,10 @@ static void *grow(void *array, size_t count, size_t size, struct found *found)
 {
     void *grown = realloc(array, (count + 1) * size);
 
-    found->failed = found->failed || !grown;
-    return grown ? grown : array;
+    if (grown)
+        return grown;
+    found->failed = true;
+    return array;
 }
 
 /* The 8 digits are the beginning of the token's uuid. */

@@ -2,6 +2,7 @@
 /* What each SVM exit means (AMD64 APM 2, appendix C). */
 #include "hv/core/decode.h"
 #include "hv/core/guest_walk.h"
+#include "hv/core/lib.h"
 #include "hv/core/log.h"
 #include "hv/core/partition.h"
 #include "hv/x86/cpu.h"
@@ -68,7 +69,9 @@ static void exit_cache(struct vp *vp)
 
 static uint64_t general_register(const struct vp *vp, unsigned number)
 {
-    const uint64_t *registers = &vp->registers.rax;
+    uint64_t registers[16];
+    _Static_assert(sizeof registers == sizeof vp->registers, "registers in encoding order");
+    memcpy(registers, &vp->registers, sizeof registers);
     return number == 4 ? svm_of(vp)->vmcb->rsp : registers[number];
 }
 
