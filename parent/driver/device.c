@@ -5,6 +5,7 @@
  * page of the call's own.
  */
 #include <linux/compat.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -100,6 +101,25 @@ static int list_partitions(struct bh_partition_list __user *arg)
     return err;
 }
 
+static int partition_id(struct bh_partition_id __user *arg)
+{
+    struct bh_partition_id request;
+    struct fd file;
+
+    if (copy_from_user(&request, arg, sizeof(request)))
+        return -EFAULT;
+    if (request.reserved)
+        return -EINVAL;
+    file = fdget(request.fd);
+    if (!file.file)
+        return -EBADF;
+    request.id = bh_partition_id_of(file.file);
+    fdput(file);
+    if (!request.id)
+        return -EINVAL;
+    return copy_to_user(arg, &request, sizeof(request)) ? -EFAULT : 0;
+}
+
 static long device_ioctl(struct file *file, unsigned int command, unsigned long arg)
 {
     void __user *user = (void __user *)arg;
@@ -113,6 +133,8 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
         return get_stats(user);
     case BH_IOC_LIST_PARTITIONS:
         return list_partitions(user);
+    case BH_IOC_PARTITION_ID:
+        return partition_id(user);
     default:
         return -ENOTTY;
     }

@@ -243,6 +243,13 @@ static const struct file_operations partition_operations = {
     .llseek = noop_llseek,
 };
 
+u64 bh_partition_id_of(const struct file *file)
+{
+    const struct bh_partition *partition = file->private_data;
+
+    return file->f_op == &partition_operations ? partition->id : 0;
+}
+
 /* --- beginning ---------------------------------------------------------------------------- */
 
 static u64 creation_flags(u64 pt_flags)

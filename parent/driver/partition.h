@@ -12,6 +12,7 @@
 #ifndef PARENT_DRIVER_PARTITION_H
 #define PARENT_DRIVER_PARTITION_H
 
+#include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -62,6 +63,9 @@ void bh_partition_put(struct bh_partition *partition);
 
 /* Finds by the hypervisor's id; call under RCU. */
 struct bh_partition *bh_partition_find(u64 id);
+
+/* The id of the partition whose file this is; 0 for any other file. */
+u64 bh_partition_id_of(const struct file *file);
 
 /* Ids of all partitions into `ids`; returns how many there are, also beyond `capacity`. */
 unsigned bh_partition_list(u64 *ids, unsigned capacity);

@@ -74,6 +74,16 @@ bool bh_host_partitions(struct bh_host *host, uint64_t *ids, uint32_t capacity, 
     return true;
 }
 
+bool bh_host_partition_id(struct bh_host *host, int fd, uint64_t *id, struct bh_error *error)
+{
+    struct bh_partition_id request = {.fd = fd};
+
+    if (host->layer->ioctl(host->fd, BH_IOC_PARTITION_ID, &request) != 0)
+        return bh_error_set(error, errno, "The partition has no id: %s.", strerror(errno));
+    *id = request.id;
+    return true;
+}
+
 static bool get_stats(struct bh_host *host, struct bh_stats_input object, void *stats,
                       uint32_t size, struct bh_error *error)
 {

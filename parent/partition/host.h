@@ -41,6 +41,9 @@ bool bh_host_read_log(struct bh_host *host, uint64_t position, struct bh_log_out
 bool bh_host_partitions(struct bh_host *host, uint64_t *ids, uint32_t capacity, uint32_t *count,
                         struct bh_error *error);
 
+/* The id of a partition by its file (bh_partition_fd). */
+bool bh_host_partition_id(struct bh_host *host, int fd, uint64_t *id, struct bh_error *error);
+
 bool bh_host_hypervisor_stats(struct bh_host *host, struct bh_hypervisor_stats *stats,
                               struct bh_error *error);
 bool bh_host_lp_stats(struct bh_host *host, uint32_t lp, struct bh_lp_stats *stats,

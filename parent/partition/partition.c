@@ -55,6 +55,11 @@ struct bh_partition *bh_partition_create(const struct bh_device_layer *layer, in
     return NULL;
 }
 
+int bh_partition_fd(const struct bh_partition *partition)
+{
+    return partition->fd;
+}
+
 void bh_partition_close(struct bh_partition *partition)
 {
     if (partition == NULL)

@@ -33,6 +33,9 @@ int bh_partition_open_node(const struct bh_device_layer *layer, struct bh_error 
 struct bh_partition *bh_partition_create(const struct bh_device_layer *layer, int node,
                                          struct bh_error *error);
 
+/* Its file, for `bh_host_partition_id`. */
+int bh_partition_fd(const struct bh_partition *partition);
+
 /* All its VPs are closed before. */
 void bh_partition_close(struct bh_partition *partition);
 

@@ -208,13 +208,13 @@ static bool prepare(struct worker *worker)
     }
     if (refuse_devices(&worker->config))
         return false;
-    worker->service.vm =
-        bh_vm_create(&worker->config, &bh_device_layer_kernel, on_change, worker, &error);
+    worker->service.host = bh_host_open(NULL, &error);
+    worker->service.vm = bh_vm_create(&worker->config, &bh_device_layer_kernel,
+                                      worker->service.host, on_change, worker, &error);
     if (worker->service.vm == NULL || !block_signals(worker)) {
         (void)fprintf(stderr, "bulkhead-worker: %s\n", error.text);
         return false;
     }
-    worker->service.host = bh_host_open(NULL, &error);
     worker->server = bh_control_server_open(worker->options.control, &callbacks, &control_error);
     if (worker->server == NULL) {
         (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);

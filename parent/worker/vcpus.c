@@ -60,7 +60,6 @@ static void run_vcpu(struct bh_vcpu *vcpu)
     while (atomic_load(&vcpus->run) && result == BH_INTERCEPT_RESUME) {
         switch (bh_vp_run(vcpu->server.vp, &message, &error)) {
         case BH_VP_MESSAGE:
-            atomic_store(&vcpus->partition_id, message.sender);
             result = bh_intercept_serve(&vcpu->server, &message, &error);
             break;
         case BH_VP_INTERRUPTED:
@@ -162,5 +161,4 @@ void bh_vcpus_end(struct bh_vcpus *vcpus)
     vcpus->count = 0;
     vcpus->parked = 0;
     vcpus->quit = false;
-    atomic_store(&vcpus->partition_id, 0);
 }

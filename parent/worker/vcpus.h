@@ -32,7 +32,6 @@ struct bh_vcpus {
     bool quit;
     unsigned parked;
     unsigned count;
-    _Atomic uint64_t partition_id; /* as the messages name it; 0 before the first */
     struct bh_vcpu vcpu[BH_VCPUS_MAX];
 };
 

@@ -27,6 +27,7 @@ struct bh_vm {
     void (*changed)(void *context, const struct bh_vm_status *status);
     void *context;
     const struct bh_device_layer *layer;
+    struct bh_host *host;
     struct bh_boot_image kernel;
     struct bh_boot_image initrd;
     struct bh_console *console;
@@ -184,6 +185,16 @@ static bool set_first_shares(struct bh_vm *vm, struct bh_error *error)
                       config->reserve_percent != 0 ? (int64_t)config->reserve_percent : -1, error);
 }
 
+/* For statistics only: the VM runs without it, too. */
+static void learn_id(struct bh_vm *vm)
+{
+    struct bh_error error;
+
+    if (vm->host == NULL || !bh_host_partition_id(vm->host, bh_partition_fd(vm->partition),
+                                                  &vm->status.partition_id, &error))
+        vm->status.partition_id = 0;
+}
+
 static bool create_partition(struct bh_vm *vm, struct bh_error *error)
 {
     vm->partition = bh_partition_create(vm->layer, vm->node, error);
@@ -191,6 +202,7 @@ static bool create_partition(struct bh_vm *vm, struct bh_error *error)
         !set_first_shares(vm, error) ||
         !bh_partition_set_property(vm->partition, HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, 1, error))
         return false;
+    learn_id(vm);
     for (unsigned i = 0; i < vm->memory.count; i++) {
         const struct bh_memory_region *region = &vm->memory.region[i];
 
@@ -249,6 +261,7 @@ static void dismantle(struct bh_vm *vm)
     }
     bh_partition_close(vm->partition);
     vm->partition = NULL;
+    vm->status.partition_id = 0;
     if (vm->area != NULL)
         (void)madvise(vm->ram, vm->config.memory_bytes, MADV_DONTNEED);
 }
@@ -386,6 +399,7 @@ static bool set_up(struct bh_vm *vm, struct bh_error *error)
 }
 
 struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_device_layer *layer,
+                           struct bh_host *host,
                            void (*changed)(void *context, const struct bh_vm_status *status),
                            void *context, struct bh_error *error)
 {
@@ -397,6 +411,7 @@ struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_de
     }
     vm->config = *config;
     vm->layer = layer;
+    vm->host = host;
     vm->changed = changed;
     vm->context = context;
     vm->status.state = BH_VM_CREATED;
@@ -436,7 +451,6 @@ const struct bh_vm_config *bh_vm_get_config(const struct bh_vm *vm)
 
 const struct bh_vm_status *bh_vm_get_status(struct bh_vm *vm)
 {
-    vm->status.partition_id = atomic_load(&vm->vcpus.partition_id);
     return &vm->status;
 }
 

@@ -9,6 +9,7 @@
 #define PARENT_WORKER_VM_H
 
 #include "parent/control/config.h"
+#include "parent/partition/host.h"
 #include "parent/worker/console.h"
 #include "parent/worker/vcpus.h"
 
@@ -19,16 +20,18 @@ struct bh_vm_status {
     enum bh_vm_reason reason;
     char since[32];
     uint32_t resets;
-    uint64_t partition_id; /* 0: none, or not known yet */
+    uint64_t partition_id; /* 0: none, or not known */
     uint32_t exit_code;    /* with BH_REASON_DEBUG_EXIT */
     char message[256];     /* with BH_REASON_WORKER_ERROR */
 };
 
 /*
  * `changed` is called after each change of state. Opens the kernel, the initrd
- * and the driver's node, so no file is opened later. NULL with `error` filled.
+ * and the driver's node, so no file is opened later. `host` tells the id of the
+ * partition; NULL where there is no access to it. NULL with `error` filled.
  */
 struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_device_layer *layer,
+                           struct bh_host *host,
                            void (*changed)(void *context, const struct bh_vm_status *status),
                            void *context, struct bh_error *error);
 void bh_vm_destroy(struct bh_vm *vm);

@@ -47,4 +47,15 @@ _Static_assert(sizeof(struct bh_partition_list) == 16, "bh_partition_list");
 
 #define BH_IOC_LIST_PARTITIONS _IOWR(BH_IOC_TYPE, 0x03, struct bh_partition_list)
 
+/* The id of the partition whose file (of MSHV_CREATE_PARTITION) is open as `fd`; EINVAL for
+ * another. */
+struct bh_partition_id {
+    int32_t fd;
+    uint32_t reserved; /* zero */
+    uint64_t id;       /* out */
+};
+_Static_assert(sizeof(struct bh_partition_id) == 16, "bh_partition_id");
+
+#define BH_IOC_PARTITION_ID _IOWR(BH_IOC_TYPE, 0x04, struct bh_partition_id)
+
 #endif

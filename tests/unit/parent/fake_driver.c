@@ -116,6 +116,11 @@ static int fake_ioctl(int fd, unsigned long request, void *argument)
         return fake_read_log(argument);
     case BH_IOC_GET_STATS:
         return fake_get_stats(argument);
+    case BH_IOC_PARTITION_ID:
+        if (((struct bh_partition_id *)argument)->fd != FAKE_FD + 1)
+            return fail(EINVAL);
+        ((struct bh_partition_id *)argument)->id = 2;
+        return 0;
     case BH_IOC_LIST_PARTITIONS:
         return fake_list(argument);
     default:

@@ -116,6 +116,20 @@ static void an_object_that_is_not_there_is_named(void **state)
     bh_host_close(host);
 }
 
+static void a_partition_is_known_by_its_file(void **state)
+{
+    struct bh_host *host = open_host();
+    struct bh_error error;
+    uint64_t id = 0;
+
+    (void)state;
+    assert_true(bh_host_partition_id(host, 78, &id, &error));
+    assert_int_equal(id, 2);
+    assert_false(bh_host_partition_id(host, 3, &id, &error));
+    assert_int_equal(error.number, EINVAL);
+    bh_host_close(host);
+}
+
 static void a_failing_driver_is_an_error_everywhere(void **state)
 {
     struct bh_host *host = open_host();
@@ -177,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup(texts_without_end_are_ended, setup),
         cmocka_unit_test_setup(statistics_come_from_the_object_asked_for, setup),
         cmocka_unit_test_setup(an_object_that_is_not_there_is_named, setup),
+        cmocka_unit_test_setup(a_partition_is_known_by_its_file, setup),
         cmocka_unit_test_setup(a_failing_driver_is_an_error_everywhere, setup),
         cmocka_unit_test_setup(each_crash_report_is_seen_once, setup),
         cmocka_unit_test(every_exit_has_its_own_name),

@@ -71,7 +71,7 @@ static int setup(void **state)
     config.memory_bytes = 32u << 20;
     config.weight = 100;
     (void)snprintf(config.kernel, sizeof(config.kernel), "%s", kernel_path);
-    vm = bh_vm_create(&config, &fake_mshv_layer, on_change, NULL, &error);
+    vm = bh_vm_create(&config, &fake_mshv_layer, NULL, on_change, NULL, &error);
     return vm == NULL;
 }
 
