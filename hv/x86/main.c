@@ -47,12 +47,12 @@ static uint32_t count_lps(void)
     const char *error = acpi_read(&boot, cpu_cpuid(1, 0).ebx >> 24, &acpi);
     if (error != NULL)
         refuse("%s", error);
-    if (options.lps != 0 && options.lps < acpi.apic_count)
-        return options.lps;
-    if (acpi.apic_count > HV_MAX_LPS)
+    const bool fewer = options.lps != 0 && options.lps < acpi.apic_count;
+    const uint32_t count = fewer ? options.lps : acpi.apic_count;
+    if (count > HV_MAX_LPS)
         refuse("this machine has %u processors, and %u are supported: start with lps=%u",
                acpi.apic_count, HV_MAX_LPS, HV_MAX_LPS);
-    return acpi.apic_count;
+    return count;
 }
 
 static void check_modules(void)
