@@ -15,12 +15,20 @@
 #include "mgmtd/reply.h"
 #include "mgmtd/vms.h"
 
-static void release(struct change *change)
+/* What may share JSON with the request, which is gone once it is answered. */
+static void release_documents(struct change *change)
 {
     object_release(&change->object);
     object_release(&change->child);
-    json_decref(change->arguments);
     json_decref(change->body);
+    json_decref(change->arguments);
+    change->body = NULL;
+    change->arguments = NULL;
+}
+
+static void release(struct change *change)
+{
+    release_documents(change);
     json_decref(change->problem.errors);
     free(change->document);
     free(change);
@@ -331,7 +339,7 @@ static struct operation *make_operation(struct change *change)
     operation->mutation = change->mutation;
     operation->kind = change->object.kind;
     operation->created_at = change->now;
-    operation->arguments = json_incref(change->arguments);
+    operation->arguments = json_deep_copy(change->arguments);
     operation->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     snprintf(operation->id, sizeof(operation->id), "%s", change->operation);
     snprintf(operation->object_id, sizeof(operation->object_id), "%s", change->object.id);
@@ -343,7 +351,7 @@ static struct operation *make_operation(struct change *change)
     return operation;
 }
 
-static void answer_now(struct change *change)
+static void answer_now(struct change *change, const char *object_id)
 {
     struct api_answer answer = {.status = change->status,
                                 .bytes = change->document,
@@ -356,24 +364,43 @@ static void answer_now(struct change *change)
         snprintf(answer.operation, sizeof(answer.operation), "%s", change->operation);
     }
     if (answer.status == 201 && change->mutation->flags & MUTATION_CREATES)
-        reply_location(answer.location, sizeof(answer.location), change->mutation->kind,
-                       change->object.id, change->result);
+        reply_location(answer.location, sizeof(answer.location), change->mutation->kind, object_id,
+                       change->result);
     if (change->request)
         api_answer(change->request, &answer);
     else
         free(answer.bytes);
 }
 
-static void start_deferred(struct change *change)
+static void start_deferred(struct change *change, struct operation *operation,
+                           const char *object_id)
 {
-    struct operation *operation = make_operation(change);
+    struct operations *operations = change->daemon->operations;
 
     if (operation)
-        operations_add(change->daemon->operations, operation);
+        operations_add(operations, operation);
     if (change->mutation->flags & MUTATION_CANCELS)
-        operations_cancel_older(change->daemon->operations, change->object.id, change->operation);
+        operations_cancel_older(operations, object_id, change->operation);
     if (change->request)
-        operations_await(change->daemon->operations, change->request, change->operation, false);
+        operations_await(operations, change->request, change->operation, false);
+}
+
+static void finish_good(struct change *change)
+{
+    struct operation *operation = NULL;
+    char object_id[UUID_SIZE];
+
+    if (change->committed && !change->dry_run)
+        change->committed(change);
+    memcpy(object_id, change->object.id, sizeof(object_id));
+    if (!change->deferred || change->dry_run) {
+        release_documents(change);
+        answer_now(change, object_id);
+        return;
+    }
+    operation = make_operation(change);
+    release_documents(change);
+    start_deferred(change, operation, object_id);
 }
 
 static void finish_change(void *context, enum db_result result, const char *message)
@@ -383,20 +410,17 @@ static void finish_change(void *context, enum db_result result, const char *mess
     if (result != DB_OK && change->problem.type == API_PROBLEM_NONE)
         object_problem(&change->problem, result, change->mutation->kind, change->object.name,
                        message);
-    if (change->problem.type != API_PROBLEM_NONE) {
-        if (change->request) {
-            api_refuse(change->request, &change->problem);
-            change->problem.errors = NULL;
-        }
-    } else if (change->replayed) {
+    if (change->problem.type == API_PROBLEM_NONE && !change->replayed) {
+        finish_good(change);
+        release(change);
+        return;
+    }
+    release_documents(change);
+    if (change->problem.type == API_PROBLEM_NONE) {
         operations_await(change->daemon->operations, change->request, change->operation, true);
-    } else {
-        if (change->committed && !change->dry_run)
-            change->committed(change);
-        if (change->deferred && !change->dry_run)
-            start_deferred(change);
-        else
-            answer_now(change);
+    } else if (change->request) {
+        api_refuse(change->request, &change->problem);
+        change->problem.errors = NULL;
     }
     release(change);
 }

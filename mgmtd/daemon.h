@@ -6,6 +6,8 @@
 #ifndef MGMTD_DAEMON_H
 #define MGMTD_DAEMON_H
 
+#include <pthread.h>
+
 #include "api/server.h"
 #include "mgmtd/ident.h"
 #include "mgmtd/options.h"
@@ -27,7 +29,8 @@ struct daemon {
     struct trust *trust;
     struct pki *pki;
     struct networks *networks;
-    struct api_server *server; /* NULL until it listens */
+    pthread_rwlock_t server_lock;
+    struct api_server *server; /* NULL until it listens; by link.h only */
     char host_id[UUID_SIZE];
 };
 

@@ -11,6 +11,7 @@
 
 #include "api/log.h"
 #include "mgmtd/host.h"
+#include "mgmtd/link.h"
 #include "mgmtd/pki.h"
 #include "mgmtd/vms.h"
 
@@ -256,7 +257,7 @@ void host_use_certificate(struct daemon *daemon)
     char *chain = pki_server_chain(daemon->pki);
     char *key = pki_server_key(daemon->pki);
 
-    if (chain && key && daemon->server && !api_server_set_certificate(daemon->server, chain, key))
+    if (chain && key && !link_use_certificate(daemon, chain, key))
         log_write(LOG_LEVEL_ERROR, "the server refused its new certificate", NULL);
     free(chain);
     if (key)

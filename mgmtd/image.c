@@ -11,7 +11,7 @@
 #include "mgmtd/image.h"
 #include "mgmtd/storage.h"
 
-#define HASH_CHUNK (1024 * 1024)
+#define HASH_CHUNK ((size_t)1 << 20)
 
 static void part_path(const struct daemon *daemon, const char *id, char path[PATH_SIZE])
 {

@@ -21,7 +21,7 @@
 #include "mgmtd/backup.h"
 #include "mgmtd/host.h"
 #include "mgmtd/housekeeping.h"
-#include "mgmtd/network.h"
+#include "mgmtd/link.h"
 #include "mgmtd/operation.h"
 #include "mgmtd/pki.h"
 #include "mgmtd/trust.h"
@@ -157,11 +157,8 @@ static void stop_parts(struct daemon *daemon)
 
 static void advanced(void *context, int64_t sequence)
 {
-    struct daemon *daemon = context;
-
     (void)sequence;
-    if (daemon->server)
-        api_server_events_advanced(daemon->server);
+    link_events_advanced(context);
 }
 
 static bool start_server(struct daemon *daemon, const struct api_backend *backend, char *message)
@@ -169,18 +166,20 @@ static bool start_server(struct daemon *daemon, const struct api_backend *backen
     struct api_options options = {.address = daemon->options.address, .port = daemon->options.port};
     char *chain = pki_server_chain(daemon->pki);
     char *key = pki_server_key(daemon->pki);
+    struct api_server *server = NULL;
 
     options.certificate = chain;
     options.key = key;
     options.limits.requests_per_second = daemon->options.rate ? daemon->options.rate : UINT_MAX;
     options.unix_socket = listen_locally(&daemon->options, message);
     if (options.unix_socket >= 0 && chain && key)
-        daemon->server = api_server_start(backend, &options, message, MESSAGE_SIZE);
+        server = api_server_start(backend, &options, message, MESSAGE_SIZE);
     free(chain);
     if (key)
         OPENSSL_cleanse(key, strlen(key));
     free(key);
-    return daemon->server != NULL;
+    link_set(daemon, server);
+    return server != NULL;
 }
 
 /* Where the server listens, for scripts: one line with the port in the run directory. */
@@ -247,9 +246,11 @@ static int serve(const struct options *options)
 {
     struct daemon daemon = {.options = *options};
     struct api_backend backend;
+    struct api_server *server;
     char message[MESSAGE_SIZE] = "";
     bool good;
 
+    pthread_rwlock_init(&daemon.server_lock, NULL);
     block_signals();
     umask(077);
     if (options->debug)
@@ -264,11 +265,9 @@ static int serve(const struct options *options)
         run(&daemon, message);
     else
         log_write(LOG_LEVEL_ERROR, "cannot start", "detail", message, NULL);
-    if (daemon.server) {
-        struct api_server *server = daemon.server;
-
+    server = link_take(&daemon);
+    if (server) {
         operations_release_waiters(daemon.operations);
-        daemon.server = NULL;
         api_server_stop(server);
     }
     stop_parts(&daemon);

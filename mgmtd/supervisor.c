@@ -17,6 +17,7 @@
 
 #include "api/log.h"
 #include "mgmtd/console_join.h"
+#include "mgmtd/link.h"
 #include "mgmtd/supervisor.h"
 #include "mgmtd/worker.h"
 
@@ -25,7 +26,7 @@
 #define MISSED_MAX    3 /* sweeps without an answer until a VM's state is unknown */
 #define CONNECT_MS    3000
 #define CONSOLE_CHUNK 65536
-#define CONSOLE_DRAIN (4 * 1024 * 1024) /* bytes at most after the worker's end */
+#define CONSOLE_DRAIN 4194304u /* bytes at most after the worker's end */
 
 /* What a descriptor of an entry is: the low bits of the pointer that epoll keeps. */
 enum source { SOURCE_CONTROL, SOURCE_CONSOLE, SOURCE_PROCESS, SOURCE_MASK = 3 };
@@ -74,8 +75,8 @@ static void read_console(struct vms *vms, struct vm *vm, size_t most)
         most = (size_t)got < most ? most - (size_t)got : 0;
         any = true;
     }
-    if (any && vms->daemon->server)
-        api_server_console_advanced(vms->daemon->server, vm->view.id);
+    if (any)
+        link_console_advanced(vms->daemon, vm->view.id);
 }
 
 /* --- Ends and restarts --- */
@@ -558,8 +559,8 @@ bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error 
     if (!handed) {
         drop_fd(&join.fd);
         bh_control_close(client);
-    } else if (vms->daemon->server) {
-        api_server_console_advanced(vms->daemon->server, id);
+    } else {
+        link_console_advanced(vms->daemon, id);
     }
     eventfd_write(vms->wake, 1);
     return true;

@@ -49,18 +49,19 @@ void text_add_string(struct text *text, const char *string)
 
 void text_format(struct text *text, const char *format, ...)
 {
+    char *formatted = NULL;
     va_list arguments;
     int size;
 
     va_start(arguments, format);
-    size = vsnprintf(NULL, 0, format, arguments);
+    size = vasprintf(&formatted, format, arguments);
     va_end(arguments);
-    if (size < 0 || !reserve(text, (size_t)size))
+    if (size < 0) {
+        text->failed = true;
         return;
-    va_start(arguments, format);
-    vsnprintf(text->bytes + text->size, (size_t)size + 1, format, arguments);
-    va_end(arguments);
-    text->size += (size_t)size;
+    }
+    text_add(text, formatted, (size_t)size);
+    free(formatted);
 }
 
 /* Bytes of the UTF-8 sequence at `s`, 0 when it is not one. */

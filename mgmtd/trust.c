@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "db/token.h"
+#include "mgmtd/link.h"
 #include "mgmtd/pki.h"
 #include "mgmtd/trust.h"
 
@@ -207,8 +208,7 @@ bool trust_reload(struct trust *trust)
     release(&trust->now);
     trust->now = found;
     pthread_rwlock_unlock(&trust->lock);
-    if (trust->daemon->server)
-        api_server_trust_changed(trust->daemon->server);
+    link_trust_changed(trust->daemon);
     return true;
 }
 

@@ -10,7 +10,7 @@
 #define MIB             (1024 * 1024ll)
 #define MEMORY_STEP     (2 * MIB)
 #define MEMORY_LEAST    (32 * MIB)
-#define MEMORY_MOST     (1024 * 1024 * MIB)
+#define MEMORY_MOST     (MIB * 1024 * 1024)
 #define DEVICE_NAME_MAX 31 /* bytes, of the worker */
 #define REFERENCES_MAX  128
 #define ROLE_SIZE       48
@@ -133,7 +133,7 @@ static void check_devices(const json_t *spec, struct api_problem *problem)
 
 bool vm_spec_complete(json_t *spec, struct api_problem *problem)
 {
-    const json_t *processors = json_object_get(spec, "processors");
+    const json_t *processors;
     const json_t *boot = json_object_get(spec, "boot");
 
     fill(spec);

@@ -14,7 +14,7 @@
 #include "mgmtd/supervisor.h"
 #include "mgmtd/vm_table.h"
 
-#define SCROLLBACK_DEFAULT (1024 * 1024)
+#define SCROLLBACK_DEFAULT INT64_C(1048576)
 
 static const char *const state_names[VM_STATE_COUNT] = {
     [VM_STOPPED] = "stopped", [VM_STARTING] = "starting", [VM_RUNNING] = "running",
@@ -443,9 +443,11 @@ static bool load_row(void *context, const struct db_object *row)
     if (object_load(&object, loading->db, DB_VM, "", row->id) != DB_OK)
         return false;
     vms_put(loading->vms, &object);
+    pthread_mutex_lock(&loading->vms->lock);
     vm = vms_find(loading->vms, object.id);
     if (vm)
         take_status(vm, &object);
+    pthread_mutex_unlock(&loading->vms->lock);
     object_release(&object);
     return vm != NULL;
 }

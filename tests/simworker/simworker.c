@@ -26,7 +26,7 @@
 #include "parent/control/server.h"
 
 #define READERS_MAX  16
-#define REPLAY_BYTES (1024 * 1024)
+#define REPLAY_BYTES 1048576u
 #define STEP_MS      10
 
 struct worker {
@@ -119,7 +119,7 @@ static json_t *attach(struct worker *worker, const json_t *params, int *fd,
 {
     json_int_t wanted = json_integer_value(json_object_get(params, "replay_bytes"));
     const char *console = json_string_value(json_object_get(params, "console"));
-    int room = REPLAY_BYTES * 2;
+    int room = (int)REPLAY_BYTES * 2;
     size_t replayed;
     int pair[2];
     int slot = 0;
@@ -288,7 +288,7 @@ static json_t *status(const struct worker *worker)
 /* Counters that grow with the time the guest has run. */
 static json_t *stats(const struct worker *worker)
 {
-    int64_t ran = worker->started_at ? now_ms() - worker->started_at : 0;
+    json_int_t ran = worker->started_at ? now_ms() - worker->started_at : 0;
     json_t *vps = json_array();
     json_t *disks = json_array();
     json_t *nics = json_array();
@@ -466,11 +466,9 @@ static void live(struct worker *worker)
 
     if (worker->state != BH_VM_RUNNING && worker->state != BH_VM_STOPPING)
         return;
-    if (worker->shutdown_at && now_ms() >= worker->shutdown_at)
-        end(worker, BH_REASON_GUEST_POWER_OFF);
-    else if (due(worker, "sim.crash"))
+    if (due(worker, "sim.crash"))
         end(worker, BH_REASON_GUEST_CRASH);
-    else if (due(worker, "sim.off"))
+    else if (due(worker, "sim.off") || (worker->shutdown_at && now_ms() >= worker->shutdown_at))
         end(worker, BH_REASON_GUEST_POWER_OFF);
     else if (due(worker, "sim.die"))
         _exit(3);
