@@ -35,7 +35,14 @@
 #define MSR_X2APIC_LAST  0x8ffu
 #define MSR_EFER         0xc0000080u
 #define MSR_GS_BASE      0xc0000101u
+#define MSR_SYSCFG       0xc0010010u
+#define MSR_IORR_FIRST   0xc0010016u
+#define MSR_TOP_MEM      0xc001001au
+#define MSR_TOP_MEM2     0xc001001du
 #define MSR_PATCH_LOADER 0xc0010020u
+#define MSR_MMIO_CONFIG  0xc0010058u
+#define MSR_SMM_FIRST    0xc0010111u
+#define MSR_SMM_LAST     0xc0010113u
 #define MSR_VM_CR        0xc0010114u
 #define MSR_VM_HSAVE_PA  0xc0010117u
 

@@ -147,6 +147,12 @@ bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value)
     case MSR_TSC:          /* the machine's clock stays as it is */
     case MSR_PATCH_LOADER: /* microcode is loaded before the hypervisor starts */
         return true;
+    case MSR_SYSCFG: /* what is RAM stays what the firmware said */
+    case MSR_IORR_FIRST ... MSR_TOP_MEM:
+    case MSR_TOP_MEM2:
+    case MSR_MMIO_CONFIG:
+    case MSR_SMM_FIRST ... MSR_SMM_LAST:
+        return true;
     case MSR_PAT:
         if (!is_valid_pat(value))
             return false;

@@ -65,6 +65,13 @@ static void make_msr_map(void)
 {
     static const uint32_t both[] = {MSR_TSC,  MSR_TSC_ADJUST,   MSR_APIC_BASE, MSR_PAT,
                                     MSR_EFER, MSR_TSC_DEADLINE, MSR_VM_CR,     MSR_VM_HSAVE_PA};
+    /* SYSCFG, IORRs, TOP_MEM, TOP_MEM2, MMIO configuration, SMM: they say what is RAM and what
+     * is not, and could lay a device over the hypervisor. Writes are ignored (arch_write_msr). */
+    static const uint32_t address_map[] = {
+        MSR_SYSCFG,         MSR_IORR_FIRST,    MSR_IORR_FIRST + 1, MSR_IORR_FIRST + 2,
+        MSR_IORR_FIRST + 3, MSR_TOP_MEM,       MSR_TOP_MEM2,       MSR_MMIO_CONFIG,
+        MSR_SMM_FIRST,      MSR_SMM_FIRST + 1, MSR_SMM_LAST,
+    };
     uint8_t *map = memory_alloc_pages(MSR_MAP_SIZE / PAGE_SIZE);
     if (map == NULL)
         refuse("too little memory for the hypervisor's tables");
@@ -73,6 +80,8 @@ static void make_msr_map(void)
     for (uint32_t msr = MSR_X2APIC_FIRST; msr <= MSR_X2APIC_LAST; msr++)
         intercept_msr(map, msr, true, true);
     intercept_msr(map, MSR_PATCH_LOADER, false, true);
+    for (unsigned i = 0; i < ARRAY_COUNT(address_map); i++)
+        intercept_msr(map, address_map[i], false, true);
     msr_map_spa = memory_spa(map).raw;
 }
 
