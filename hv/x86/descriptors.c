@@ -6,7 +6,7 @@
 #include "hv/x86/memory.h"
 
 #define GATE_INTERRUPT 0x8e00ull
-#define STUB_SIZE      16
+#define STUB_SIZE      16ull
 #define TSS_AVAILABLE  0x89ull
 #define VECTOR_DOUBLE  8
 #define VECTOR_MACHINE 18

@@ -17,11 +17,11 @@ struct exception_frame {
 };
 
 /* Prints "bulkhead: fatal: SENTENCE" and halts this LP; the others are told to halt. */
-_Noreturn void refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+__attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *format, ...);
 
 /* A fault that only a defect of the hypervisor can cause. */
 _Noreturn void panic_exception(const struct exception_frame *frame);
-_Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
+__attribute__((noreturn, format(printf, 1, 2))) void panic(const char *format, ...);
 
 /* For states that cannot be: never for anything a guest can influence. */
 #define ASSERT(condition)                                                     \

@@ -75,14 +75,20 @@ static uint64_t choose_page(const struct ranges *ranges, const struct boot_info 
     return page;
 }
 
+/* Offset of one of its symbols. */
+static uint64_t in_trampoline(const char *symbol)
+{
+    return (uint64_t)symbol - (uint64_t)trampoline_start;
+}
+
 static void fill_trampoline(uint64_t page)
 {
-    const uint32_t gdt = (uint32_t)(page + (uint64_t)(trampoline_gdt - trampoline_start));
-    const uint32_t entry = (uint32_t)(page + (uint64_t)(trampoline_long - trampoline_start));
+    const uint32_t gdt = (uint32_t)(page + in_trampoline(trampoline_gdt));
+    const uint32_t entry = (uint32_t)(page + in_trampoline(trampoline_long));
     const uint64_t boot_tables = memory_spa(boot_pml4).raw;
     uint64_t tables;
     __asm__ volatile("mov %%cr3, %0" : "=r"(tables));
-    memcpy((void *)page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+    memcpy((void *)page, trampoline_start, in_trampoline(trampoline_end));
     set_field(page, trampoline_gdt_base, &gdt, sizeof gdt);
     set_field(page, trampoline_far, &entry, sizeof entry);
     set_field(page, trampoline_boot_tables, &boot_tables, sizeof boot_tables);
@@ -99,7 +105,8 @@ static bool wait_online(const struct lp *lp, uint64_t microseconds)
 static void start(struct lp *lp, uint64_t page)
 {
     set_field(page, trampoline_stack, &lp->stack, sizeof lp->stack);
-    set_field(page, trampoline_lp, &lp, sizeof lp);
+    const uint64_t lp_address = (uint64_t)lp;
+    set_field(page, trampoline_lp, &lp_address, sizeof lp_address);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     lapic_send_init(lp->apic_id);
     time_delay_microseconds(INIT_WAIT_US);

@@ -86,6 +86,8 @@ static struct root find_root(const struct boot_info *boot, uint64_t rsdp_address
 
 static unsigned root_count(const struct root *root)
 {
+    if (root->table == NULL)
+        return 0;
     return (unsigned)((root->table->length - sizeof(struct sdt)) / root->entry_size);
 }
 

@@ -29,7 +29,7 @@ enum host_page {
 };
 
 #define HOST_TSC_HZ       1000000000ull /* 100 ticks a unit of reference time */
-#define HOST_TSC_PER_UNIT 100u
+#define HOST_TSC_PER_UNIT 100ull
 #define HOST_APIC_BASE    0xfee00000ull
 
 /* What was asked for on behalf of a VP. */

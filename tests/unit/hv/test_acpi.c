@@ -59,8 +59,8 @@ static void make_roots(void)
     make_table(XSDT, "XSDT", HEADER + 8 * ARRAY_COUNT(tables));
     make_table(RSDT, "RSDT", HEADER + 4 * ARRAY_COUNT(tables));
     for (unsigned i = 0; i < ARRAY_COUNT(tables); i++) {
-        low_put(XSDT + HEADER + 8 * i, tables[i], 8);
-        low_put(RSDT + HEADER + 4 * i, tables[i], 4);
+        low_put(XSDT + HEADER + 8ull * i, tables[i], 8);
+        low_put(RSDT + HEADER + 4ull * i, tables[i], 4);
     }
     seal(XSDT);
     seal(RSDT);

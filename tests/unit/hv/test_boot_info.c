@@ -34,7 +34,7 @@ static int teardown(void **state)
 
 static uint64_t put_text(uint64_t at, const char *text)
 {
-    strcpy((char *)at, text);
+    memcpy((void *)at, text, strlen(text) + 1);
     return at;
 }
 
@@ -82,7 +82,7 @@ static void mb1(uint32_t flags, uint64_t map_end)
 
 static void mb1_module(unsigned index, uint64_t start, uint64_t end, uint64_t text)
 {
-    const uint64_t at = MODS + index * 16;
+    const uint64_t at = MODS + index * 16ull;
 
     low_put(at, start, 4);
     low_put(at + 4, end, 4);

@@ -96,7 +96,7 @@ static void test_not_a_kernel(void **state)
     refused("not a Linux kernel image");
     memset(image, 0xff, sizeof image);
     refused("not a Linux kernel image");
-    memcpy(image, "\x1f\x8b", 2); /* compressed */
+    field(0, 0x8b1f, 2); /* compressed */
     memset(image + 2, 0xaa, sizeof image - 2);
     refused("not a Linux kernel image");
 }
@@ -224,9 +224,9 @@ static void test_load(void **state)
     assert_int_equal(low_get(params + 0x1c0, 4), 0); /* no EFI loader signature */
     assert_int_equal(low_get(params + 0x1e8, 1), ranges.count);
     for (unsigned i = 0; i < ranges.count; i++) {
-        assert_int_equal(low_get(params + 0x2d0 + i * 20, 8), ranges.range[i].base);
-        assert_int_equal(low_get(params + 0x2d8 + i * 20, 8), ranges.range[i].size);
-        assert_int_equal(low_get(params + 0x2e0 + i * 20, 4), ranges.range[i].type);
+        assert_int_equal(low_get(params + 0x2d0 + i * 20ull, 8), ranges.range[i].base);
+        assert_int_equal(low_get(params + 0x2d8 + i * 20ull, 8), ranges.range[i].size);
+        assert_int_equal(low_get(params + 0x2e0 + i * 20ull, 4), ranges.range[i].type);
     }
     assert_int_equal(low_get(params + 0x07, 1), 80); /* a text screen */
 }

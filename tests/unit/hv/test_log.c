@@ -80,7 +80,7 @@ static void test_ring_wraps(void **state)
     static char text[LOG_RING_SIZE];
     uint64_t position = 0;
 
-    for (unsigned i = 0; log_written() < begin + 3 * LOG_RING_SIZE; i++) {
+    for (unsigned i = 0; log_written() < begin + 3ull * LOG_RING_SIZE; i++) {
         log_line(LOG_DEBUG, "%u", i);
     }
     assert_int_equal(log_lost(), log_written() - LOG_RING_SIZE);

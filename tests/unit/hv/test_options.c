@@ -135,16 +135,16 @@ static void test_long_words(void **state)
     char line[3000] = "lps=";
 
     memset(line + 4, '0', sizeof line - 4);
-    strcpy(line + 4 + 58, "1x");
+    memcpy(line + 4 + 58, "1x", 3);
     refuse_line(line, "lps=0000", "too long");
     memset(line + 4, '0', sizeof line - 4);
     line[sizeof line - 1] = '\0';
     refuse_line(line, "lps=0000", "too long");
     memset(line, 'y', sizeof line - 1);
     refuse_line(line, "yyyyyyyy", "too long");
-    strcpy(line, "lps=");
+    memcpy(line, "lps=", 5);
     memset(line + 4, '0', 58);
-    strcpy(line + 62, "7 loglevel=debug");
+    memcpy(line + 62, "7 loglevel=debug", 17);
     accept(line);
     assert_int_equal(options.lps, 7);
     assert_int_equal(options.log_level, LOG_DEBUG);

@@ -123,7 +123,7 @@ static void test_overlay(void **state)
 
 static void entry64(uint64_t table, unsigned index, uint64_t value)
 {
-    host_guest_write(table + index * 8, &value, sizeof value);
+    host_guest_write(table + index * 8ull, &value, sizeof value);
 }
 
 static bool walk(const struct guest_paging *paging, uint64_t address, uint64_t *to)

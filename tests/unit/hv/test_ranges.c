@@ -298,8 +298,8 @@ static void test_full(void **state)
     init();
     unsigned done = 0;
 
-    while (done < 1000 &&
-           ranges_retype(&ranges, done % 128 * M + (done / 128 + 1) * 64 * K, 4 * K, RESERVED)) {
+    while (done < 1000 && ranges_retype(&ranges, done % 128ull * M + (done / 128 + 1ull) * 64 * K,
+                                        4 * K, RESERVED)) {
         done++;
     }
     assert_in_range(done, 10, RANGES_MAX);

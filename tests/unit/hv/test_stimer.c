@@ -117,9 +117,9 @@ static void test_direct_auto_enable(void **state)
     host_time_set(start + 100);
     assert_int_equal(delivered(), VAPIC_NONE);
     for (unsigned i = 1; i <= 3; i++) {
-        set_count(0, start + 1000 * i);
+        set_count(0, start + 1000ull * i);
         assert_true(config(0) & HV_STIMER_ENABLE);
-        expect_at(start + 1000 * i, VECTOR);
+        expect_at(start + 1000ull * i, VECTOR);
         assert_int_equal(config(0), LINUX & ~HV_STIMER_ENABLE);
         assert_true(nothing_armed());
     }
@@ -211,11 +211,11 @@ static void test_four_timers(void **state)
     for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
         set_config(i, HV_STIMER_ENABLE | HV_STIMER_DIRECT |
                           (uint64_t)(0x40 + 16 * i) << HV_STIMER_VECTOR_SHIFT);
-        set_count(i, start + 1000 * (i + 1));
+        set_count(i, start + 1000ull * (i + 1));
     }
     for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
-        assert_int_equal(read_msr(HV_MSR_STIMER0_CONFIG + 2 * i + 1), start + 1000 * (i + 1));
-        expect_at(start + 1000 * (i + 1), (int)(0x40 + 16 * i));
+        assert_int_equal(read_msr(HV_MSR_STIMER0_CONFIG + 2 * i + 1), start + 1000ull * (i + 1));
+        expect_at(start + 1000ull * (i + 1), (int)(0x40 + 16 * i));
     }
 }
 
@@ -357,7 +357,7 @@ static void test_periodic(void **state)
     set_config(0, DIRECT | HV_STIMER_PERIODIC | HV_STIMER_ENABLE);
     set_count(0, 10000);
     for (unsigned i = 1; i <= 5; i++) {
-        expect_at(start + 10000 * i, VECTOR);
+        expect_at(start + 10000ull * i, VECTOR);
         assert_true(config(0) & HV_STIMER_ENABLE);
     }
     set_count(0, 0);

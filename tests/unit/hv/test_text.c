@@ -2,6 +2,7 @@
 /* Text: copying, comparing, numbers, formatting. */
 #include "hv/core/text.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "hv/core/types.h"
@@ -132,8 +133,11 @@ static void test_format(void **state)
     SAME("%lx %lu", UINT64_MAX, UINT64_MAX);
     SAME("%llx %llu", 0x1234567890abcdefull, 10ull);
     SAME("%zu %zx", (size_t)0, (size_t)SIZE_MAX);
-    SAME("%d %d %d", 0, -1, INT32_MIN);
-    SAME("%ld %ld", INT64_MIN, INT64_MAX);
+    const int lowest = INT_MIN;
+    const long lowest_long = LONG_MIN;
+
+    SAME("%d %d %d", 0, -1, lowest);
+    SAME("%ld %ld", lowest_long, LONG_MAX);
     SAME("%8x|%08x|%3u|%02u", 0xabu, 0xabu, 7u, 123u);
     SAME("%016lx", 0x1234ul);
     SAME("%c%c%c", 'a', '%', 'b');

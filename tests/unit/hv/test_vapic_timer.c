@@ -11,7 +11,7 @@
 #define DIVIDE_BY_1  0xbu
 #define DIVIDE_BY_2  0x0u
 #define DIVIDE_BY_16 0x3u
-#define PER_UNIT     20u /* counts of the undivided clock in 100 ns: 200 MHz */
+#define PER_UNIT     20ull /* counts of the undivided clock in 100 ns: 200 MHz */
 #define MSR_DEADLINE 0x6e0u
 
 static struct vp *const vp = &host.vp[0];
@@ -115,9 +115,9 @@ static void test_dividers(void **state)
         put(VAPIC_TIMER_DIVIDE, table[i].divide);
         start = host.now;
         put(VAPIC_TIMER_INITIAL, 1000 * PER_UNIT);
-        host_time_set(start + 500 * table[i].by);
+        host_time_set(start + 500ull * table[i].by);
         assert_int_equal(reg(VAPIC_TIMER_CURRENT), 500 * PER_UNIT);
-        expect_at(start + 1000 * table[i].by);
+        expect_at(start + 1000ull * table[i].by);
     }
 }
 
@@ -176,7 +176,7 @@ static void test_periodic(void **state)
     set_mode(PERIODIC);
     put(VAPIC_TIMER_INITIAL, 10000 * PER_UNIT);
     for (unsigned i = 1; i <= 5; i++) {
-        expect_at(start + 10000 * i);
+        expect_at(start + 10000ull * i);
     }
     host_time_set(start + 54000);
     assert_int_equal(reg(VAPIC_TIMER_CURRENT), 6000 * PER_UNIT);
