@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE
 #include "tests/unit/hv/low_memory.h"
 
 #include <stdio.h>
