@@ -12,6 +12,7 @@
 #ifndef HV_ARCH_H
 #define HV_ARCH_H
 
+#include "hv/abi/vp.h"
 #include "hv/core/types.h"
 #include "hv/core/vapic.h"
 
@@ -64,6 +65,35 @@ void arch_level_eoi(struct vp *vp, uint8_t vector);
 void arch_lvt_changed(struct vp *vp, enum vapic_lvt index, uint32_t value);
 /* Address bits of a new VP's APIC_BASE. */
 uint64_t arch_apic_base(void);
+
+/* ---- partitions and their VPs ---- */
+
+struct partition;
+
+/* A page for a partition's structure; NULL: the hypervisor's pool is used up. */
+struct partition *arch_alloc_partition(void);
+void arch_free_partition(struct partition *partition);
+
+/* A suspended VP, paid from the partition's pool and assigned to an LP. */
+enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struct vp **vp);
+/* The VP stops, its LP forgets it, its pages go back to the pool. */
+void arch_vp_destroy(struct vp *vp);
+
+/* Runs function(argument) on the LP of the VP, and returns when it has run. */
+void arch_call_on_vp(struct vp *vp, void (*function)(void *argument), void *argument);
+
+/* Makes every LP forget cached translations of the partition, and look up its VPs' pages anew. */
+void arch_flush_partition(struct partition *partition);
+
+/* explicit_suspend or intercept_suspend of the VP changed. On its LP. */
+void arch_suspend_changed(struct vp *vp);
+
+/* The parent's VP of the same LP. */
+struct vp *arch_parent_vp(const struct vp *vp);
+
+/* Registers that the back end keeps, by TLFS name. False: no such register, or not that value. */
+bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
+bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
 
 /* ---- instructions that a guest's exit asks for ---- */
 

@@ -3,6 +3,8 @@
 #include "hv/core/hypercall.h"
 
 #include "hv/abi/bulkhead.h"
+#include "hv/abi/partition.h"
+#include "hv/abi/vp.h"
 #include "hv/arch.h"
 #include "hv/core/lib.h"
 #include "hv/core/partition.h"
@@ -32,6 +34,41 @@ static const struct call_entry call_table[] = {
      sizeof(struct hv_output_signal_event_direct), 0, hypercall_signal_event_direct},
     {HVCALL_POST_MESSAGE_DIRECT, CALL_PARENT_ONLY, sizeof(struct hv_input_post_message_direct), 0,
      0, hypercall_post_message_direct},
+    {HVCALL_CREATE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_create_partition),
+     sizeof(struct hv_output_create_partition), 0, hypercall_create_partition},
+    {HVCALL_INITIALIZE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_partition), 0, 0,
+     hypercall_initialize_partition},
+    {HVCALL_FINALIZE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_partition), 0, 0,
+     hypercall_finalize_partition},
+    {HVCALL_DELETE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_partition), 0, 0,
+     hypercall_delete_partition},
+    {HVCALL_GET_PARTITION_PROPERTY_EX, CALL_PARENT_ONLY,
+     sizeof(struct hv_input_get_partition_property_ex), sizeof(struct hv_vmm_capabilities), 0,
+     hypercall_get_partition_property_ex},
+    {HVCALL_SET_PARTITION_PROPERTY, CALL_PARENT_ONLY,
+     sizeof(struct hv_input_set_partition_property), 0, 0, hypercall_set_partition_property},
+    {HVCALL_DEPOSIT_MEMORY, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_deposit_memory), 0,
+     sizeof(uint64_t), hypercall_deposit_memory},
+    {HVCALL_WITHDRAW_MEMORY, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_withdraw_memory),
+     sizeof(uint64_t), 0, hypercall_withdraw_memory},
+    {HVCALL_MAP_GPA_PAGES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_map_gpa_pages), 0,
+     sizeof(uint64_t), hypercall_map_gpa_pages},
+    {HVCALL_UNMAP_GPA_PAGES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_unmap_gpa_pages),
+     0, 0, hypercall_unmap_gpa_pages},
+    {HVCALL_CREATE_VP, CALL_PARENT_ONLY, sizeof(struct hv_input_create_vp), 0, 0,
+     hypercall_create_vp},
+    {HVCALL_DELETE_VP, CALL_PARENT_ONLY, sizeof(struct hv_input_delete_vp), 0, 0,
+     hypercall_delete_vp},
+    {HVCALL_GET_VP_REGISTERS, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_vp_registers),
+     sizeof(union hv_register_value), sizeof(uint32_t), hypercall_get_vp_registers},
+    {HVCALL_SET_VP_REGISTERS, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_vp_registers), 0,
+     sizeof(struct hv_register_assoc), hypercall_set_vp_registers},
+    {HVCALL_MAP_VP_STATE_PAGE, CALL_PARENT_ONLY, sizeof(struct hv_input_map_state_page),
+     sizeof(struct hv_output_map_state_page), 0, hypercall_map_vp_state_page},
+    {HVCALL_UNMAP_VP_STATE_PAGE, CALL_PARENT_ONLY, sizeof(struct hv_input_unmap_state_page), 0, 0,
+     hypercall_unmap_vp_state_page},
+    {HVCALL_ASSERT_VIRTUAL_INTERRUPT, CALL_PARENT_ONLY, sizeof(struct hv_input_assert_interrupt), 0,
+     0, hypercall_assert_virtual_interrupt},
     {BH_CALL_GET_INFO, CALL_PARENT_ONLY, 0, PAGE_SIZE, 0, hypercall_get_info},
     {BH_CALL_READ_LOG, CALL_PARENT_ONLY, sizeof(struct bh_log_input), PAGE_SIZE, 0,
      hypercall_read_log},
@@ -131,7 +168,7 @@ static enum hv_status check_output(struct vp *vp, size_t size)
     const enum hv_status status = check_block(vp->registers.r8, size);
     if (status != HV_STATUS_SUCCESS)
         return status;
-    if (!partition_translate(vp->partition, gpa_make(vp->registers.r8), &page))
+    if (!partition_translate(vp->partition, gpa_make(vp->registers.r8), true, &page))
         return HV_STATUS_INVALID_HYPERCALL_INPUT;
     return HV_STATUS_SUCCESS;
 }
@@ -192,6 +229,8 @@ bool hypercall_dispatch(struct vp *vp)
     enum hv_status status = check_control(vp, control, entry);
     if (status == HV_STATUS_SUCCESS)
         status = run_call(vp, control, entry, &call);
+    if (call.again)
+        return false;
     if (status == HV_STATUS_SUCCESS && call.done < call.reps) {
         vp->registers.rcx = (control & ~(HV_CONTROL_REP_MASK << HV_CONTROL_REP_START_SHIFT)) |
                             (uint64_t)call.done << HV_CONTROL_REP_START_SHIFT;
@@ -200,6 +239,24 @@ bool hypercall_dispatch(struct vp *vp)
     __atomic_fetch_add(&vp->partition->hypercalls, 1, __ATOMIC_RELAXED);
     vp->registers.rax = (uint64_t)status | (uint64_t)call.done << HV_RESULT_REPS_SHIFT;
     return true;
+}
+
+struct partition *hypercall_acquire(struct hypercall *call, uint64_t id, enum hv_status *status)
+{
+    struct partition *partition = partition_acquire(call->vp->partition, id, status);
+    call->again = partition == NULL && *status == HV_STATUS_SUCCESS;
+    return partition;
+}
+
+struct partition *hypercall_acquire_child(struct hypercall *call, uint64_t id,
+                                          enum hv_status *status)
+{
+    struct partition *partition = hypercall_acquire(call, id, status);
+    if (partition == NULL || !partition_is_parent(partition))
+        return partition;
+    partition_release(partition);
+    *status = HV_STATUS_INVALID_PARTITION_ID;
+    return NULL;
 }
 
 enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call)

@@ -28,7 +28,10 @@ struct hypercall {
     const void *rep_input;   /* the elements, all of them */
     void *output;            /* zeroed; of a rep call, the elements from number 0 */
     reftime_t started;
+    bool again; /* nothing was done; the VP shall make the call anew */
 };
+
+struct partition;
 
 /*
  * A repeating call works on one element after the other while this is true: it
@@ -46,6 +49,15 @@ bool hypercall_next(const struct hypercall *call);
  */
 bool hypercall_dispatch(struct vp *vp);
 
+/*
+ * The partition that a call names, taken for it (partition_release). NULL: the handler returns
+ * *status at once; the call may have been marked to be made again.
+ */
+struct partition *hypercall_acquire(struct hypercall *call, uint64_t id, enum hv_status *status);
+/* The same; the parent itself is refused. */
+struct partition *hypercall_acquire_child(struct hypercall *call, uint64_t id,
+                                          enum hv_status *status);
+
 /* Handlers, by file. */
 enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call);
 enum hv_status hypercall_get_partition_id(struct hypercall *call);
@@ -53,6 +65,23 @@ enum hv_status hypercall_send_ipi(struct hypercall *call);
 enum hv_status hypercall_send_ipi_ex(struct hypercall *call);
 enum hv_status hypercall_post_message_direct(struct hypercall *call);
 enum hv_status hypercall_signal_event_direct(struct hypercall *call);
+enum hv_status hypercall_create_partition(struct hypercall *call);
+enum hv_status hypercall_initialize_partition(struct hypercall *call);
+enum hv_status hypercall_finalize_partition(struct hypercall *call);
+enum hv_status hypercall_delete_partition(struct hypercall *call);
+enum hv_status hypercall_get_partition_property_ex(struct hypercall *call);
+enum hv_status hypercall_set_partition_property(struct hypercall *call);
+enum hv_status hypercall_deposit_memory(struct hypercall *call);
+enum hv_status hypercall_withdraw_memory(struct hypercall *call);
+enum hv_status hypercall_map_gpa_pages(struct hypercall *call);
+enum hv_status hypercall_unmap_gpa_pages(struct hypercall *call);
+enum hv_status hypercall_create_vp(struct hypercall *call);
+enum hv_status hypercall_delete_vp(struct hypercall *call);
+enum hv_status hypercall_get_vp_registers(struct hypercall *call);
+enum hv_status hypercall_set_vp_registers(struct hypercall *call);
+enum hv_status hypercall_map_vp_state_page(struct hypercall *call);
+enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call);
+enum hv_status hypercall_assert_virtual_interrupt(struct hypercall *call);
 enum hv_status hypercall_get_info(struct hypercall *call);
 enum hv_status hypercall_read_log(struct hypercall *call);
 enum hv_status hypercall_get_stats(struct hypercall *call);

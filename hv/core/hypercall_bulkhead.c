@@ -13,7 +13,7 @@ enum hv_status hypercall_get_info(struct hypercall *call)
 {
     struct bh_info *info = call->output;
     info->abi_version = BH_ABI_VERSION;
-    info->partition_count = 1;
+    info->partition_count = partition_count();
     info->uptime = arch_time_now();
     info->tsc_hz = arch_tsc_hz();
     arch_fill_info(info);
@@ -50,8 +50,10 @@ static void fill_partition(struct partition *partition, struct bh_partition_stat
 {
     stats->partition_id = partition->id;
     stats->vp_count = partition->vp_count;
-    stats->frames_owned = frame_table_state_count(partition->frames, FRAME_PARENT) +
-                          frame_table_state_count(partition->frames, FRAME_SHARED);
+    stats->frames_owned = partition_is_parent(partition)
+                              ? frame_table_state_count(partition->frames, FRAME_PARENT) +
+                                    frame_table_state_count(partition->frames, FRAME_SHARED)
+                              : 0;
     stats->nested_table_pages = partition->nested.table_pages;
     stats->hypercalls = partition->hypercalls;
     stats->crash_count = partition->crash_count;
@@ -66,28 +68,37 @@ static void fill_vp(struct vp *vp, struct bh_vp_stats *stats)
     stats->time_halted = arch_ticks_to_reftime(vp->stats.time_halted);
 }
 
+static enum hv_status fill_for_partition(struct partition *partition,
+                                         const struct bh_stats_input *input, void *output)
+{
+    if (input->object == BH_STATS_PARTITION) {
+        fill_partition(partition, output);
+        return HV_STATUS_SUCCESS;
+    }
+    if (input->object != BH_STATS_VP)
+        return HV_STATUS_INVALID_PARAMETER;
+    struct vp *vp = partition_vp(partition, input->index);
+    if (vp == NULL)
+        return HV_STATUS_INVALID_VP_INDEX;
+    fill_vp(vp, output);
+    return HV_STATUS_SUCCESS;
+}
+
 enum hv_status hypercall_get_stats(struct hypercall *call)
 {
     const struct bh_stats_input *input = call->input;
-    struct partition *caller = call->vp->partition;
     if (input->object == BH_STATS_HYPERVISOR) {
-        fill_hypervisor(caller, call->output);
+        fill_hypervisor(call->vp->partition, call->output);
         return HV_STATUS_SUCCESS;
     }
     if (input->object == BH_STATS_LP)
         return arch_fill_lp_stats(input->index, call->output) ? HV_STATUS_SUCCESS
                                                               : HV_STATUS_INVALID_PARAMETER;
-    struct partition *partition = partition_find(caller, input->partition_id);
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire(call, input->partition_id, &status);
     if (partition == NULL)
-        return HV_STATUS_INVALID_PARTITION_ID;
-    if (input->object == BH_STATS_PARTITION) {
-        fill_partition(partition, call->output);
-        return HV_STATUS_SUCCESS;
-    }
-    if (input->object != BH_STATS_VP)
-        return HV_STATUS_INVALID_PARAMETER;
-    if (input->index >= partition->vp_count)
-        return HV_STATUS_INVALID_VP_INDEX;
-    fill_vp(partition->vp[input->index], call->output);
-    return HV_STATUS_SUCCESS;
+        return status;
+    status = fill_for_partition(partition, input, call->output);
+    partition_release(partition);
+    return status;
 }

@@ -18,8 +18,9 @@ static void send_to_bank(struct partition *partition, uint32_t first, uint64_t m
 {
     for (; mask != 0; mask &= mask - 1) {
         const uint32_t index = first + (uint32_t)__builtin_ctzll(mask);
-        if (index < partition->vp_count)
-            vapic_send_fixed(partition->vp[index], (uint8_t)vector);
+        struct vp *vp = partition_vp(partition, index);
+        if (vp != NULL)
+            vapic_send_fixed(vp, (uint8_t)vector);
     }
 }
 
@@ -43,7 +44,7 @@ static uint32_t count_bits(uint64_t bits)
 static void send_to_all(struct partition *partition, uint32_t vector)
 {
     for (uint32_t i = 0; i < partition->vp_count; i++)
-        vapic_send_fixed(partition->vp[i], (uint8_t)vector);
+        send_to_bank(partition, i, 1, vector);
 }
 
 enum hv_status hypercall_send_ipi_ex(struct hypercall *call)

@@ -5,44 +5,49 @@
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
 
-static enum hv_status find_vp(struct hypercall *call, uint64_t partition_id, uint32_t vp_index,
-                              struct vp **vp)
+static struct vp *find_vp(struct partition *partition, uint32_t index, uint8_t vtl,
+                          enum hv_status *status)
 {
-    const struct partition *partition = partition_find(call->vp->partition, partition_id);
-    if (partition == NULL)
-        return HV_STATUS_INVALID_PARTITION_ID;
-    if (vp_index >= partition->vp_count)
-        return HV_STATUS_INVALID_VP_INDEX;
-    *vp = partition->vp[vp_index];
-    return HV_STATUS_SUCCESS;
+    struct vp *vp = partition_vp(partition, index);
+    *status = HV_STATUS_SUCCESS;
+    if (vp == NULL)
+        *status = HV_STATUS_INVALID_VP_INDEX;
+    else if (vtl != 0)
+        *status = HV_STATUS_INVALID_PARAMETER;
+    return vp;
 }
 
 enum hv_status hypercall_post_message_direct(struct hypercall *call)
 {
     const struct hv_input_post_message_direct *input = call->input;
-    struct vp *vp;
-    const enum hv_status status = find_vp(call, input->partition_id, input->vp_index, &vp);
-    if (status != HV_STATUS_SUCCESS)
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire(call, input->partition_id, &status);
+    if (partition == NULL)
         return status;
-    if (input->target_vtl != 0)
-        return HV_STATUS_INVALID_PARAMETER;
-    struct hv_message message;
-    memcpy(&message, input->message, sizeof message);
-    return synic_post_message(vp, input->sint, &message);
+    struct vp *vp = find_vp(partition, input->vp_index, input->target_vtl, &status);
+    if (status == HV_STATUS_SUCCESS) {
+        struct hv_message message;
+        memcpy(&message, input->message, sizeof message);
+        status = synic_post_message(vp, input->sint, &message);
+    }
+    partition_release(partition);
+    return status;
 }
 
 enum hv_status hypercall_signal_event_direct(struct hypercall *call)
 {
     const struct hv_input_signal_event_direct *input = call->input;
     struct hv_output_signal_event_direct *output = call->output;
-    struct vp *vp;
-    enum hv_status status = find_vp(call, input->partition_id, input->vp_index, &vp);
-    if (status != HV_STATUS_SUCCESS)
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire(call, input->partition_id, &status);
+    if (partition == NULL)
         return status;
-    if (input->target_vtl != 0)
-        return HV_STATUS_INVALID_PARAMETER;
-    bool newly;
-    status = synic_signal_event(vp, input->sint, input->flag_number, &newly);
-    output->newly_signaled = newly;
+    struct vp *vp = find_vp(partition, input->vp_index, input->target_vtl, &status);
+    if (status == HV_STATUS_SUCCESS) {
+        bool newly;
+        status = synic_signal_event(vp, input->sint, input->flag_number, &newly);
+        output->newly_signaled = newly;
+    }
+    partition_release(partition);
     return status;
 }

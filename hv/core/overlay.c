@@ -10,7 +10,8 @@ bool overlay_place(struct overlay *overlay, struct partition *partition, uint64_
 {
     spa_t page = spa_make(0);
     const bool enable = msr & HV_PAGE_MSR_ENABLE;
-    if (enable && !partition_translate(partition, gpa_make(msr & HV_PAGE_MSR_GPA_MASK), &page))
+    if (enable &&
+        !partition_translate(partition, gpa_make(msr & HV_PAGE_MSR_GPA_MASK), true, &page))
         return false;
     *overlay = (struct overlay){.msr = msr, .page = page, .usable = enable};
     return true;
@@ -19,6 +20,15 @@ bool overlay_place(struct overlay *overlay, struct partition *partition, uint64_
 void overlay_drop(struct overlay *overlay)
 {
     *overlay = (struct overlay){0};
+}
+
+void overlay_check(struct overlay *overlay, struct partition *partition)
+{
+    spa_t page;
+    overlay->usable = overlay->usable &&
+                      partition_translate(partition, gpa_make(overlay->msr & HV_PAGE_MSR_GPA_MASK),
+                                          true, &page) &&
+                      page.raw == overlay->page.raw;
 }
 
 bool overlay_uses(const struct overlay *overlay, spa_t page)

@@ -24,6 +24,8 @@ struct overlay {
 /* False: enabled at an address where the partition has no writable memory (#GP). */
 bool overlay_place(struct overlay *overlay, struct partition *partition, uint64_t msr);
 void overlay_drop(struct overlay *overlay);
+/* After the partition's memory changed: a page that is gone is not used any more. */
+void overlay_check(struct overlay *overlay, struct partition *partition);
 bool overlay_uses(const struct overlay *overlay, spa_t page);
 
 /* A window on the page; NULL when it is not usable. End it with arch_window_unmap. */

@@ -1,9 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Partitions and their memory as the hypervisor reaches it. */
+/* Partitions: the table of them, and their memory as the hypervisor reaches it. */
 #include "hv/core/partition.h"
 
+#include "hv/abi/partition.h"
 #include "hv/arch.h"
 #include "hv/core/lib.h"
+
+static struct {
+    struct spinlock lock;
+    uint32_t count;
+    struct partition *entry[PARTITION_MAX];
+} partitions;
+
+static bool pool_source_take(struct nested_source *source, spa_t *page)
+{
+    return pool_take(&CONTAINER_OF(source, struct partition, pool_source)->pool, page);
+}
+
+static void pool_source_give(struct nested_source *source, spa_t page)
+{
+    pool_return(&CONTAINER_OF(source, struct partition, pool_source)->pool, page);
+}
 
 void partition_init(struct partition *partition, partition_id_t id, struct frame_table *frames)
 {
@@ -12,22 +29,138 @@ void partition_init(struct partition *partition, partition_id_t id, struct frame
     partition->frames = frames;
     spinlock_init(&partition->register_lock);
     spinlock_init(&partition->memory_lock);
+    pool_init(&partition->pool, frames, id);
+    partition->pool_source = (struct nested_source){pool_source_take, pool_source_give};
+    partition->share = (struct sched_params){.weight = BH_WEIGHT_DEFAULT};
 }
 
-struct partition *partition_find(struct partition *caller, uint64_t id)
+void partition_register(struct partition *partition)
 {
-    return id == HV_PARTITION_ID_SELF || id == caller->id ? caller : NULL;
+    partitions.entry[partition->id] = partition;
+    __atomic_fetch_add(&partitions.count, 1, __ATOMIC_RELAXED);
 }
 
-bool partition_translate(struct partition *partition, gpa_t gpa, spa_t *page)
+static partition_id_t free_id(void)
 {
-    /* The parent's addresses are the machine's; who owns the frame decides. */
+    for (partition_id_t id = PARTITION_PARENT + 1; id < PARTITION_MAX; id++)
+        if (partitions.entry[id] == NULL)
+            return id;
+    return PARTITION_NONE;
+}
+
+struct partition *partition_create(struct frame_table *frames)
+{
+    struct partition *partition = arch_alloc_partition();
+    if (partition == NULL)
+        return NULL;
+    spinlock_acquire(&partitions.lock);
+    const partition_id_t id = free_id();
+    if (id != PARTITION_NONE) {
+        partition_init(partition, id, frames);
+        partition_register(partition);
+    }
+    spinlock_release(&partitions.lock);
+    if (id == PARTITION_NONE) {
+        arch_free_partition(partition);
+        return NULL;
+    }
+    return partition;
+}
+
+void partition_delete(struct partition *partition)
+{
+    spinlock_acquire(&partitions.lock);
+    partitions.entry[partition->id] = NULL;
+    __atomic_fetch_sub(&partitions.count, 1, __ATOMIC_RELAXED);
+    spinlock_release(&partitions.lock);
+    arch_free_partition(partition);
+}
+
+uint32_t partition_count(void)
+{
+    return __atomic_load_n(&partitions.count, __ATOMIC_RELAXED);
+}
+
+struct partition *partition_acquire(struct partition *caller, uint64_t id, enum hv_status *status)
+{
+    const uint64_t wanted = id == HV_PARTITION_ID_SELF ? caller->id : id;
+    struct partition *partition = NULL;
+    *status = HV_STATUS_INVALID_PARTITION_ID;
+    if (wanted >= PARTITION_MAX || (wanted != caller->id && !partition_is_parent(caller)))
+        return NULL;
+    spinlock_acquire(&partitions.lock);
+    partition = partitions.entry[wanted];
+    if (partition != NULL) {
+        *status = HV_STATUS_SUCCESS;
+        if (__atomic_exchange_n(&partition->busy, 1, __ATOMIC_ACQUIRE))
+            partition = NULL;
+    }
+    spinlock_release(&partitions.lock);
+    return partition;
+}
+
+void partition_release(struct partition *partition)
+{
+    __atomic_store_n(&partition->busy, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- VPs ---- */
+
+enum hv_status partition_add_vp(struct partition *partition, uint32_t index)
+{
+    struct vp *vp;
+    if (partition->state != PARTITION_ACTIVE)
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    if (index >= PARTITION_MAX_VPS || partition->vp[index] != NULL)
+        return HV_STATUS_INVALID_VP_INDEX;
+    const enum hv_status status = arch_vp_create(partition, index, &vp);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    __atomic_store_n(&partition->vp[index], vp, __ATOMIC_RELEASE);
+    if (index >= partition->vp_count)
+        partition->vp_count = index + 1;
+    return HV_STATUS_SUCCESS;
+}
+
+void partition_destroy_vp(struct partition *partition, uint32_t index)
+{
+    struct vp *vp = partition->vp[index];
+    __atomic_store_n(&partition->vp[index], NULL, __ATOMIC_RELEASE);
+    /* From here on no LP finds the VP; after this, none still uses what it found. */
+    arch_flush_partition(partition);
+    arch_vp_destroy(vp);
+}
+
+/* ---- reaching memory ---- */
+
+/* The parent's addresses are the machine's; who owns the frame decides. */
+static bool translate_parent(struct partition *partition, gpa_t gpa, spa_t *page)
+{
     const frame_t frame = gpa.raw >> PAGE_SHIFT;
     const enum frame_state state = frame_state(partition->frames, frame);
     if (state != FRAME_PARENT && state != FRAME_SHARED)
         return false;
     *page = frame_spa(frame);
     return true;
+}
+
+static bool translate_child(struct partition *partition, gpa_t gpa, bool write, spa_t *page)
+{
+    struct nested_leaf leaf;
+    spinlock_acquire(&partition->memory_lock);
+    const bool found = partition->state == PARTITION_ACTIVE &&
+                       nested_lookup(&partition->nested, gpa, &leaf) &&
+                       (!write || (leaf.flags & NESTED_WRITE));
+    spinlock_release(&partition->memory_lock);
+    if (found)
+        *page = spa_make(ALIGN_DOWN(leaf.spa.raw, PAGE_SIZE));
+    return found;
+}
+
+bool partition_translate(struct partition *partition, gpa_t gpa, bool write, spa_t *page)
+{
+    return partition_is_parent(partition) ? translate_parent(partition, gpa, page)
+                                          : translate_child(partition, gpa, write, page);
 }
 
 static bool crosses_page(gpa_t gpa, size_t size)
@@ -38,7 +171,7 @@ static bool crosses_page(gpa_t gpa, size_t size)
 bool partition_read(struct partition *partition, gpa_t gpa, void *to, size_t size)
 {
     spa_t page;
-    if (crosses_page(gpa, size) || !partition_translate(partition, gpa, &page))
+    if (crosses_page(gpa, size) || !partition_translate(partition, gpa, false, &page))
         return false;
     char *window = arch_window_map(page);
     memcpy(to, window + (gpa.raw & PAGE_MASK), size);
@@ -49,7 +182,7 @@ bool partition_read(struct partition *partition, gpa_t gpa, void *to, size_t siz
 bool partition_write(struct partition *partition, gpa_t gpa, const void *from, size_t size)
 {
     spa_t page;
-    if (crosses_page(gpa, size) || !partition_translate(partition, gpa, &page))
+    if (crosses_page(gpa, size) || !partition_translate(partition, gpa, true, &page))
         return false;
     char *window = arch_window_map(page);
     memcpy(window + (gpa.raw & PAGE_MASK), from, size);

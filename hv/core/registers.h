@@ -26,25 +26,35 @@
 #define EFER_SVME  (1ull << 12)
 #define EFER_FFXSR (1ull << 14)
 
-#define MSR_TSC          0x10u
-#define MSR_APIC_BASE    0x1bu
-#define MSR_TSC_ADJUST   0x3bu
-#define MSR_PAT          0x277u
-#define MSR_TSC_DEADLINE 0x6e0u
-#define MSR_X2APIC_FIRST 0x800u
-#define MSR_X2APIC_LAST  0x8ffu
-#define MSR_EFER         0xc0000080u
-#define MSR_GS_BASE      0xc0000101u
-#define MSR_SYSCFG       0xc0010010u
-#define MSR_IORR_FIRST   0xc0010016u
-#define MSR_TOP_MEM      0xc001001au
-#define MSR_TOP_MEM2     0xc001001du
-#define MSR_PATCH_LOADER 0xc0010020u
-#define MSR_MMIO_CONFIG  0xc0010058u
-#define MSR_SMM_FIRST    0xc0010111u
-#define MSR_SMM_LAST     0xc0010113u
-#define MSR_VM_CR        0xc0010114u
-#define MSR_VM_HSAVE_PA  0xc0010117u
+#define MSR_TSC            0x10u
+#define MSR_APIC_BASE      0x1bu
+#define MSR_TSC_ADJUST     0x3bu
+#define MSR_PAT            0x277u
+#define MSR_TSC_DEADLINE   0x6e0u
+#define MSR_X2APIC_FIRST   0x800u
+#define MSR_X2APIC_LAST    0x8ffu
+#define MSR_SYSENTER_CS    0x174u
+#define MSR_SYSENTER_ESP   0x175u
+#define MSR_SYSENTER_EIP   0x176u
+#define MSR_EFER           0xc0000080u
+#define MSR_STAR           0xc0000081u
+#define MSR_LSTAR          0xc0000082u
+#define MSR_CSTAR          0xc0000083u
+#define MSR_SFMASK         0xc0000084u
+#define MSR_FS_BASE        0xc0000100u
+#define MSR_GS_BASE        0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define MSR_TSC_AUX        0xc0000103u
+#define MSR_SYSCFG         0xc0010010u
+#define MSR_IORR_FIRST     0xc0010016u
+#define MSR_TOP_MEM        0xc001001au
+#define MSR_TOP_MEM2       0xc001001du
+#define MSR_PATCH_LOADER   0xc0010020u
+#define MSR_MMIO_CONFIG    0xc0010058u
+#define MSR_SMM_FIRST      0xc0010111u
+#define MSR_SMM_LAST       0xc0010113u
+#define MSR_VM_CR          0xc0010114u
+#define MSR_VM_HSAVE_PA    0xc0010117u
 
 #define APIC_BASE_BSP    (1ull << 8)
 #define APIC_BASE_X2APIC (1ull << 10)

@@ -10,12 +10,17 @@ set(HV_CORE_SOURCES
   hv/core/hypercall.c
   hv/core/hypercall_bulkhead.c
   hv/core/hypercall_ipi.c
+  hv/core/hypercall_memory.c
   hv/core/hypercall_message.c
+  hv/core/hypercall_partition.c
+  hv/core/hypercall_vp.c
+  hv/core/intercept.c
   hv/core/log.c
   hv/core/msr.c
   hv/core/nested.c
   hv/core/overlay.c
   hv/core/partition.c
+  hv/core/partition_memory.c
   hv/core/pool.c
   hv/core/sched.c
   hv/core/stimer.c
@@ -25,4 +30,5 @@ set(HV_CORE_SOURCES
   hv/core/vapic.c
   hv/core/vapic_ipi.c
   hv/core/vapic_timer.c
-  hv/core/vp.c)
+  hv/core/vp.c
+  hv/core/vp_register.c)

@@ -4,6 +4,7 @@
 
 #include "hv/abi/msr.h"
 #include "hv/arch.h"
+#include "hv/core/intercept.h"
 #include "hv/core/lib.h"
 #include "hv/core/stimer.h"
 #include "hv/core/vp.h"
@@ -87,8 +88,10 @@ bool synic_write_msr(struct vp *vp, uint32_t index, uint64_t value)
     const bool done = write_register(vp, index, value);
     spinlock_release(&vp->synic.lock);
     /* A slot was emptied, or the SynIC turned on: a message that waits may fit now. */
-    if (done)
+    if (done) {
         stimer_deliver_waiting(vp);
+        intercept_deliver(vp);
+    }
     return done;
 }
 

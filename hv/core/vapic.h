@@ -113,6 +113,14 @@ bool vapic_write_base(struct vp *vp, uint64_t value);
 void vapic_write_deadline(struct vp *vp, uint64_t tsc);
 uint64_t vapic_read_deadline(const struct vapic *apic);
 
+struct partition;
+
+/*
+ * An interrupt from outside the partition, from any LP: vector, delivery mode (fixed, lowest
+ * priority, NMI), logical and level bits as in the ICR. False: not a vector, or another mode.
+ */
+bool vapic_inject(struct partition *partition, uint64_t icr, uint32_t destination);
+
 /* Sends a fixed interrupt to the VP. */
 void vapic_send_fixed(struct vp *target, uint8_t vector);
 

@@ -8,6 +8,7 @@
 #define ICR_LOGICAL        (1ull << 11)
 #define ICR_ASSERT         (1ull << 14)
 #define ICR_LEVEL          (1ull << 15)
+#define ICR_DEVICE         (1ull << 20) /* not from a guest: ICR_LEVEL means what it says */
 #define ICR_SHORTHAND(icr) ((icr) >> 18 & 3)
 
 enum delivery_mode {
@@ -37,12 +38,22 @@ static bool matches(const struct vapic *apic, uint32_t destination, bool logical
     return logical ? matches_logical(apic, destination) : apic->id == destination;
 }
 
+static void send_fixed(struct vp *target, uint64_t icr)
+{
+    if ((icr & ICR_DEVICE) && (icr & ICR_LEVEL)) {
+        vapic_raise(&target->apic, (uint8_t)icr, true);
+        vp_notify(target);
+    } else {
+        vapic_send_fixed(target, (uint8_t)icr);
+    }
+}
+
 static void deliver(struct vp *target, uint64_t icr)
 {
     switch (ICR_MODE(icr)) {
     case MODE_FIXED:
     case MODE_LOWEST:
-        vapic_send_fixed(target, (uint8_t)icr);
+        send_fixed(target, icr);
         break;
     case MODE_NMI:
         vp_request(target, VP_REQUEST_NMI);
@@ -60,15 +71,14 @@ static void deliver(struct vp *target, uint64_t icr)
     }
 }
 
-static void deliver_to_matching(struct vp *sender, uint64_t icr, uint32_t destination,
+static void deliver_to_matching(struct partition *partition, uint64_t icr, uint32_t destination,
                                 bool broadcast)
 {
-    struct partition *partition = sender->partition;
     const bool logical = icr & ICR_LOGICAL;
     const bool lowest = ICR_MODE(icr) == MODE_LOWEST;
     for (uint32_t i = 0; i < partition->vp_count; i++) {
-        struct vp *target = partition->vp[i];
-        if (!matches(&target->apic, destination, logical, broadcast))
+        struct vp *target = partition_vp(partition, i);
+        if (target == NULL || !matches(&target->apic, destination, logical, broadcast))
             continue;
         deliver(target, icr);
         if (lowest)
@@ -79,11 +89,10 @@ static void deliver_to_matching(struct vp *sender, uint64_t icr, uint32_t destin
 /* A physical destination is nearly always the VP of that index. */
 static bool deliver_direct(struct vp *sender, uint64_t icr, uint32_t destination)
 {
-    const struct partition *partition = sender->partition;
-    if ((icr & ICR_LOGICAL) || destination >= partition->vp_count ||
-        partition->vp[destination]->apic.id != destination)
+    struct vp *target = partition_vp(sender->partition, destination);
+    if ((icr & ICR_LOGICAL) || target == NULL || target->apic.id != destination)
         return false;
-    deliver(partition->vp[destination], icr);
+    deliver(target, icr);
     return true;
 }
 
@@ -93,19 +102,33 @@ static void send_to_destination(struct vp *sender, uint64_t icr)
     const uint32_t destination = (uint32_t)(x2apic ? icr >> 32 : icr >> 56);
     const bool broadcast = destination == (x2apic ? 0xffffffff : 0xff);
     if (broadcast || !deliver_direct(sender, icr, destination))
-        deliver_to_matching(sender, icr, destination, broadcast);
+        deliver_to_matching(sender->partition, icr, destination, broadcast);
 }
 
 static void send_to_others(struct vp *sender, uint64_t icr)
 {
     struct partition *partition = sender->partition;
-    for (uint32_t i = 0; i < partition->vp_count; i++)
-        if (partition->vp[i] != sender)
-            deliver(partition->vp[i], icr);
+    for (uint32_t i = 0; i < partition->vp_count; i++) {
+        struct vp *target = partition_vp(partition, i);
+        if (target != NULL && target != sender)
+            deliver(target, icr);
+    }
+}
+
+bool vapic_inject(struct partition *partition, uint64_t icr, uint32_t destination)
+{
+    const uint64_t mode = ICR_MODE(icr);
+    if (mode > MODE_LOWEST && mode != MODE_NMI)
+        return false;
+    if (mode <= MODE_LOWEST && (icr & 0xff) < 16)
+        return false;
+    deliver_to_matching(partition, icr | ICR_DEVICE, destination, false);
+    return true;
 }
 
 bool vapic_ipi_send(struct vp *vp, uint64_t icr)
 {
+    icr &= ~ICR_DEVICE;
     const uint64_t mode = ICR_MODE(icr);
     if ((mode == MODE_FIXED || mode == MODE_LOWEST) && (icr & 0xff) < 16)
         return false;

@@ -67,6 +67,8 @@ void vp_take_requests(struct vp *vp)
 
 bool vp_is_runnable(const struct vp *vp)
 {
+    if (vp->explicit_suspend || vp->intercept_suspend)
+        return false;
     switch (vp->activity) {
     case VP_ACTIVE:
         return true;
@@ -76,6 +78,18 @@ bool vp_is_runnable(const struct vp *vp)
     default:
         return false;
     }
+}
+
+void vp_check_overlays(struct vp *vp)
+{
+    struct partition *parent = arch_parent_vp(vp)->partition;
+    overlay_check(&vp->intercept_page, parent);
+    overlay_check(&vp->register_page, parent);
+    overlay_check(&vp->assist, vp->partition);
+    spinlock_acquire(&vp->synic.lock);
+    overlay_check(&vp->synic.messages, vp->partition);
+    overlay_check(&vp->synic.events, vp->partition);
+    spinlock_release(&vp->synic.lock);
 }
 
 void vp_halt(struct vp *vp)

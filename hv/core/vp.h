@@ -34,6 +34,10 @@ enum vp_activity {
 #define VP_REQUEST_INIT    (1u << 1)
 #define VP_REQUEST_STARTUP (1u << 2)
 
+/* What a VP waits to tell the parent. */
+#define VP_NEWS_INTERCEPT (1u << 0)
+#define VP_NEWS_EOI       (1u << 1)
+
 struct vp {
     struct vp_registers registers;
     struct partition *partition;
@@ -42,7 +46,14 @@ struct vp {
     uint32_t requests;      /* set by any LP, atomically */
     uint8_t startup_vector; /* written before VP_REQUEST_STARTUP */
     bool nmi_pending;
-    struct timer_queue *timers; /* of its LP */
+    bool explicit_suspend;  /* the parent stopped it */
+    bool intercept_suspend; /* it waits for the parent to handle an intercept */
+    struct overlay intercept_page, register_page; /* pages of the parent */
+    uint32_t news;                                /* VP_NEWS_* not yet told */
+    uint64_t ended[4];                            /* level interrupts, for VP_NEWS_EOI */
+    struct vp *next_news;                         /* list of the parent's VP of the same LP */
+    struct vp *news_first;                        /* of a parent's VP: who has news */
+    struct timer_queue *timers;                   /* of its LP */
     struct vapic apic;
     struct synic synic;
     struct stimer stimer[HV_STIMER_COUNT];
@@ -50,10 +61,12 @@ struct vp {
     struct sched_entity sched;
     struct bh_vp_stats stats; /* times in TSC ticks */
     uint64_t rested_since;    /* TSC, while it is blocked */
+    struct vp *next_on_lp;    /* list of the LP's VPs */
     struct vp *next_notified; /* list of the LP's notifications */
     uint32_t notified;        /* is in that list */
     void *lp;                 /* that runs it */
     void *vendor;
+    void *extended; /* registers beyond the vendor's: hv/x86/extended.c */
 };
 
 /* A VP that waits for a start-up IPI. timers: the queue of the LP that will run it. */
@@ -68,6 +81,9 @@ void vp_request_startup(struct vp *vp, uint8_t vector);
 /* Acts on requests; then tells whether the VP has something to do. On its own LP. */
 void vp_take_requests(struct vp *vp);
 bool vp_is_runnable(const struct vp *vp);
+
+/* After the partition's memory changed: pages lent by the guest are looked up again. */
+void vp_check_overlays(struct vp *vp);
 
 /* HLT: the VP rests until vp_is_runnable. */
 void vp_halt(struct vp *vp);

@@ -6,10 +6,14 @@
 #include "hv/abi/synic.h"
 #include "hv/core/cpuid.h"
 #include "hv/core/hypercall.h"
+#include "hv/core/intercept.h"
 #include "hv/core/lib.h"
+#include "hv/core/partition.h"
 #include "hv/core/text.h"
 #include "hv/core/vp.h"
+#include "hv/x86/child_msr.h"
 #include "hv/x86/cpu.h"
+#include "hv/x86/extended.h"
 #include "hv/x86/interrupts.h"
 #include "hv/x86/memory.h"
 #include "hv/x86/release.h"
@@ -78,13 +82,16 @@ uint64_t arch_vp_cr4(const struct vp *vp)
 
 void arch_level_eoi(struct vp *vp, uint8_t vector)
 {
-    interrupts_level_eoi(vp->lp, vector);
+    if (partition_is_parent(vp->partition))
+        interrupts_level_eoi(vp->lp, vector);
+    else
+        intercept_tell_eoi(vp, vector);
 }
 
 void arch_lvt_changed(struct vp *vp, enum vapic_lvt index, uint32_t value)
 {
-    (void)vp;
-    interrupts_set_lvt(index, value);
+    if (partition_is_parent(vp->partition))
+        interrupts_set_lvt(index, value);
 }
 
 uint64_t arch_apic_base(void)
@@ -117,7 +124,8 @@ bool arch_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
     case MSR_VM_HSAVE_PA:
         return false;
     default:
-        return cpu_read_msr_safe(index, value);
+        return partition_is_parent(vp->partition) ? cpu_read_msr_safe(index, value)
+                                                  : child_read_msr(vp, index, value);
     }
 }
 
@@ -165,8 +173,25 @@ bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value)
     case MSR_VM_HSAVE_PA:
         return false;
     default:
-        return cpu_write_msr_safe(index, value);
+        return partition_is_parent(vp->partition) ? cpu_write_msr_safe(index, value)
+                                                  : child_write_msr(vp, index, value);
     }
+}
+
+/* ---- registers by name ---- */
+
+bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
+{
+    const uint64_t *extended = extended_register(vp->lp, vp, name);
+    if (extended == NULL)
+        return vendor->get_register(vp, name, value);
+    value->u64 = *extended;
+    return true;
+}
+
+bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
+{
+    return vendor->set_register(vp, name, value);
 }
 
 /* ---- hypercalls ---- */

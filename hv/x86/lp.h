@@ -13,6 +13,7 @@
 #include "hv/x86/layout.h"
 
 struct hypercall_buffers;
+struct lp_call;
 struct vp;
 
 struct gdt {
@@ -45,6 +46,12 @@ struct lp {
     bool reschedule;           /* pick again before the next entry */
     bool look_again;           /* an event waits for the guest's next instruction to end */
     struct vp *notified;       /* (x) VPs with news, linked */
+    struct lp_call *calls;     /* (x) from other LPs */
+    struct vp *children;       /* VPs of children that run here, linked */
+    uint32_t child_count;      /* (x) of them */
+    bool flush_guests;         /* all guests' translations, before the next one runs */
+    struct vp *last_child;     /* whose translations may be cached */
+    struct vp *extended_owner; /* whose extended registers are in the processor */
     volatile bool nmi_seen;    /* by the NMI handler, until the run loop takes it */
     volatile bool online;      /* (x) */
     struct bh_lp_stats stats;  /* times in TSC ticks */

@@ -5,6 +5,7 @@
 #include "hv/x86/boot/options.h"
 #include "hv/x86/console.h"
 #include "hv/x86/descriptors.h"
+#include "hv/x86/extended.h"
 #include "hv/x86/lapic.h"
 #include "hv/x86/memory.h"
 #include "hv/x86/panic.h"
@@ -87,6 +88,7 @@ static void enable_protection(void)
     if (leaf7.ebx >> 20 & 1)
         cr4 |= CR4_SMAP;
     cpu_write_cr4(cr4);
+    extended_init_lp();
 }
 
 static void log_machine(void)
@@ -120,6 +122,8 @@ void boot_main(uint32_t magic, uint64_t information)
     const uint64_t ram_end = ranges_ram_end(&ranges);
     memory_init(&ranges, &boot, options.parent_memory, count);
     check_memory();
+    if (!extended_init())
+        log_line(LOG_WARNING, "this processor has no XSAVE: there can be no child partitions");
     enable_protection();
     smp_init_boot_lp(&acpi, count);
     lapic_init();

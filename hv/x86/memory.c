@@ -20,6 +20,7 @@
 #define PTE_TABLE    (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED)
 #define PTE_DATA     (PTE_PRESENT | PTE_WRITE | PTE_NO_EXEC | PTE_ACCESSED | PTE_DIRTY)
 
+#define OBJECT_SIZE  ((uint64_t)HV_OBJECT_SLOT * HV_OBJECT_SLOTS)
 #define BOOT_MAP_END 0x100000000ull
 #define POOL_FIXED   (SIZE_2M / 2)
 #define POOL_PER_LP  0x1c000ull /* stacks, save areas, VP: 25 pages */
@@ -165,6 +166,8 @@ static void map_all(void)
     for (uint64_t at = 0; at < memory_pool.size; at += SIZE_2M)
         map_2m(HV_POOL_BASE + memory_pool.base + at, memory_pool.base + at, PTE_DATA);
     window_table = leaf_table(HV_WINDOW_BASE, 0);
+    for (uint64_t at = 0; at < OBJECT_SIZE; at += SIZE_2M)
+        leaf_table(HV_OBJECT_BASE + at, 0);
 }
 
 void memory_load_tables(void)
@@ -198,6 +201,25 @@ void *memory_map_device(spa_t page)
     next += PAGE_SIZE;
     map_4k(address, page.raw, PTE_DATA | PTE_UNCACHED);
     return (void *)address;
+}
+
+/* ---- objects ---- */
+
+void memory_map_object(uint64_t address, spa_t page)
+{
+    map_4k(address, page.raw, PTE_DATA);
+}
+
+spa_t memory_object_spa(uint64_t address)
+{
+    return spa_make(leaf_table(address, 0)[address >> 12 & 511] & PTE_ADDRESS);
+}
+
+spa_t memory_unmap_object(uint64_t address)
+{
+    const spa_t page = memory_object_spa(address);
+    map_4k(address, 0, 0);
+    return page;
 }
 
 /* ---- windows ---- */

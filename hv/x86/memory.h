@@ -54,6 +54,12 @@ spa_t memory_spa(const void *address);
 /* A new stack with an unmapped page below it; the address of its upper end, NULL without memory. */
 void *memory_alloc_stack(void);
 
+/* Pages of a partition's pool in a slot of HV_OBJECT_BASE. Unmapping returns the page; before it is
+ * used for something else, every LP must invalidate the address. */
+void memory_map_object(uint64_t address, spa_t page);
+spa_t memory_unmap_object(uint64_t address);
+spa_t memory_object_spa(uint64_t address);
+
 /* Maps a device's registers, uncached. Boot only. */
 void *memory_map_device(spa_t page);
 

@@ -6,6 +6,7 @@
 #include "hv/core/text.h"
 #include "hv/core/vp.h"
 #include "hv/x86/cpu.h"
+#include "hv/x86/extended.h"
 #include "hv/x86/lapic.h"
 #include "hv/x86/memory.h"
 #include "hv/x86/panic.h"
@@ -86,6 +87,14 @@ static void map_memory(uint64_t ram_end)
 
 /* ---- processors ---- */
 
+static void create_extended(struct vp *vp)
+{
+    vp->extended = memory_alloc_pages((unsigned)(ALIGN_UP(extended_size(), PAGE_SIZE) / PAGE_SIZE));
+    if (vp->extended == NULL)
+        refuse("too little memory for processor %u", vp->index);
+    extended_reset(vp->extended);
+}
+
 static void create_vp(struct lp *lp)
 {
     static const struct sched_params params = {.weight = PARENT_WEIGHT, .first = true};
@@ -97,10 +106,15 @@ static void create_vp(struct lp *lp)
     vp_init(vp, &parent, lp->index, lp->apic_id, &lp->timers);
     vp->lp = lp;
     vp->stats.lp_index = lp->index;
-    if (!vendor->create_vp(vp) ||
+    void *state = page_alloc();
+    void *control = page_alloc();
+    if (state == NULL || control == NULL ||
         sched_entity_init(&vp->sched, &lp->run, &params) != HV_STATUS_SUCCESS)
         refuse("too little memory for processor %u", lp->index);
+    vendor->init_vp(vp, state, control, memory_spa(control));
     vendor->reset(vp);
+    if (extended_is_supported())
+        create_extended(vp);
     parent.vp[lp->index] = vp;
     parent.vp_count++;
     lp->parent_vp = vp;
@@ -109,6 +123,7 @@ static void create_vp(struct lp *lp)
 void parent_create(uint64_t ram_end, const struct linux_entry *entry)
 {
     partition_init(&parent, PARTITION_PARENT, &memory_frames);
+    partition_register(&parent);
     map_memory(ram_end);
     for (uint32_t i = 0; i < lp_count; i++)
         create_vp(lp_table[i]);

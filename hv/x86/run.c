@@ -11,7 +11,9 @@
 
 #include "hv/arch.h"
 #include "hv/core/vp.h"
+#include "hv/x86/call.h"
 #include "hv/x86/cpu.h"
+#include "hv/x86/extended.h"
 #include "hv/x86/interrupts.h"
 #include "hv/x86/lapic.h"
 #include "hv/x86/smp.h"
@@ -48,14 +50,19 @@ void lp_account_guest_exit(struct lp *lp)
 
 /* ---- notifications ---- */
 
-void arch_vp_notify(struct vp *vp)
+static void push_notified(struct lp *lp, struct vp *vp)
 {
-    struct lp *lp = vp->lp;
     struct vp *first = __atomic_load_n(&lp->notified, __ATOMIC_RELAXED);
     do
         vp->next_notified = first;
     while (!__atomic_compare_exchange_n(&lp->notified, &first, vp, true, __ATOMIC_SEQ_CST,
                                         __ATOMIC_RELAXED));
+}
+
+void arch_vp_notify(struct vp *vp)
+{
+    struct lp *lp = vp->lp;
+    push_notified(lp, vp);
     if (lp != lp_this())
         smp_kick(lp);
 }
@@ -98,6 +105,32 @@ static void take_notifications(struct lp *lp)
         wake_if_due(lp, vp);
         vp = next;
     }
+}
+
+void run_forget(struct lp *lp, struct vp *vp)
+{
+    struct vp *list = __atomic_exchange_n(&lp->notified, NULL, __ATOMIC_SEQ_CST);
+    while (list != NULL) {
+        struct vp *next = list->next_notified;
+        if (list != vp)
+            push_notified(lp, list);
+        list = next;
+    }
+    sched_entity_remove(&vp->sched, arch_time_now());
+    if (lp->current == vp)
+        lp->current = NULL;
+    lp->reschedule = true;
+}
+
+void arch_suspend_changed(struct vp *vp)
+{
+    struct lp *lp = vp->lp;
+    if (vp_is_runnable(vp))
+        vp_notify(vp);
+    else if (vp == lp->current)
+        lp->reschedule = true;
+    else if (vp->sched.lane != SCHED_BLOCKED)
+        sched_block(&vp->sched, arch_time_now());
 }
 
 /* ---- timers ---- */
@@ -169,20 +202,33 @@ static void idle(struct lp *lp)
     lp->stats.time_idle += lap(lp);
 }
 
+static void run_current(struct lp *lp)
+{
+    extended_switch(lp, lp->current);
+    vendor->run(lp, lp->current);
+}
+
+static bool has_news(const struct lp *lp)
+{
+    return __atomic_load_n(&lp->notified, __ATOMIC_RELAXED) != NULL ||
+           __atomic_load_n(&lp->calls, __ATOMIC_RELAXED) != NULL;
+}
+
 _Noreturn void run_loop(struct lp *lp)
 {
     lp->stamp = cpu_read_tsc();
     lp->slice_end = SCHED_NO_DEADLINE;
     lp->reschedule = true;
     for (;;) {
+        lp_take_calls(lp);
         take_notifications(lp);
         run_timers(lp);
-        if (__atomic_load_n(&lp->notified, __ATOMIC_RELAXED) != NULL)
+        if (has_news(lp))
             continue;
         if (lp->reschedule)
             choose(lp);
         else if (lp->current != NULL)
-            vendor->run(lp, lp->current);
+            run_current(lp);
         else
             idle(lp);
     }

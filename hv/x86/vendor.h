@@ -6,6 +6,7 @@
 #ifndef HV_X86_VENDOR_H
 #define HV_X86_VENDOR_H
 
+#include "hv/abi/vp.h"
 #include "hv/core/vp.h"
 #include "hv/x86/boot/linux.h"
 #include "hv/x86/lp.h"
@@ -20,8 +21,8 @@ struct vendor_ops {
 
     /* Turns the extension on for the calling LP. */
     void (*init_lp)(struct lp *lp);
-    /* Allocates the vendor's part of a VP; false: out of memory. */
-    bool (*create_vp)(struct vp *vp);
+    /* Makes the vendor's part of a VP in two zeroed pages: its state and its control block. */
+    void (*init_vp)(struct vp *vp, void *state, void *control, spa_t control_spa);
     /* Register state: after INIT; at a start-up IPI; at a 64-bit Linux entry. */
     void (*reset)(struct vp *vp);
     void (*startup)(struct vp *vp, uint8_t vector);
@@ -35,6 +36,10 @@ struct vendor_ops {
     void (*set_pat)(struct vp *vp, uint64_t value);
     uint64_t (*get_pat)(const struct vp *vp);
     unsigned (*get_cpl)(const struct vp *vp);
+
+    /* By TLFS name; false: not a register of the control block, or not that value. */
+    bool (*get_register)(struct vp *vp, uint32_t name, union hv_register_value *value);
+    bool (*set_register)(struct vp *vp, uint32_t name, const union hv_register_value *value);
 
     /* Steps over an instruction of `length` bytes, or as many as the processor reported. */
     void (*advance)(struct vp *vp, unsigned length);

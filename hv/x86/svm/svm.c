@@ -14,7 +14,9 @@
 #define EDX_LOCK      (1u << 2)
 #define EDX_NRIPS     (1u << 3)
 #define PARENT_ASID   1u
+#define CHILD_ASID    2u
 #define MSR_MAP_SIZE  (2 * PAGE_SIZE)
+#define IO_MAP_SIZE   (3 * PAGE_SIZE)
 #define DR6_RESET     0xffff0ff0ull
 #define DR7_RESET     0x400ull
 #define SEG_CODE_64   0xa9bu
@@ -26,7 +28,7 @@
 #define RESET_CR0     0x60000010ull
 
 bool svm_has_next_rip;
-static uint64_t msr_map_spa;
+static uint64_t msr_map_spa, child_msr_map_spa, child_io_map_spa;
 
 void svm_read_facts(struct svm_facts *facts)
 {
@@ -44,17 +46,24 @@ void svm_read_facts(struct svm_facts *facts)
 
 /* ---- MSR permissions ---- */
 
+static uint32_t msr_map_offset(uint32_t msr)
+{
+    if (msr >= 0xc0010000)
+        return 0x1000 + (msr - 0xc0010000) / 4;
+    if (msr >= 0xc0000000)
+        return 0x800 + (msr - 0xc0000000) / 4;
+    return msr / 4;
+}
+
+static void pass_msr(uint8_t *map, uint32_t msr)
+{
+    map[msr_map_offset(msr)] &= (uint8_t) ~(3u << msr % 4 * 2);
+}
+
 static void intercept_msr(uint8_t *map, uint32_t msr, bool read, bool write)
 {
-    uint32_t offset = 0;
-    if (msr >= 0xc0010000)
-        offset = 0x1000 + (msr - 0xc0010000) / 4;
-    else if (msr >= 0xc0000000)
-        offset = 0x800 + (msr - 0xc0000000) / 4;
-    else
-        offset = msr / 4;
     const unsigned shift = msr % 4 * 2;
-    map[offset] |= (uint8_t)((read ? 1u : 0u) << shift | (write ? 2u : 0u) << shift);
+    map[msr_map_offset(msr)] |= (uint8_t)((read ? 1u : 0u) << shift | (write ? 2u : 0u) << shift);
 }
 
 /*
@@ -85,6 +94,24 @@ static void make_msr_map(void)
     msr_map_spa = memory_spa(map).raw;
 }
 
+/* A child has to itself what the processor switches with it; all else is asked for. */
+static void make_child_maps(void)
+{
+    static const uint32_t own[] = {
+        MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,       MSR_CSTAR,
+        MSR_SFMASK,  MSR_TSC_AUX, MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP};
+    uint8_t *msr_map = memory_alloc_pages(MSR_MAP_SIZE / PAGE_SIZE);
+    uint8_t *io_map = memory_alloc_pages(IO_MAP_SIZE / PAGE_SIZE);
+    if (msr_map == NULL || io_map == NULL)
+        refuse("too little memory for the hypervisor's tables");
+    memset(msr_map, 0xff, MSR_MAP_SIZE);
+    memset(io_map, 0xff, IO_MAP_SIZE);
+    for (unsigned i = 0; i < ARRAY_COUNT(own); i++)
+        pass_msr(msr_map, own[i]);
+    child_msr_map_spa = memory_spa(msr_map).raw;
+    child_io_map_spa = memory_spa(io_map).raw;
+}
+
 /* ---- an LP ---- */
 
 static void svm_init_lp(struct lp *lp)
@@ -94,6 +121,7 @@ static void svm_init_lp(struct lp *lp)
         svm_read_facts(&facts);
         svm_has_next_rip = facts.has_next_rip;
         make_msr_map();
+        make_child_maps();
     }
     struct svm_lp *state = page_alloc();
     void *host_save = page_alloc();
@@ -132,17 +160,24 @@ static void set_controls(struct vmcb *vmcb, const struct vp *vp)
     vmcb->nested_root = vp->partition->nested.root.raw;
 }
 
-static bool svm_create_vp(struct vp *vp)
+static void set_child_controls(struct vmcb *vmcb)
 {
-    struct svm_vp *state = page_alloc();
-    struct vmcb *vmcb = page_alloc();
-    if (state == NULL || vmcb == NULL)
-        return false;
-    state->vmcb = vmcb;
-    state->vmcb_spa = memory_spa(vmcb).raw;
-    vp->vendor = state;
-    set_controls(vmcb, vp);
-    return true;
+    vmcb->intercept1 |= VMCB_INTERCEPT1_RDPMC | VMCB_INTERCEPT1_IO;
+    vmcb->intercept2 |= VMCB_INTERCEPT2_WBINVD;
+    vmcb->msr_map = child_msr_map_spa;
+    vmcb->io_map = child_io_map_spa;
+    vmcb->asid = CHILD_ASID;
+}
+
+static void svm_init_vp(struct vp *vp, void *state, void *control, spa_t control_spa)
+{
+    struct svm_vp *svm = state;
+    svm->vmcb = control;
+    svm->vmcb_spa = control_spa.raw;
+    vp->vendor = svm;
+    set_controls(svm->vmcb, vp);
+    if (!partition_is_parent(vp->partition))
+        set_child_controls(svm->vmcb);
 }
 
 static void set_common_state(struct vp *vp)
@@ -336,6 +371,23 @@ static void keep_interrupted_event(struct vmcb *vmcb)
         vmcb->inject = event;
 }
 
+/* Children share one address-space identifier. */
+static void prepare_flush(const struct lp *lp, const struct vp *vp, struct vmcb *vmcb)
+{
+    const bool child = !partition_is_parent(vp->partition);
+    if (lp->flush_guests || (child && lp->last_child != vp))
+        vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;
+}
+
+static void finish_flush(struct lp *lp, struct vp *vp, struct vmcb *vmcb)
+{
+    if (vmcb->tlb_control != 0)
+        lp->flush_guests = false;
+    vmcb->tlb_control = 0;
+    if (!partition_is_parent(vp->partition))
+        lp->last_child = vp;
+}
+
 static void svm_run(struct lp *lp, struct vp *vp)
 {
     const struct svm_lp *svm_lp = lp->vendor;
@@ -344,15 +396,19 @@ static void svm_run(struct lp *lp, struct vp *vp)
     prepare_events(lp, vp);
     vmcb->rax = vp->registers.rax;
     lp_account_guest_entry(lp);
+    prepare_flush(lp, vp, vmcb);
     const bool entered =
         svm_enter(&vp->registers, state->vmcb_spa, svm_lp->host_vmcb, &lp->nmi_seen);
     lp_account_guest_exit(lp);
     if (!entered)
         return;
+    finish_flush(lp, vp, vmcb);
     vp->registers.rax = vmcb->rax;
-    vmcb->tlb_control = 0;
     keep_interrupted_event(vmcb);
-    svm_handle_exit(lp, vp);
+    if (partition_is_parent(vp->partition))
+        svm_handle_exit(lp, vp);
+    else
+        svm_handle_child_exit(lp, vp);
 }
 
 const struct vendor_ops svm_ops = {
@@ -361,7 +417,7 @@ const struct vendor_ops svm_ops = {
     .nested_format = &nested_format_npt,
     .hypercall_code = {0x0f, 0x01, 0xd9},
     .init_lp = svm_init_lp,
-    .create_vp = svm_create_vp,
+    .init_vp = svm_init_vp,
     .reset = svm_reset,
     .startup = svm_startup,
     .set_linux_entry = svm_set_linux_entry,
@@ -371,6 +427,8 @@ const struct vendor_ops svm_ops = {
     .set_pat = svm_set_pat,
     .get_pat = svm_get_pat,
     .get_cpl = svm_get_cpl,
+    .get_register = svm_get_register,
+    .set_register = svm_set_register,
     .advance = svm_advance,
     .inject_fault = svm_inject_fault,
 };

@@ -45,6 +45,15 @@ extern const struct vendor_ops svm_ops;
 /* svm_exit.c: acts on the exit that the VMCB describes. */
 void svm_handle_exit(struct lp *lp, struct vp *vp);
 
+/* The same for a child's VP (svm_child.c), and exits that both have. */
+void svm_handle_child_exit(struct lp *lp, struct vp *vp);
+bool svm_handle_common_exit(struct lp *lp, struct vp *vp);
+
+/* svm_register.c */
+bool svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
+bool svm_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
+void svm_pack_segment(const struct vmcb_segment *from, struct hv_segment_register *to);
+
 /*
  * svm_enter.S: loads the guest's registers, runs it, saves them. Interrupts off before and after.
  * False: an NMI that nobody has looked at yet came before, and the guest did not run.

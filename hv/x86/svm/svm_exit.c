@@ -103,53 +103,43 @@ static void exit_undefined(struct vp *vp)
     vendor->inject_fault(vp, VECTOR_UD, false, 0);
 }
 
-void svm_handle_exit(struct lp *lp, struct vp *vp)
+bool svm_handle_common_exit(struct lp *lp, struct vp *vp)
 {
     switch ((uint32_t)svm_of(vp)->vmcb->exit_code) {
     case VMEXIT_INTR:
         count(vp, BH_EXIT_INTERRUPT);
         cpu_interrupts_window();
-        break;
+        return true;
     case VMEXIT_NMI:
         count(vp, BH_EXIT_NMI); /* taken at STGI; its handler left a note */
-        break;
+        return true;
     case VMEXIT_INIT:
-        count(vp, BH_EXIT_OTHER); /* from a device: the parent's INITs are virtual */
-        break;
+        count(vp, BH_EXIT_OTHER); /* from a device: a guest's INITs are virtual */
+        return true;
     case VMEXIT_VINTR:
         count(vp, BH_EXIT_INTERRUPT_WINDOW);
-        break;
+        return true;
     case VMEXIT_CPUID:
         count(vp, BH_EXIT_CPUID);
         exit_cpuid(vp);
-        break;
+        return true;
     case VMEXIT_MSR:
         exit_msr(vp);
-        break;
+        return true;
     case VMEXIT_HLT:
         count(vp, BH_EXIT_HLT);
         exit_halt(lp, vp);
-        break;
+        return true;
     case VMEXIT_VMMCALL:
         count(vp, BH_EXIT_HYPERCALL);
         exit_hypercall(vp);
-        break;
+        return true;
     case VMEXIT_CR8_WRITE:
         exit_cr8_write(vp);
-        break;
+        return true;
     case VMEXIT_IRET:
         exit_iret(vp);
-        break;
-    case VMEXIT_INVD:
-    case VMEXIT_WBINVD:
-        exit_cache(vp);
-        break;
-    case VMEXIT_NPF:
-        exit_nested_fault(vp);
-        break;
-    case VMEXIT_SHUTDOWN:
-        count(vp, BH_EXIT_SHUTDOWN);
-        parent_reset();
+        return true;
     case VMEXIT_INVLPGA:
     case VMEXIT_VMRUN:
     case VMEXIT_VMLOAD:
@@ -161,7 +151,27 @@ void svm_handle_exit(struct lp *lp, struct vp *vp)
     case VMEXIT_MWAIT:
     case VMEXIT_MWAIT_ARMED:
         exit_undefined(vp);
+        return true;
+    default:
+        return false;
+    }
+}
+
+void svm_handle_exit(struct lp *lp, struct vp *vp)
+{
+    if (svm_handle_common_exit(lp, vp))
+        return;
+    switch ((uint32_t)svm_of(vp)->vmcb->exit_code) {
+    case VMEXIT_INVD:
+    case VMEXIT_WBINVD:
+        exit_cache(vp);
         break;
+    case VMEXIT_NPF:
+        exit_nested_fault(vp);
+        break;
+    case VMEXIT_SHUTDOWN:
+        count(vp, BH_EXIT_SHUTDOWN);
+        parent_reset();
     default:
         exit_unknown(vp);
         break;

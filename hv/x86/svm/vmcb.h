@@ -78,11 +78,13 @@ _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB");
 #define VMCB_INTERCEPT1_NMI      (1u << 1)
 #define VMCB_INTERCEPT1_INIT     (1u << 3)
 #define VMCB_INTERCEPT1_VINTR    (1u << 4)
+#define VMCB_INTERCEPT1_RDPMC    (1u << 15)
 #define VMCB_INTERCEPT1_CPUID    (1u << 18)
 #define VMCB_INTERCEPT1_IRET     (1u << 20)
 #define VMCB_INTERCEPT1_INVD     (1u << 22)
 #define VMCB_INTERCEPT1_HLT      (1u << 24)
 #define VMCB_INTERCEPT1_INVLPGA  (1u << 26)
+#define VMCB_INTERCEPT1_IO       (1u << 27)
 #define VMCB_INTERCEPT1_MSR      (1u << 28)
 #define VMCB_INTERCEPT1_SHUTDOWN (1u << 31)
 
@@ -93,6 +95,7 @@ _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB");
 #define VMCB_INTERCEPT2_STGI    (1u << 4)
 #define VMCB_INTERCEPT2_CLGI    (1u << 5)
 #define VMCB_INTERCEPT2_SKINIT  (1u << 6)
+#define VMCB_INTERCEPT2_WBINVD  (1u << 9)
 #define VMCB_INTERCEPT2_MONITOR (1u << 10)
 #define VMCB_INTERCEPT2_MWAIT   (3u << 11)
 
@@ -123,11 +126,13 @@ enum vmcb_exit {
     VMEXIT_NMI = 0x61,
     VMEXIT_INIT = 0x63,
     VMEXIT_VINTR = 0x64,
+    VMEXIT_RDPMC = 0x6f,
     VMEXIT_CPUID = 0x72,
     VMEXIT_IRET = 0x74,
     VMEXIT_INVD = 0x76,
     VMEXIT_HLT = 0x78,
     VMEXIT_INVLPGA = 0x7a,
+    VMEXIT_IO = 0x7b,
     VMEXIT_MSR = 0x7c,
     VMEXIT_SHUTDOWN = 0x7f,
     VMEXIT_VMRUN = 0x80,
@@ -143,6 +148,13 @@ enum vmcb_exit {
     VMEXIT_MWAIT_ARMED = 0x8c,
     VMEXIT_NPF = 0x400,
 };
+
+/* exit_info1 of an I/O instruction; the port is in bits 16 to 31, exit_info2 is the next RIP. */
+#define IO_IN         (1ull << 0)
+#define IO_STRING     (1ull << 2)
+#define IO_REP        (1ull << 3)
+#define IO_SIZE(info) ((info) >> 4 & 7)
+#define IO_PORT(info) ((uint16_t)((info) >> 16))
 
 /* exit_info1 of a nested page fault, low part. */
 #define NPF_PRESENT (1ull << 0)

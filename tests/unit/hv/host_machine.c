@@ -9,6 +9,7 @@
 #include "hv/abi/synic.h"
 #include "hv/arch.h"
 #include "hv/core/hypercall.h"
+#include "hv/core/intercept.h"
 #include "tests/unit/hv/host_arch.h"
 
 #define REFTIME_HZ 10000000ull
@@ -38,15 +39,63 @@ static void init_frames(void)
     }
 }
 
+/* The child's tables are beside the small machine's memory: an array of their own. */
+static bool take_table(struct nested_source *source, spa_t *page)
+{
+    (void)source;
+    *page = spa_make((HOST_PAGE_COUNT + host.tables_used++) << PAGE_SHIFT);
+    return host.tables_used <= HOST_TABLES;
+}
+
+static void give_table(struct nested_source *source, spa_t page)
+{
+    (void)source;
+    (void)page;
+}
+
+static void map_page(frame_t frame)
+{
+    struct nested_change change;
+
+    if (nested_prepare_map(&host.partition.nested, gpa_make(frame << PAGE_SHIFT), frame_spa(frame),
+                           SIZE_4K, NESTED_WRITE | NESTED_EXECUTE, &change) != HV_STATUS_SUCCESS) {
+        abort();
+    }
+    nested_commit(&change);
+    nested_finish(&change);
+}
+
+static void make_child_tables(void)
+{
+    static struct nested_source source = {take_table, give_table};
+
+    if (nested_init(&host.partition.nested, &nested_format_npt, &source, SIZE_2M) !=
+        HV_STATUS_SUCCESS) {
+        abort();
+    }
+    host.partition.state = PARTITION_ACTIVE;
+    for (frame_t frame = 0; frame < HOST_GUEST_PAGES; frame++) {
+        map_page(frame);
+    }
+    map_page(HOST_PAGE_SHARED);
+}
+
 void host_machine_init(unsigned vps, partition_id_t id)
 {
-    host_memory_init(HOST_PAGE_COUNT, 0);
+    if (host.partition.id != PARTITION_NONE) {
+        partition_delete(&host.partition);
+    }
+    host_memory_init(HOST_PAGE_COUNT + HOST_TABLES, 0);
     host = (struct host_machine){.now = 1000000,
                                  .tsc_invariant = true,
                                  .tsc_synchronized = true,
                                  .interrupts_enabled = true};
     init_frames();
     partition_init(&host.partition, id, &host.frames);
+    if (id != PARTITION_PARENT) {
+        make_child_tables();
+    }
+    partition_register(&host.partition);
     for (unsigned i = 0; i < vps; i++) {
         timer_queue_init(&host.timers[i]);
         vp_init(&host.vp[i], &host.partition, i, i, &host.timers[i]);
@@ -281,5 +330,77 @@ bool arch_fill_lp_stats(uint32_t index, struct bh_lp_stats *stats)
         return false;
     }
     stats->apic_id = host.vp[index].apic.id;
+    return true;
+}
+
+/* ---- partitions ---- */
+
+struct partition *arch_alloc_partition(void)
+{
+    return calloc(1, sizeof(struct partition));
+}
+
+void arch_free_partition(struct partition *partition)
+{
+    if (partition != &host.partition) {
+        free(partition);
+    }
+}
+
+enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struct vp **vp)
+{
+    *vp = calloc(1, sizeof **vp);
+    if (*vp == NULL) {
+        return HV_STATUS_INSUFFICIENT_MEMORY;
+    }
+    vp_init(*vp, partition, index, index, &host.timers[0]);
+    (*vp)->explicit_suspend = true;
+    return HV_STATUS_SUCCESS;
+}
+
+void arch_vp_destroy(struct vp *vp)
+{
+    intercept_forget(vp);
+    free(vp);
+}
+
+void arch_call_on_vp(struct vp *vp, void (*function)(void *argument), void *argument)
+{
+    (void)vp;
+    function(argument);
+}
+
+void arch_flush_partition(struct partition *partition)
+{
+    (void)partition;
+    host.flushes++;
+}
+
+void arch_suspend_changed(struct vp *vp)
+{
+    (void)vp;
+    host.suspend_changes++;
+}
+
+struct vp *arch_parent_vp(const struct vp *vp)
+{
+    (void)vp;
+    return &host.vp[0];
+}
+
+bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
+{
+    (void)vp;
+    *value = host.register_value;
+    return name == HV_REGISTER_RIP;
+}
+
+bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
+{
+    (void)vp;
+    if (name != HV_REGISTER_RIP) {
+        return false;
+    }
+    host.register_value = *value;
     return true;
 }

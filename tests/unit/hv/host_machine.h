@@ -11,6 +11,7 @@
 #ifndef TESTS_UNIT_HV_HOST_MACHINE_H
 #define TESTS_UNIT_HV_HOST_MACHINE_H
 
+#include "hv/abi/vp.h"
 #include "hv/core/cpuid.h"
 #include "hv/core/frame.h"
 #include "hv/core/partition.h"
@@ -27,6 +28,8 @@ enum host_page {
     HOST_PAGE_ABSENT,
     HOST_PAGE_COUNT,
 };
+
+#define HOST_TABLES 16u /* pages behind HOST_PAGE_ABSENT, for a child's nested tables */
 
 #define HOST_TSC_HZ       1000000000ull /* 100 ticks a unit of reference time */
 #define HOST_TSC_PER_UNIT 100ull
@@ -55,7 +58,11 @@ struct host_machine {
     struct vp vp[HOST_VPS];
     struct timer_queue timers[HOST_VPS];
     struct host_record record[HOST_VPS];
-    char console[1024]; /* the newest text written */
+    frame_t tables_used;                    /* pages of a child's nested tables */
+    unsigned flushes;                       /* arch_flush_partition */
+    unsigned suspend_changes;               /* arch_suspend_changed */
+    union hv_register_value register_value; /* RIP, the one register of the back end */
+    char console[1024];                     /* the newest text written */
 };
 
 #define HOST_PROCESSOR_MSR 0xc0010015u

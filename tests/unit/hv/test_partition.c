@@ -30,12 +30,20 @@ static int setup(void **state)
 static void test_find(void **state)
 {
     (void)state;
-    assert_ptr_equal(partition_find(partition, HV_PARTITION_ID_SELF), partition);
-    assert_ptr_equal(partition_find(partition, PARTITION_PARENT), partition);
-    assert_null(partition_find(partition, 0));
-    assert_null(partition_find(partition, 2));
-    assert_null(partition_find(partition, 0x100000001));
-    assert_null(partition_find(partition, 0x10001)); /* not cut to 16 bits */
+    static const uint64_t nobody[] = {0, 2, PARTITION_MAX, 0x100000001,
+                                      0x10001}; /* not cut to 16 bits */
+    enum hv_status status;
+
+    for (unsigned i = 0; i < ARRAY_COUNT(nobody); i++) {
+        assert_null(partition_acquire(partition, nobody[i], &status));
+        assert_int_equal(status, HV_STATUS_INVALID_PARTITION_ID);
+    }
+    assert_ptr_equal(partition_acquire(partition, PARTITION_PARENT, &status), partition);
+    assert_null(partition_acquire(partition, HV_PARTITION_ID_SELF, &status)); /* busy */
+    assert_int_equal(status, HV_STATUS_SUCCESS);
+    partition_release(partition);
+    assert_ptr_equal(partition_acquire(partition, HV_PARTITION_ID_SELF, &status), partition);
+    partition_release(partition);
 }
 
 /* ---- copies ---- */
@@ -70,7 +78,7 @@ static void test_copy_refused(void **state)
     for (unsigned i = 0; i < ARRAY_COUNT(places); i++) {
         assert_false(partition_read(partition, gpa_make(places[i]), &value, 8));
         assert_false(partition_write(partition, gpa_make(places[i]), &value, 8));
-        assert_false(partition_translate(partition, gpa_make(places[i]), &page));
+        assert_false(partition_translate(partition, gpa_make(places[i]), i % 2, &page));
     }
     assert_int_equal(value, 5);
 }

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* Life cycle and properties of child partitions. */
+#include "hv/abi/partition.h"
+
+#include "hv/arch.h"
+#include "hv/core/hypercall.h"
+#include "hv/core/partition.h"
+#include "hv/core/vp.h"
+
+#define CREATE_FLAGS                                               \
+    (HV_CREATE_GPA_SUPER_PAGES | HV_CREATE_EXO | HV_CREATE_LAPIC | \
+     HV_CREATE_INTERCEPT_MESSAGE_PAGE | HV_CREATE_X2APIC)
+
+enum hv_status hypercall_create_partition(struct hypercall *call)
+{
+    const struct hv_input_create_partition *input = call->input;
+    struct hv_output_create_partition *output = call->output;
+    if ((input->flags & ~CREATE_FLAGS) || input->isolation != 0)
+        return HV_STATUS_INVALID_PARAMETER;
+    const struct partition *partition = partition_create(call->vp->partition->frames);
+    if (partition == NULL)
+        return HV_STATUS_NO_RESOURCES;
+    output->partition_id = partition->id;
+    return HV_STATUS_SUCCESS;
+}
+
+enum hv_status hypercall_initialize_partition(struct hypercall *call)
+{
+    const struct hv_input_partition *input = call->input;
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
+    if (partition == NULL)
+        return status;
+    status = HV_STATUS_INVALID_PARTITION_STATE;
+    if (partition->state == PARTITION_CREATED)
+        status = nested_init(&partition->nested, call->vp->partition->nested.format,
+                             &partition->pool_source, SIZE_2M);
+    if (status == HV_STATUS_SUCCESS)
+        partition->state = PARTITION_ACTIVE;
+    partition_release(partition);
+    return status;
+}
+
+/* One VP, or a piece of the memory, a call: the caller's interrupts are taken in between. */
+static bool finalize_step(struct partition *partition)
+{
+    for (uint32_t i = 0; i < partition->vp_count; i++) {
+        if (partition->vp[i] != NULL) {
+            partition_destroy_vp(partition, i);
+            return false;
+        }
+    }
+    return partition_release_memory(partition);
+}
+
+enum hv_status hypercall_finalize_partition(struct hypercall *call)
+{
+    const struct hv_input_partition *input = call->input;
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
+    if (partition == NULL)
+        return status;
+    partition->state = PARTITION_FINALIZED;
+    call->again = !finalize_step(partition);
+    partition_release(partition);
+    return HV_STATUS_SUCCESS;
+}
+
+enum hv_status hypercall_delete_partition(struct hypercall *call)
+{
+    const struct hv_input_partition *input = call->input;
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
+    if (partition == NULL)
+        return status;
+    const bool empty = partition->nested.root.raw == 0 && partition->pool.free_pages == 0 &&
+                       partition->pool.used_pages == 0;
+    if (partition->state == PARTITION_ACTIVE || !empty) {
+        partition_release(partition);
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    }
+    partition_delete(partition);
+    return HV_STATUS_SUCCESS;
+}
+
+enum hv_status hypercall_get_partition_property_ex(struct hypercall *call)
+{
+    const struct hv_input_get_partition_property_ex *input = call->input;
+    struct hv_vmm_capabilities *output = call->output;
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire(call, input->partition_id, &status);
+    if (partition == NULL)
+        return status;
+    partition_release(partition);
+    if (input->code != HV_PROPERTY_VMM_CAPABILITIES)
+        return HV_STATUS_INVALID_PARAMETER;
+    output->bank_count = 1;
+    output->capabilities = HV_VMM_PROVIDES_OVERLAY_PAGES;
+    return HV_STATUS_SUCCESS;
+}
+
+static enum hv_status set_property(struct partition *partition, uint32_t code, uint64_t value)
+{
+    switch (code) {
+    case HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION:
+        if (value > 1)
+            return HV_STATUS_INVALID_PARAMETER;
+        partition->ignores_unknown_msrs = value == 1;
+        return HV_STATUS_SUCCESS;
+    case BH_PROPERTY_WEIGHT: /* of the VPs created from now on */
+        if (value < 1 || value > BH_WEIGHT_MAX)
+            return HV_STATUS_INVALID_PARAMETER;
+        partition->share.weight = (uint32_t)value;
+        return HV_STATUS_SUCCESS;
+    default:
+        return HV_STATUS_INVALID_PARAMETER;
+    }
+}
+
+enum hv_status hypercall_set_partition_property(struct hypercall *call)
+{
+    const struct hv_input_set_partition_property *input = call->input;
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
+    if (partition == NULL)
+        return status;
+    status = set_property(partition, input->code, input->value);
+    partition_release(partition);
+    return status;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* Virtual processors of children: life, registers, pages of their state, interrupts. */
+#include "hv/abi/vp.h"
+
+#include "hv/abi/msr.h"
+
+#include "hv/arch.h"
+#include "hv/core/hypercall.h"
+#include "hv/core/partition.h"
+#include "hv/core/vp.h"
+#include "hv/core/vp_register.h"
+
+#define ICR_MODE_SHIFT 8
+#define ICR_LOGICAL    (1u << 11)
+#define ICR_LEVEL      (1u << 15)
+
+static struct partition *acquire_vp(struct hypercall *call, uint64_t id, uint32_t index,
+                                    struct vp **vp, enum hv_status *status)
+{
+    struct partition *partition = hypercall_acquire_child(call, id, status);
+    if (partition == NULL)
+        return NULL;
+    *vp = partition_vp(partition, index);
+    if (*vp != NULL)
+        return partition;
+    partition_release(partition);
+    *status = HV_STATUS_INVALID_VP_INDEX;
+    return NULL;
+}
+
+enum hv_status hypercall_create_vp(struct hypercall *call)
+{
+    const struct hv_input_create_vp *input = call->input;
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
+    if (partition == NULL)
+        return status;
+    status = partition_add_vp(partition, input->vp_index);
+    partition_release(partition);
+    return status;
+}
+
+enum hv_status hypercall_delete_vp(struct hypercall *call)
+{
+    const struct hv_input_delete_vp *input = call->input;
+    struct vp *vp;
+    enum hv_status status;
+    struct partition *partition =
+        acquire_vp(call, input->partition_id, input->vp_index, &vp, &status);
+    if (partition == NULL)
+        return status;
+    partition_destroy_vp(partition, input->vp_index);
+    partition_release(partition);
+    return status;
+}
+
+/* ---- registers: all of a call in one go, on the VP's LP ---- */
+
+struct register_work {
+    struct hypercall *call;
+    struct vp *vp;
+    enum hv_status status;
+};
+
+static void get_registers(void *argument)
+{
+    struct register_work *work = argument;
+    struct hypercall *call = work->call;
+    const uint32_t *name = call->rep_input;
+    union hv_register_value *value = call->output;
+    for (; call->done < call->reps; call->done++) {
+        work->status = vp_get_register(work->vp, name[call->done], &value[call->done]);
+        if (work->status != HV_STATUS_SUCCESS)
+            return;
+    }
+}
+
+static void set_registers(void *argument)
+{
+    struct register_work *work = argument;
+    struct hypercall *call = work->call;
+    const struct hv_register_assoc *element = call->rep_input;
+    for (; call->done < call->reps; call->done++) {
+        const struct hv_register_assoc *at = &element[call->done];
+        work->status = vp_set_register(work->vp, at->name, &at->value);
+        if (work->status != HV_STATUS_SUCCESS)
+            return;
+    }
+}
+
+static enum hv_status work_on_registers(struct hypercall *call, void (*function)(void *))
+{
+    const struct hv_input_vp_registers *input = call->input;
+    struct register_work work = {.call = call};
+    struct partition *partition =
+        acquire_vp(call, input->partition_id, input->vp_index, &work.vp, &work.status);
+    if (partition == NULL)
+        return work.status;
+    if (input->input_vtl == 0)
+        arch_call_on_vp(work.vp, function, &work);
+    else
+        work.status = HV_STATUS_INVALID_PARAMETER;
+    partition_release(partition);
+    return work.status;
+}
+
+enum hv_status hypercall_get_vp_registers(struct hypercall *call)
+{
+    return work_on_registers(call, get_registers);
+}
+
+enum hv_status hypercall_set_vp_registers(struct hypercall *call)
+{
+    return work_on_registers(call, set_registers);
+}
+
+/* ---- state pages ---- */
+
+struct page_work {
+    struct vp *vp;
+    struct partition *parent;
+    uint16_t type;
+    uint64_t msr; /* 0: take the page away */
+    bool done;
+};
+
+static void place_page(void *argument)
+{
+    struct page_work *work = argument;
+    struct overlay *overlay = work->type == HV_STATE_PAGE_REGISTERS ? &work->vp->register_page
+                                                                    : &work->vp->intercept_page;
+    work->done = overlay_place(overlay, work->parent, work->msr);
+}
+
+static enum hv_status change_page(struct hypercall *call, uint64_t id, uint32_t index,
+                                  struct page_work *work)
+{
+    enum hv_status status;
+    if (work->type > HV_STATE_PAGE_INTERCEPT_MESSAGE)
+        return HV_STATUS_INVALID_PARAMETER;
+    struct partition *partition = acquire_vp(call, id, index, &work->vp, &status);
+    if (partition == NULL)
+        return status;
+    work->parent = call->vp->partition;
+    arch_call_on_vp(work->vp, place_page, work);
+    partition_release(partition);
+    return work->done ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
+}
+
+enum hv_status hypercall_map_vp_state_page(struct hypercall *call)
+{
+    const struct hv_input_map_state_page *input = call->input;
+    struct hv_output_map_state_page *output = call->output;
+    if (input->flags != HV_STATE_PAGE_LOCATION_GIVEN || input->input_vtl != 0 ||
+        input->requested_location >= 1ull << (NESTED_GPA_BITS - PAGE_SHIFT))
+        return HV_STATUS_INVALID_PARAMETER;
+    struct page_work work = {.type = input->type,
+                             .msr = input->requested_location << PAGE_SHIFT | HV_PAGE_MSR_ENABLE};
+    output->location = input->requested_location;
+    return change_page(call, input->partition_id, input->vp_index, &work);
+}
+
+enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call)
+{
+    const struct hv_input_unmap_state_page *input = call->input;
+    struct page_work work = {.type = input->type};
+    return change_page(call, input->partition_id, input->vp_index, &work);
+}
+
+/* ---- interrupts ---- */
+
+enum hv_status hypercall_assert_virtual_interrupt(struct hypercall *call)
+{
+    const struct hv_input_assert_interrupt *input = call->input;
+    const uint64_t icr = (input->vector & 0xff) | (uint64_t)input->type << ICR_MODE_SHIFT |
+                         (input->flags & HV_INTERRUPT_LOGICAL_DESTINATION ? ICR_LOGICAL : 0) |
+                         (input->flags & HV_INTERRUPT_LEVEL_TRIGGERED ? ICR_LEVEL : 0);
+    if (input->vector > 0xff || input->type > HV_INTERRUPT_NMI || input->target_vtl != 0 ||
+        input->destination > UINT32_MAX)
+        return HV_STATUS_INVALID_PARAMETER;
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
+    if (partition == NULL)
+        return status;
+    if (!vapic_inject(partition, icr, (uint32_t)input->destination))
+        status = HV_STATUS_INVALID_PARAMETER;
+    partition_release(partition);
+    return status;
+}

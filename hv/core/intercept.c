@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* Intercept messages, register pages, and the list of those who have news. */
+#include "hv/core/intercept.h"
+
+#include "hv/arch.h"
+#include "hv/core/lib.h"
+#include "hv/core/partition.h"
+#include "hv/core/vp.h"
+
+#define INTERCEPT_SINT 0u
+
+/* ---- the list ---- */
+
+static void add_news(struct vp *vp, uint32_t news)
+{
+    struct vp *parent_vp = arch_parent_vp(vp);
+    const bool listed = vp->news != 0;
+    vp->news |= news;
+    if (!listed) {
+        struct vp **end = &parent_vp->news_first;
+        while (*end != NULL)
+            end = &(*end)->next_news;
+        vp->next_news = NULL;
+        *end = vp;
+    }
+    intercept_deliver(parent_vp);
+}
+
+void intercept_forget(struct vp *vp)
+{
+    for (struct vp **at = &arch_parent_vp(vp)->news_first; *at != NULL; at = &(*at)->next_news) {
+        if (*at == vp) {
+            *at = vp->next_news;
+            break;
+        }
+    }
+    vp->news = 0;
+}
+
+static struct hv_message make_message(const struct vp *vp, uint32_t type, const void *payload,
+                                      size_t size)
+{
+    struct hv_message message = {
+        .type = type, .payload_size = (uint8_t)size, .sender = vp->partition->id};
+    memcpy(message.payload, payload, size);
+    return message;
+}
+
+static bool tell_eoi(struct vp *parent_vp, struct vp *vp)
+{
+    for (unsigned word = 0; word < 4; word++) {
+        while (vp->ended[word] != 0) {
+            const uint32_t vector = word * 64 + (uint32_t)__builtin_ctzll(vp->ended[word]);
+            const struct hv_apic_eoi_message payload = {vp->index, vector};
+            const struct hv_message message =
+                make_message(vp, HV_MESSAGE_APIC_EOI, &payload, sizeof payload);
+            if (synic_post_message(parent_vp, INTERCEPT_SINT, &message) != HV_STATUS_SUCCESS)
+                return false;
+            vp->ended[word] &= vp->ended[word] - 1;
+        }
+    }
+    vp->news &= ~VP_NEWS_EOI;
+    return true;
+}
+
+static bool tell_intercept(struct vp *parent_vp, struct vp *vp)
+{
+    const struct hv_opaque_intercept payload = {vp->index};
+    const struct hv_message message =
+        make_message(vp, HV_MESSAGE_OPAQUE_INTERCEPT, &payload, sizeof payload);
+    if (synic_post_message(parent_vp, INTERCEPT_SINT, &message) != HV_STATUS_SUCCESS)
+        return false;
+    vp->news &= ~VP_NEWS_INTERCEPT;
+    return true;
+}
+
+void intercept_deliver(struct vp *parent_vp)
+{
+    while (parent_vp->news_first != NULL) {
+        struct vp *vp = parent_vp->news_first;
+        if ((vp->news & VP_NEWS_EOI) && !tell_eoi(parent_vp, vp))
+            return;
+        if ((vp->news & VP_NEWS_INTERCEPT) && !tell_intercept(parent_vp, vp))
+            return;
+        parent_vp->news_first = vp->next_news;
+    }
+}
+
+/* ---- pages of the parent ---- */
+
+static const uint32_t page_segments[] = {HV_REGISTER_ES, HV_REGISTER_CS, HV_REGISTER_SS,
+                                         HV_REGISTER_DS, HV_REGISTER_FS, HV_REGISTER_GS};
+
+static uint64_t read_register(struct vp *vp, uint32_t name)
+{
+    union hv_register_value value = {0};
+    arch_get_register(vp, name, &value);
+    return value.u64;
+}
+
+static void fill_register_page(struct vp *vp)
+{
+    struct hv_register_page *page = overlay_map(&vp->register_page);
+    if (page == NULL)
+        return;
+    union hv_register_value value;
+    page->version = HV_REGISTER_PAGE_VERSION;
+    page->dirty = 0;
+    memcpy(page->general, &vp->registers, sizeof page->general);
+    page->general[4] = read_register(vp, HV_REGISTER_RSP);
+    page->rip = read_register(vp, HV_REGISTER_RIP);
+    page->rflags = read_register(vp, HV_REGISTER_RFLAGS);
+    for (unsigned i = 0; i < ARRAY_COUNT(page_segments); i++)
+        if (arch_get_register(vp, page_segments[i], &value))
+            page->segment[i] = value.segment;
+    page->cr0 = read_register(vp, HV_REGISTER_CR0);
+    page->cr3 = read_register(vp, HV_REGISTER_CR3);
+    page->cr4 = read_register(vp, HV_REGISTER_CR4);
+    page->cr8 = read_register(vp, HV_REGISTER_CR8);
+    page->efer = read_register(vp, HV_REGISTER_EFER);
+    page->dr7 = read_register(vp, HV_REGISTER_DR7);
+    page->is_valid = 1;
+    arch_window_unmap(page);
+}
+
+static void write_register(struct vp *vp, uint32_t name, uint64_t raw)
+{
+    const union hv_register_value value = {.u128 = {raw, 0}};
+    arch_set_register(vp, name, &value);
+}
+
+static void load_segments(struct vp *vp, const struct hv_register_page *page)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(page_segments); i++) {
+        const union hv_register_value value = {.segment = page->segment[i]};
+        arch_set_register(vp, page_segments[i], &value);
+    }
+}
+
+static void load_register_page(struct vp *vp)
+{
+    struct hv_register_page *page = overlay_map(&vp->register_page);
+    if (page == NULL)
+        return;
+    const uint32_t dirty = page->is_valid ? page->dirty : 0;
+    if (dirty & HV_REGISTER_PAGE_DIRTY_GENERAL) {
+        memcpy(&vp->registers, page->general, sizeof page->general);
+        write_register(vp, HV_REGISTER_RSP, page->general[4]);
+    }
+    if (dirty & HV_REGISTER_PAGE_DIRTY_RIP)
+        write_register(vp, HV_REGISTER_RIP, page->rip);
+    if (dirty & HV_REGISTER_PAGE_DIRTY_RFLAGS)
+        write_register(vp, HV_REGISTER_RFLAGS, page->rflags);
+    if (dirty & HV_REGISTER_PAGE_DIRTY_SEGMENT)
+        load_segments(vp, page);
+    page->is_valid = 0;
+    page->dirty = 0;
+    arch_window_unmap(page);
+}
+
+/* ---- stop and go ---- */
+
+void intercept_raise(struct vp *vp, uint32_t type, const void *payload, size_t size)
+{
+    vp->intercept_suspend = true;
+    struct hv_message *page = overlay_map(&vp->intercept_page);
+    if (page != NULL) {
+        *page = make_message(vp, type, payload, size);
+        arch_window_unmap(page);
+    }
+    fill_register_page(vp);
+    add_news(vp, VP_NEWS_INTERCEPT);
+}
+
+void intercept_resume(struct vp *vp)
+{
+    if (!vp->intercept_suspend)
+        return;
+    load_register_page(vp);
+    vp->intercept_suspend = false;
+}
+
+void intercept_tell_eoi(struct vp *vp, uint8_t vector)
+{
+    vp->ended[vector / 64] |= 1ull << (vector % 64);
+    add_news(vp, VP_NEWS_EOI);
+}

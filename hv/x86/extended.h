@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Registers that entering and leaving a guest does not switch: the XSAVE area
+ * with XCR0, DR0 to DR3, TSC_AUX. They stay in the processor until the LP runs
+ * another VP.
+ */
+#ifndef HV_X86_EXTENDED_H
+#define HV_X86_EXTENDED_H
+
+#include "hv/core/types.h"
+
+struct lp;
+struct vp;
+
+/* Once at boot. False: the processor has no XSAVE, and only the parent can run. */
+bool extended_init(void);
+bool extended_is_supported(void);
+/* Turns XSAVE on for the calling LP. */
+void extended_init_lp(void);
+
+/* Bytes that the state of a VP takes, and its state after reset, in that many zeroed bytes. */
+uint64_t extended_size(void);
+void extended_reset(void *state);
+
+/* Before the VP runs: its registers take the place of those of the VP that ran last. */
+void extended_switch(struct lp *lp, struct vp *vp);
+
+/* By TLFS name: XFEM, DR0 to DR3, TSC_AUX. NULL: another register. */
+uint64_t *extended_register(struct lp *lp, struct vp *vp, uint32_t name);
+
+#endif
