@@ -18,9 +18,10 @@ sys.path.insert(0, str(TOP / "tests"))
 
 from lib.parent import Site  # noqa: E402
 from lib.suite import Reporter, run_group  # noqa: E402
+from system.child import GROUP as CHILD  # noqa: E402
 from system.parent import GROUP as PARENT  # noqa: E402
 
-GROUPS = [PARENT]
+GROUPS = [PARENT, CHILD]
 
 
 def list_tests():

@@ -39,7 +39,7 @@ static void init_frames(void)
     }
 }
 
-/* The child's tables are beside the small machine's memory: an array of their own. */
+/* The tables are beside the small machine's memory: an array of their own. */
 static bool take_table(struct nested_source *source, spa_t *page)
 {
     (void)source;
@@ -65,7 +65,7 @@ static void map_page(frame_t frame)
     nested_finish(&change);
 }
 
-static void make_child_tables(void)
+void host_make_tables(void)
 {
     static struct nested_source source = {take_table, give_table};
 
@@ -73,7 +73,7 @@ static void make_child_tables(void)
         HV_STATUS_SUCCESS) {
         abort();
     }
-    host.partition.state = PARTITION_ACTIVE;
+    host.partition.state = PARTITION_ACTIVE; /* the parent's state says nothing */
     for (frame_t frame = 0; frame < HOST_GUEST_PAGES; frame++) {
         map_page(frame);
     }
@@ -93,7 +93,7 @@ void host_machine_init(unsigned vps, partition_id_t id)
     init_frames();
     partition_init(&host.partition, id, &host.frames);
     if (id != PARTITION_PARENT) {
-        make_child_tables();
+        host_make_tables();
     }
     partition_register(&host.partition);
     for (unsigned i = 0; i < vps; i++) {

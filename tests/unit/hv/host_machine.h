@@ -75,6 +75,9 @@ extern struct host_machine host;
  */
 void host_machine_init(unsigned vps, partition_id_t id);
 
+/* Nested tables that map the partition's pages at their own addresses; a child has them already. */
+void host_make_tables(void);
+
 /* Moves the clock and expires timers, LP by LP. */
 void host_time_set(reftime_t now);
 

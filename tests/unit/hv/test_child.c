@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* A child's whole life by the parent's hypercalls, on the small machine: who owns what after each.
+ */
+#include "hv/core/hypercall.h"
+
+#include <string.h>
+
+#include "hv/abi/intercept.h"
+#include "hv/abi/msr.h"
+#include "hv/abi/partition.h"
+#include "hv/abi/vp.h"
+#include "hv/core/intercept.h"
+#include "hv/core/lib.h"
+#include "hv/core/msr.h"
+#include "tests/unit/hv/host_arch.h"
+#include "tests/unit/hv/host_machine.h"
+#include "tests/unit/hv/unit.h"
+
+#define INPUT     0x1000u
+#define OUTPUT    0x2000u
+#define MESSAGES  0x3000u
+#define INTERCEPT 4u /* frames of the parent */
+#define REGISTERS 5u
+#define DEPOSIT   6u
+#define DEPOSITS  5u
+#define SHARED    12u
+
+static uint64_t id;
+
+static enum hv_status call(uint32_t code, uint32_t reps, const void *input, size_t size)
+{
+    struct vp *vp = &host.vp[0];
+
+    if (size > 0) {
+        host_guest_write(INPUT, input, size);
+    }
+    vp->registers.rcx = code | (uint64_t)reps << HV_CONTROL_REP_COUNT_SHIFT;
+    vp->registers.rdx = INPUT;
+    vp->registers.r8 = OUTPUT;
+    while (!hypercall_dispatch(vp)) {
+    }
+    assert_true(host_windows_closed());
+    return (enum hv_status)(vp->registers.rax & 0xffff);
+}
+
+static enum hv_status call_partition(uint32_t code)
+{
+    const struct hv_input_partition input = {id};
+
+    return call(code, 0, &input, sizeof input);
+}
+
+static enum hv_status deposit(unsigned count)
+{
+    uint64_t input[1 + DEPOSITS] = {id};
+
+    for (unsigned i = 0; i < count; i++) {
+        input[1 + i] = DEPOSIT + i;
+    }
+    return call(HVCALL_DEPOSIT_MEMORY, count, input, 8 * (1 + count));
+}
+
+static enum hv_status withdraw(unsigned count)
+{
+    const struct hv_input_withdraw_memory input = {.partition_id = id};
+
+    return call(HVCALL_WITHDRAW_MEMORY, count, &input, sizeof input);
+}
+
+static enum hv_status map(uint64_t target, uint64_t source, uint32_t flags)
+{
+    const uint64_t input[] = {id, target, flags, source};
+
+    return call(HVCALL_MAP_GPA_PAGES, 1, input, sizeof input);
+}
+
+static enum hv_status unmap(uint64_t target)
+{
+    const struct hv_input_unmap_gpa_pages input = {.partition_id = id, .target_base = target};
+
+    return call(HVCALL_UNMAP_GPA_PAGES, 1, &input, sizeof input);
+}
+
+static enum hv_status create_vp(uint32_t index)
+{
+    const struct hv_input_create_vp input = {.partition_id = id, .vp_index = index};
+
+    return call(HVCALL_CREATE_VP, 0, &input, sizeof input);
+}
+
+static enum hv_status set_register(uint32_t name, uint64_t value)
+{
+    const struct {
+        struct hv_input_vp_registers head;
+        struct hv_register_assoc element;
+    } input = {.head = {.partition_id = id},
+               .element = {.name = name, .value = {.u128 = {value, 0}}}};
+
+    return call(HVCALL_SET_VP_REGISTERS, 1, &input, sizeof input);
+}
+
+static enum hv_status get_register(uint32_t name, uint64_t *value)
+{
+    const struct {
+        struct hv_input_vp_registers head;
+        uint32_t name;
+    } input = {.head = {.partition_id = id}, .name = name};
+    const enum hv_status status =
+        call(HVCALL_GET_VP_REGISTERS, 1, &input, sizeof input.head + sizeof input.name);
+
+    host_guest_read(OUTPUT, value, sizeof *value);
+    return status;
+}
+
+static enum hv_status map_state_page(uint16_t type, uint64_t frame)
+{
+    const struct hv_input_map_state_page input = {.partition_id = id,
+                                                  .type = type,
+                                                  .flags = HV_STATE_PAGE_LOCATION_GIVEN,
+                                                  .requested_location = frame};
+
+    return call(HVCALL_MAP_VP_STATE_PAGE, 0, &input, sizeof input);
+}
+
+/* The parent's tables for the pages that are deposited and returned. */
+static int setup(void **state)
+{
+    (void)state;
+    host_machine_init(1, PARTITION_PARENT);
+    host_make_tables();
+    const struct hv_input_create_partition input = {.flags = HV_CREATE_EXO};
+
+    assert_int_equal(call(HVCALL_CREATE_PARTITION, 0, &input, sizeof input), HV_STATUS_SUCCESS);
+    host_guest_read(OUTPUT, &id, sizeof id);
+    assert_int_not_equal(id, PARTITION_PARENT);
+    assert_int_equal(partition_count(), 2);
+    return 0;
+}
+
+static void activate(void)
+{
+    assert_int_equal(deposit(DEPOSITS), HV_STATUS_SUCCESS);
+    assert_int_equal(call_partition(HVCALL_INITIALIZE_PARTITION), HV_STATUS_SUCCESS);
+}
+
+static void check_all_returned(void)
+{
+    for (frame_t frame = 0; frame < HOST_GUEST_PAGES; frame++) {
+        assert_int_equal(frame_state(&host.frames, frame), FRAME_PARENT);
+    }
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    assert_int_equal(call_partition(HVCALL_FINALIZE_PARTITION), HV_STATUS_SUCCESS);
+    if (frame_table_state_count(&host.frames, FRAME_POOL_FREE) > 0) {
+        assert_int_equal(call_partition(HVCALL_DELETE_PARTITION),
+                         HV_STATUS_INVALID_PARTITION_STATE);
+    }
+    assert_int_equal(withdraw(DEPOSITS + 1), HV_STATUS_NO_RESOURCES);
+    assert_int_equal(call_partition(HVCALL_DELETE_PARTITION), HV_STATUS_SUCCESS);
+    assert_int_equal(call_partition(HVCALL_DELETE_PARTITION), HV_STATUS_INVALID_PARTITION_ID);
+    assert_int_equal(partition_count(), 1);
+    check_all_returned();
+    return 0;
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    assert_int_equal(call_partition(HVCALL_INITIALIZE_PARTITION), HV_STATUS_INSUFFICIENT_MEMORY);
+    assert_int_equal(map(0, SHARED, HV_MAP_READABLE), HV_STATUS_INVALID_PARTITION_STATE);
+    assert_int_equal(create_vp(0), HV_STATUS_INVALID_PARTITION_STATE);
+    activate();
+    assert_int_equal(call_partition(HVCALL_INITIALIZE_PARTITION),
+                     HV_STATUS_INVALID_PARTITION_STATE);
+    assert_int_equal(call_partition(HVCALL_DELETE_PARTITION), HV_STATUS_INVALID_PARTITION_STATE);
+}
+
+static void test_deposit(void **state)
+{
+    (void)state;
+    gpa_t gpa = gpa_make(DEPOSIT << 12);
+    spa_t page;
+
+    assert_int_equal(deposit(1), HV_STATUS_SUCCESS);
+    assert_int_equal(host.flushes, 1);
+    assert_int_equal(frame_state(&host.frames, DEPOSIT), FRAME_POOL_FREE);
+    assert_false(partition_translate(&host.partition, gpa, false, &page));
+    assert_int_equal(deposit(1), HV_STATUS_ACCESS_DENIED); /* not the parent's any more */
+    assert_int_equal(withdraw(1), HV_STATUS_SUCCESS);
+    assert_true(partition_translate(&host.partition, gpa, false, &page));
+    assert_int_equal(withdraw(1), HV_STATUS_NO_RESOURCES);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    activate();
+    assert_int_equal(map(3, SHARED, HV_MAP_READABLE | HV_MAP_WRITABLE), HV_STATUS_SUCCESS);
+    assert_int_equal(frame_state(&host.frames, SHARED), FRAME_SHARED);
+    assert_int_equal(map(3, SHARED + 1, HV_MAP_READABLE), HV_STATUS_OPERATION_DENIED);
+    assert_int_equal(map(4, HOST_PAGE_HYPERVISOR, HV_MAP_READABLE), HV_STATUS_ACCESS_DENIED);
+    assert_int_equal(map(4, DEPOSIT, HV_MAP_READABLE), HV_STATUS_ACCESS_DENIED);
+    assert_int_equal(map(1ull << 36, SHARED, HV_MAP_READABLE), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(map(4, SHARED, HV_MAP_WRITABLE), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(unmap(4), HV_STATUS_INVALID_PARAMETER);
+    host.flushes = 0;
+    assert_int_equal(unmap(3), HV_STATUS_SUCCESS);
+    assert_int_equal(host.flushes, 1);
+    assert_int_equal(frame_state(&host.frames, SHARED), FRAME_PARENT);
+    assert_int_equal(map(3, SHARED, HV_MAP_READABLE), HV_STATUS_SUCCESS);
+} /* the teardown finds it given back */
+
+static void test_registers(void **state)
+{
+    (void)state;
+    uint64_t value;
+
+    activate();
+    assert_int_equal(get_register(HV_REGISTER_RAX, &value), HV_STATUS_INVALID_VP_INDEX);
+    assert_int_equal(create_vp(0), HV_STATUS_SUCCESS);
+    assert_int_equal(create_vp(0), HV_STATUS_INVALID_VP_INDEX);
+    assert_int_equal(create_vp(PARTITION_MAX_VPS), HV_STATUS_INVALID_VP_INDEX);
+    assert_int_equal(set_register(HV_REGISTER_R15, 0x1234), HV_STATUS_SUCCESS);
+    assert_int_equal(get_register(HV_REGISTER_R15, &value), HV_STATUS_SUCCESS);
+    assert_int_equal(value, 0x1234);
+    assert_int_equal(set_register(HV_REGISTER_RIP, 0x5678), HV_STATUS_SUCCESS);
+    assert_int_equal(get_register(HV_REGISTER_RIP, &value), HV_STATUS_SUCCESS);
+    assert_int_equal(value, 0x5678);
+    assert_int_equal(set_register(HV_REGISTER_CR8, 16), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(set_register(0xffffffff, 0), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(get_register(HV_REGISTER_EXPLICIT_SUSPEND, &value), HV_STATUS_SUCCESS);
+    assert_int_equal(value, 1);
+    assert_int_equal(set_register(HV_REGISTER_INTERCEPT_SUSPEND, 1), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(set_register(HV_REGISTER_EXPLICIT_SUSPEND, 0), HV_STATUS_SUCCESS);
+    assert_int_equal(host.suspend_changes, 1);
+}
+
+static struct hv_message read_message(uint64_t gpa)
+{
+    struct hv_message message;
+
+    host_guest_read(gpa, &message, sizeof message);
+    return message;
+}
+
+/* The message in the VP's page, the note in the parent's slot, one note at a time. */
+static void test_intercept(void **state)
+{
+    (void)state;
+    const struct hv_intercept_header header = {.rip = 0x77};
+    struct vp *parent_vp = &host.vp[0];
+
+    activate();
+    assert_int_equal(create_vp(0), HV_STATUS_SUCCESS);
+    assert_int_equal(map_state_page(2, INTERCEPT), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(map_state_page(HV_STATE_PAGE_INTERCEPT_MESSAGE, HOST_PAGE_HYPERVISOR),
+                     HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(map_state_page(HV_STATE_PAGE_INTERCEPT_MESSAGE, INTERCEPT), HV_STATUS_SUCCESS);
+    assert_int_equal(map_state_page(HV_STATE_PAGE_REGISTERS, REGISTERS), HV_STATUS_SUCCESS);
+
+    enum hv_status status;
+    struct partition *child = partition_acquire(&host.partition, id, &status);
+    struct vp *vp = partition_vp(child, 0);
+
+    partition_release(child);
+    intercept_raise(vp, HV_MESSAGE_HALT, &header, sizeof header);
+    assert_true(vp->intercept_suspend);
+    const struct hv_message full = read_message(INTERCEPT << 12);
+
+    assert_int_equal(full.type, HV_MESSAGE_HALT);
+    assert_int_equal(full.sender, id);
+    assert_memory_equal(full.payload, &header, sizeof header);
+    /* The parent does not listen yet; it hears of it as soon as it does. */
+    assert_true(msr_write(parent_vp, HV_MSR_SIMP, MESSAGES | 1));
+    assert_int_equal(read_message(MESSAGES).type, HV_MESSAGE_NONE);
+    assert_true(msr_write(parent_vp, HV_MSR_SCONTROL, 1));
+    assert_int_equal(read_message(MESSAGES).type, HV_MESSAGE_OPAQUE_INTERCEPT);
+    assert_int_equal(read_message(MESSAGES).sender, id);
+    /* The slot is busy: the next note waits for the end of the message. */
+    intercept_tell_eoi(vp, 0x41);
+    assert_int_equal(read_message(MESSAGES).type, HV_MESSAGE_OPAQUE_INTERCEPT);
+    host_guest_write32(MESSAGES, HV_MESSAGE_NONE);
+    assert_true(msr_write(parent_vp, HV_MSR_EOM, 0));
+    assert_int_equal(read_message(MESSAGES).type, HV_MESSAGE_APIC_EOI);
+    /* What the parent changed in the register page is loaded when the VP goes on. */
+    host_guest_write32((REGISTERS << 12) + offsetof(struct hv_register_page, dirty),
+                       HV_REGISTER_PAGE_DIRTY_RIP);
+    host_guest_write32((REGISTERS << 12) + offsetof(struct hv_register_page, rip), 0x99);
+    assert_int_equal(set_register(HV_REGISTER_INTERCEPT_SUSPEND, 0), HV_STATUS_SUCCESS);
+    assert_false(vp->intercept_suspend);
+    assert_int_equal(host.register_value.u64 & 0xffffffff, 0x99);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deposit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_registers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_intercept, setup, teardown),
+    };
+
+    return cmocka_run_group_tests_name("child", tests, NULL, NULL);
+}
