@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPUID policy for the parent: the processor's own answers, less what the
+ * CPUID policy: the processor's own answers, less what the
  * hypervisor uses itself (virtualization, MONITOR, memory encryption), plus the
  * hypervisor's leaves. The privileges are those of an ordinary enlightened
  * guest that may also create partitions; never CpuManagement, which would make
  * Linux believe it owns the processors, and never AccessPartitionId, which
- * kernels before 6.15 do not survive outside that mode.
+ * kernels before 6.15 do not survive outside that mode. A child sees the same
+ * without the privileges on partitions, and its own VP's identity.
  */
 #include "hv/core/cpuid.h"
 
@@ -27,6 +28,8 @@
 #define ECX7_OSPKE        (1u << 4)
 #define ECX81_SVM         (1u << 2)
 #define ECX81_SKINIT      (1u << 12)
+#define ECX81_TOPOLOGY    (1u << 22)
+#define EAXD_XSAVES       (1u << 3)
 #define ECX81_MONITORX    (1u << 29)
 #define EBX88_INVLPGB     (1u << 3) /* undefined in a guest unless the VMCB allows it */
 #define EDX87_INVARIANT   (1u << 8)
@@ -68,7 +71,9 @@ static void interface_leaf(const struct vp *vp, uint32_t leaf, struct cpuid_resu
         break;
     case HV_CPUID_FEATURES:
         r->eax = feature_privileges();
-        r->ebx = HV_PRIV_CREATE_PARTITIONS | HV_PRIV_MEMORY_POOL;
+        r->ebx = partition_is_parent(vp->partition)
+                     ? HV_PRIV_CREATE_PARTITIONS | HV_PRIV_MEMORY_POOL
+                     : 0;
         r->edx = HV_FEATURE_FREQUENCY_MSRS | HV_FEATURE_CRASH_MSRS | HV_FEATURE_DIRECT_STIMER;
         break;
     case HV_CPUID_RECOMMENDATIONS:
@@ -131,6 +136,36 @@ static void filter(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_
     }
 }
 
+/* A child's identity is its VP's, not that of the LP it runs on; counters stay with the parent. */
+static void filter_child(const struct vp *vp, uint32_t leaf, uint32_t subleaf,
+                         struct cpuid_result *r)
+{
+    switch (leaf) {
+    case 1:
+        r->ebx = (r->ebx & 0x0000ffff) | vp->partition->vp_count << 16 | vp->apic.id << 24;
+        break;
+    case 0xa:
+        *r = (struct cpuid_result){0};
+        break;
+    case 0xb:
+    case 0x1f:
+        r->edx = vp->apic.id;
+        break;
+    case 0xd:
+        if (subleaf == 1)
+            r->eax &= ~EAXD_XSAVES;
+        break;
+    case 0x80000001:
+        r->ecx &= ~ECX81_TOPOLOGY;
+        break;
+    case 0x8000001e:
+        *r = (struct cpuid_result){0};
+        break;
+    default:
+        break;
+    }
+}
+
 void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
 {
     if (leaf >> 28 == 4) {
@@ -139,4 +174,6 @@ void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_
     }
     arch_cpuid(leaf, subleaf, result);
     filter(vp, leaf, subleaf, result);
+    if (!partition_is_parent(vp->partition))
+        filter_child(vp, leaf, subleaf, result);
 }

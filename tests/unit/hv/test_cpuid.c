@@ -252,6 +252,28 @@ static void test_other_leaves_pass(void **state)
     }
 }
 
+/* A child's VP is told its own identity, and no privilege over partitions. */
+static void test_child(void **state)
+{
+    (void)state;
+    struct cpuid_result r;
+
+    host_machine_init(3, 2);
+    host.cpuid = (struct cpuid_result){~0u, ~0u, ~0u, ~0u};
+    cpuid_emulate(&host.vp[2], 1, 0, &r);
+    assert_int_equal(r.ebx, 0x0203ffff);
+    cpuid_emulate(&host.vp[2], 0xb, 1, &r);
+    assert_int_equal(r.edx, 2);
+    cpuid_emulate(&host.vp[2], 0xa, 0, &r);
+    assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+    cpuid_emulate(&host.vp[2], 0xd, 1, &r);
+    assert_int_equal(r.eax, ~8u);
+    cpuid_emulate(&host.vp[2], 0xd, 0, &r);
+    assert_int_equal(r.eax, ~0u);
+    cpuid_emulate(&host.vp[2], 0x40000003, 0, &r);
+    assert_int_equal(r.ebx, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup(test_extended_leaves, setup),
         cmocka_unit_test_setup(test_invariant_tsc, setup),
         cmocka_unit_test_setup(test_other_leaves_pass, setup),
+        cmocka_unit_test_setup(test_child, setup),
     };
 
     return cmocka_run_group_tests_name("cpuid", tests, NULL, NULL);
