@@ -11,6 +11,8 @@ from system.parent.isolation import load_driver
 GROUP = Group("child")
 
 CYCLES = 100
+FUZZ_SECONDS = 10
+FUZZ_SEED = 20261121
 OWNERS = ("hypervisor", "parent", "deposited", "shared", "unassigned")
 
 # What each instruction of the test guest must tell: tests/system/guest/child.c.
@@ -58,6 +60,20 @@ def register(cpus):
         after = memory(machine)
         expect(before == after, f"before {before}, after {after}")
         expect(after["deposited"] == 0 and after["shared"] == 0, f"left behind: {after}")
+
+    @scenario.check("hostile-requests")
+    def _(machine):
+        """Random ioctls, also of a killed process, break nothing and leave nothing behind."""
+        load_driver(machine)
+        machine.ask("child cycle 1", 60)
+        before = memory(machine)
+        said = machine.ask(f"mshv_fuzz {FUZZ_SECONDS} {FUZZ_SEED}", 120)
+        expect(int(said.split("requests,")[0].split()[-1]) > 100, f"hardly any request: {said}")
+        machine.ask(f"mshv_fuzz 60 {FUZZ_SEED + cpus} & sleep 3; kill -9 $!; wait $!; true", 60)
+        after = memory(machine)
+        expect(before == after, f"seed {FUZZ_SEED}: before {before}, after {after}")
+        faults = machine.ask("dmesg | grep -E 'BUG|WARNING|Oops|bulkhead: .*(keeps|lost|not )' ; true")
+        expect(faults.strip() == "", f"seed {FUZZ_SEED}: the kernel says: {faults}")
 
 
 for count in (1, 2):
