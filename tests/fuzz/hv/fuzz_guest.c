@@ -13,6 +13,8 @@
 #include "hv/abi/bulkhead.h"
 #include "hv/abi/hypercall.h"
 #include "hv/abi/msr.h"
+#include "hv/abi/partition.h"
+#include "hv/abi/vp.h"
 #include "hv/core/cpuid.h"
 #include "hv/core/decode.h"
 #include "hv/core/guest_walk.h"
@@ -105,6 +107,17 @@ static void step_write_msr(struct vp *vp)
     (void)msr_write(vp, index, take_value());
 }
 
+/* Calls by which the parent manages children: not what this machine with one partition is for. */
+static bool is_management(uint64_t control)
+{
+    const uint64_t code = control & HV_CONTROL_CODE_MASK;
+
+    return (code >= HVCALL_CREATE_PARTITION && code <= HVCALL_SET_PARTITION_PROPERTY) ||
+           (code >= HVCALL_DEPOSIT_MEMORY && code <= HVCALL_SET_VP_REGISTERS) ||
+           code == HVCALL_ASSERT_VIRTUAL_INTERRUPT || code == HVCALL_MAP_VP_STATE_PAGE ||
+           code == HVCALL_UNMAP_VP_STATE_PAGE || code == HVCALL_GET_PARTITION_PROPERTY_EX;
+}
+
 static void step_hypercall(struct vp *vp)
 {
     static const uint16_t codes[] = {HVCALL_NOTIFY_LONG_SPIN_WAIT,
@@ -125,6 +138,9 @@ static void step_hypercall(struct vp *vp)
         control |= HV_CONTROL_FAST;
     } else if (form & 0x20) {
         control |= take(1) << HV_CONTROL_VARHEAD_SHIFT;
+    }
+    if (partition_is_parent(vp->partition) && is_management(control)) {
+        return;
     }
     vp->registers.rcx = control;
     vp->registers.rdx = control & HV_CONTROL_FAST ? take(8) : take_address();

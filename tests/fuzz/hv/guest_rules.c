@@ -15,6 +15,7 @@
 static const frame_t foreign[] = {HOST_PAGE_HYPERVISOR, HOST_PAGE_UNASSIGNED, HOST_PAGE_DEPOSITED};
 static uint8_t foreign_page[PAGE_SIZE];
 static uint32_t frames[HOST_PAGE_COUNT];
+static uint8_t tables[HOST_TABLES][PAGE_SIZE];
 static struct vp before[HOST_VPS];
 static unsigned level_raised[HOST_VPS][256];
 
@@ -26,8 +27,18 @@ static void check(bool ok, const char *rule)
     }
 }
 
+static bool is_table(spa_t page)
+{
+    return spa_frame(page) >= HOST_PAGE_COUNT &&
+           spa_frame(page) < HOST_PAGE_COUNT + host.tables_used;
+}
+
+/* The guest's own pages, and the tables by which the hypervisor finds a child's. */
 static bool is_guest_page(spa_t page)
 {
+    if (is_table(page)) {
+        return true;
+    }
     const enum frame_state state = frame_state(&host.frames, spa_frame(page));
 
     return state == FRAME_PARENT || state == FRAME_SHARED;
@@ -42,6 +53,9 @@ void rules_begin(void)
     memset(foreign_page, FOREIGN_BYTE, sizeof foreign_page);
     memcpy(frames, host.frame_storage, sizeof frames);
     memset(level_raised, 0, sizeof level_raised);
+    for (frame_t i = 0; i < host.tables_used; i++) {
+        host_guest_read((HOST_PAGE_COUNT + i) << PAGE_SHIFT, tables[i], PAGE_SIZE);
+    }
     host_window_allowed = is_guest_page;
 }
 
@@ -56,6 +70,12 @@ static void check_memory(void)
         void *page = arch_window_map(frame_spa(foreign[i]));
 
         check(memcmp(page, foreign_page, PAGE_SIZE) == 0, "foreign pages stay as they are");
+        arch_window_unmap(page);
+    }
+    for (frame_t i = 0; i < host.tables_used; i++) {
+        void *page = arch_window_map(frame_spa(HOST_PAGE_COUNT + i));
+
+        check(memcmp(page, tables[i], PAGE_SIZE) == 0, "a child's tables stay as they are");
         arch_window_unmap(page);
     }
     host_window_allowed = is_guest_page;
