@@ -6,6 +6,7 @@
 #include "hv/core/lib.h"
 #include "hv/core/partition.h"
 #include "hv/x86/cpu.h"
+#include "hv/x86/lapic.h"
 #include "hv/x86/memory.h"
 #include "hv/x86/panic.h"
 #include "hv/x86/run.h"
@@ -28,6 +29,7 @@
 #define RESET_CR0     0x60000010ull
 
 bool svm_has_next_rip;
+static bool emulated_by_qemu;
 static uint64_t msr_map_spa, child_msr_map_spa, child_io_map_spa;
 
 void svm_read_facts(struct svm_facts *facts)
@@ -114,12 +116,19 @@ static void make_child_maps(void)
 
 /* ---- an LP ---- */
 
+static bool is_qemu_tcg(void)
+{
+    const struct cpuid_regs leaf = cpu_cpuid(0x40000000, 0);
+    return leaf.ebx == 0x54474354 && leaf.ecx == 0x43544743 && leaf.edx == 0x47435447;
+}
+
 static void svm_init_lp(struct lp *lp)
 {
     if (lp->index == 0) {
         struct svm_facts facts;
         svm_read_facts(&facts);
         svm_has_next_rip = facts.has_next_rip;
+        emulated_by_qemu = is_qemu_tcg();
         make_msr_map();
         make_child_maps();
     }
@@ -187,6 +196,7 @@ static void set_common_state(struct vp *vp)
     memset(&vp->registers, 0, sizeof vp->registers);
     state->nmi_masked = state->nmi_iret = false;
     vmcb->inject = 0;
+    state->delivering = VAPIC_NONE;
     vmcb->exit_interrupt = 0;
     vmcb->interrupt_shadow = 0;
     vmcb->virtual_interrupt = VMCB_VINTR_MASKING;
@@ -322,9 +332,18 @@ static void inject_nmi(struct vp *vp, struct svm_vp *state)
     state->vmcb->inject = VMCB_EVENT_VALID | VMCB_EVENT_NMI;
 }
 
-/* True: an interrupt waits for the guest to be able to take it. */
-static bool inject_interrupt(struct vp *vp, struct vmcb *vmcb)
+/*
+ * An interrupt that the guest can take now is accepted and given to the processor as its virtual
+ * interrupt, which it delivers before the guest's next instruction. An event injection would do the
+ * same, but after one QEMU delivers the vector again at an arbitrary later instruction.
+ *
+ * True: an interrupt waits for the guest to be able to take it.
+ */
+static bool deliver_interrupt(struct vp *vp, struct svm_vp *state)
 {
+    const struct vmcb *vmcb = state->vmcb;
+    if (state->delivering != VAPIC_NONE)
+        return false;
     const int vector = vapic_next(&vp->apic);
     if (vector == VAPIC_NONE)
         return false;
@@ -332,19 +351,22 @@ static bool inject_interrupt(struct vp *vp, struct vmcb *vmcb)
         (vmcb->inject & VMCB_EVENT_VALID))
         return true;
     vapic_accept(vp, (uint8_t)vector);
-    vmcb->inject = VMCB_EVENT_VALID | VMCB_EVENT_INTERRUPT | (uint32_t)vector;
-    return vapic_next(&vp->apic) != VAPIC_NONE;
+    state->delivering = vector;
+    return false;
 }
 
 /* The window is a virtual interrupt that is intercepted before it is delivered. */
-static void set_window(const struct vp *vp, struct vmcb *vmcb, bool wanted)
+static void set_virtual_interrupt(const struct vp *vp, struct svm_vp *state, bool window)
 {
+    struct vmcb *vmcb = state->vmcb;
     vmcb->virtual_interrupt = VMCB_VINTR_MASKING | vp->apic.tpr >> 4;
     vmcb->intercept1 &= ~VMCB_INTERCEPT1_VINTR;
-    if (wanted) {
-        vmcb->virtual_interrupt |= VMCB_VINTR_IRQ | VMCB_VINTR_IGNORE_TPR;
+    if (window)
         vmcb->intercept1 |= VMCB_INTERCEPT1_VINTR;
-    }
+    if (window || state->delivering != VAPIC_NONE)
+        vmcb->virtual_interrupt |= VMCB_VINTR_IRQ | VMCB_VINTR_IGNORE_TPR;
+    if (state->delivering != VAPIC_NONE)
+        vmcb->virtual_interrupt |= VMCB_VINTR_VECTOR(state->delivering);
 }
 
 static void prepare_events(struct lp *lp, struct vp *vp)
@@ -358,16 +380,26 @@ static void prepare_events(struct lp *lp, struct vp *vp)
             lp->look_again = true;
     }
     vapic_sync(vp);
-    set_window(vp, vmcb, inject_interrupt(vp, vmcb));
+    set_virtual_interrupt(vp, state, deliver_interrupt(vp, state));
+    /* With automatic EOI a second interrupt may be due at once. */
+    if (state->delivering != VAPIC_NONE && vapic_next(&vp->apic) != VAPIC_NONE)
+        lp->look_again = true;
 }
 
-/* An event whose delivery the exit interrupted is delivered again, unless it is the instruction's
- * own, which is simply executed again. */
-static void keep_interrupted_event(struct vmcb *vmcb)
+/*
+ * An event whose delivery the exit interrupted is delivered again, unless it is the instruction's
+ * own, which is simply executed again. A virtual interrupt that was not delivered is requested
+ * again by prepare_events; QEMU may name it here too, as an exception.
+ */
+static void keep_interrupted_event(struct svm_vp *state)
 {
+    struct vmcb *vmcb = state->vmcb;
     const uint64_t event = vmcb->exit_interrupt;
     vmcb->inject = 0;
-    if ((event & VMCB_EVENT_VALID) && VMCB_EVENT_TYPE(event) != VMCB_EVENT_TYPE_SOFT)
+    if (!(vmcb->virtual_interrupt & VMCB_VINTR_IRQ))
+        state->delivering = VAPIC_NONE;
+    if ((event & VMCB_EVENT_VALID) && VMCB_EVENT_TYPE(event) != VMCB_EVENT_TYPE_SOFT &&
+        (int)(event & 0xff) != state->delivering)
         vmcb->inject = event;
 }
 
@@ -395,6 +427,9 @@ static void svm_run(struct lp *lp, struct vp *vp)
     struct vmcb *vmcb = state->vmcb;
     prepare_events(lp, vp);
     vmcb->rax = vp->registers.rax;
+    /* See idle() in run.c; a guest that computes would not see a forgotten timer for long. */
+    if (emulated_by_qemu)
+        lapic_write(LAPIC_TPR, 0);
     lp_account_guest_entry(lp);
     prepare_flush(lp, vp, vmcb);
     const bool entered =
@@ -404,7 +439,7 @@ static void svm_run(struct lp *lp, struct vp *vp)
         return;
     finish_flush(lp, vp, vmcb);
     vp->registers.rax = vmcb->rax;
-    keep_interrupted_event(vmcb);
+    keep_interrupted_event(state);
     if (partition_is_parent(vp->partition))
         svm_handle_exit(lp, vp);
     else

@@ -31,6 +31,7 @@ struct svm_vp {
     bool nmi_masked; /* an NMI handler runs: from its injection to its IRET */
     bool nmi_iret;   /* IRET was seen at nmi_iret_rip: unmasked once that has retired */
     uint64_t nmi_iret_rip;
+    int delivering;      /* vector accepted and given to the processor, or VAPIC_NONE */
     uint32_t complaints; /* messages logged for this VP */
 };
 

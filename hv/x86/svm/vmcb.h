@@ -104,6 +104,7 @@ _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB");
 #define VMCB_VINTR_IRQ        (1ull << 8)
 #define VMCB_VINTR_IGNORE_TPR (1ull << 20)
 #define VMCB_VINTR_MASKING    (1ull << 24)
+#define VMCB_VINTR_VECTOR(v)  ((uint64_t)(v) << 32)
 
 #define VMCB_TLB_FLUSH_ALL 1
 
