@@ -121,7 +121,7 @@ static int add_rules(scmp_filter_ctx filter)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, plain_calls[i], 0);
     for (size_t i = 0; i < bh_request_count && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                               SCMP_A1_32(SCMP_CMP_EQ, bh_requests[i]));
+                               SCMP_A1_32(SCMP_CMP_EQ, bh_requests[i], 0));
     /* Memory is never made executable. */
     if (err == 0)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,

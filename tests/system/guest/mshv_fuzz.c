@@ -173,16 +173,15 @@ static void eventfds(int fd)
 
 static void routing(int fd)
 {
-    static struct {
-        struct mshv_user_irq_table head;
-        struct mshv_user_irq_entry entry[8];
-    } table;
+    static _Alignas(struct mshv_user_irq_table) unsigned char
+        room[sizeof(struct mshv_user_irq_table) + 8 * sizeof(struct mshv_user_irq_entry)];
+    struct mshv_user_irq_table *table = (struct mshv_user_irq_table *)room;
 
-    table.head.nr = (uint32_t)(pick(4) ? pick(8) : odd());
+    table->nr = (uint32_t)(pick(4) ? pick(8) : odd());
     for (unsigned i = 0; i < 8; i++)
-        table.entry[i] = (struct mshv_user_irq_entry){
+        table->entries[i] = (struct mshv_user_irq_entry){
             .gsi = i, .address_lo = 0xfee00000, .data = (uint32_t)odd()};
-    call(fd, MSHV_SET_MSI_ROUTING, &table);
+    call(fd, MSHV_SET_MSI_ROUTING, table);
 }
 
 static void bitmap(int fd)
