@@ -14,7 +14,7 @@ static void put_escaped(struct text *out, const char *value)
         value += plain;
         if (!*value)
             return;
-        const char escaped[2] = {'\\', *value == '\n' ? 'n' : *value};
+        const char escaped[2] = {'\\', (char)(*value == '\n' ? 'n' : *value)};
         text_append(out, escaped, 2);
         value++;
     }

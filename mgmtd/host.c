@@ -28,7 +28,7 @@ static void host_name(char name[NAME_SIZE])
 
     gethostname(raw, sizeof(raw) - 1);
     for (const char *c = raw; *c && used < NAME_SIZE - 1; c++) {
-        char lower = *c >= 'A' && *c <= 'Z' ? (char)(*c + 'a' - 'A') : *c;
+        char lower = (char)(*c >= 'A' && *c <= 'Z' ? *c + 'a' - 'A' : *c);
 
         if ((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9') ||
             (used > 0 && (lower == '-' || lower == '.')))

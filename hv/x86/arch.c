@@ -152,10 +152,11 @@ static bool write_efer(struct vp *vp, uint64_t value)
 bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value)
 {
     switch (index) {
-    case MSR_TSC:          /* the machine's clock stays as it is */
-    case MSR_PATCH_LOADER: /* microcode is loaded before the hypervisor starts */
-        return true;
-    case MSR_SYSCFG: /* what is RAM stays what the firmware said */
+    /* Ignored: the machine's clock and its map of what is RAM stay as they are, and microcode is
+     * loaded before the hypervisor starts. */
+    case MSR_TSC:
+    case MSR_PATCH_LOADER:
+    case MSR_SYSCFG:
     case MSR_IORR_FIRST ... MSR_TOP_MEM:
     case MSR_TOP_MEM2:
     case MSR_MMIO_CONFIG:

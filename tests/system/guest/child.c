@@ -25,7 +25,7 @@
 #define CODE            0x1000u
 #define NMI_HANDLER     0x1100u
 #define NMI_PORT        0x80
-#define NMI_VECTOR      2u
+#define NMI_VECTOR      ((size_t)2)
 #define PORT            0x3f8
 #define HOLE            0x8000u
 #define RFLAGS_NONE     0x2u

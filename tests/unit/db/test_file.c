@@ -38,7 +38,8 @@ static void make_old_file(const char *path, int version)
     unlink(path);
     assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
     sqlite3_exec(handle, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
-    for (int i = 0; i < version; i++) {
+    for (int i = 0; i < version && i < (int)(sizeof rows_of_version / sizeof *rows_of_version);
+         i++) {
         assert_int_equal(sqlite3_exec(handle, db_migrations[i], NULL, NULL, NULL), SQLITE_OK);
         assert_int_equal(sqlite3_exec(handle, rows_of_version[i], NULL, NULL, NULL), SQLITE_OK);
     }

@@ -163,7 +163,7 @@ static void events_are_read_and_trimmed_from_the_old_end(void **state)
     assert_int_equal(db_event_last(db, &sequence, last), DB_OK);
     assert_int_equal(sequence, 0);
     for (int i = 1; i <= 6; i++)
-        insert_event(db, i, i * 10, i % 2 ? "vm.a" : "vm.b", i < 4 ? "v1" : "v2");
+        insert_event(db, i, (int64_t)i * 10, i % 2 ? "vm.a" : "vm.b", i < 4 ? "v1" : "v2");
     check_events(db, (struct db_event_query){.since = 2, .limit = 3}, "3 4 5 ");
     check_events(db, (struct db_event_query){.limit = -1, .object_id = "v1"}, "1 2 3 ");
     check_events(db, (struct db_event_query){.limit = -1, .type = "vm.b"}, "2 4 6 ");

@@ -57,7 +57,7 @@ static enum hv_status deposit(unsigned count)
     for (unsigned i = 0; i < count; i++) {
         input[1 + i] = DEPOSIT + i;
     }
-    return call(HVCALL_DEPOSIT_MEMORY, count, input, 8 * (1 + count));
+    return call(HVCALL_DEPOSIT_MEMORY, count, input, 8 * (1 + (size_t)count));
 }
 
 static enum hv_status withdraw(unsigned count)

@@ -52,7 +52,7 @@ static void offsets_are_those_of_the_first_byte_ever(void **state)
     oldest = check_from(console, 0);
     assert_true(oldest > 0);
     assert_true(17000 - oldest >= LIMIT);
-    assert_true(17000 - oldest < 2 * LIMIT);
+    assert_true(17000 - oldest < 2L * LIMIT);
     console_close(console);
 }
 
@@ -95,7 +95,7 @@ static void a_smaller_limit_trims(void **state)
     assert_int_equal(check_from(console, 0), 0);
     console_set_limit(console, LIMIT);
     append(console, 2000, 3000);
-    assert_true(51000 - check_from(console, 0) < 2 * LIMIT);
+    assert_true(51000 - check_from(console, 0) < 2L * LIMIT);
     console_close(console);
     console_remove(*state);
     console = console_open(*state, LIMIT);

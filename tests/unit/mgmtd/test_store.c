@@ -97,7 +97,7 @@ static void many_writers_share_commits(void **state)
     struct store_statistics statistics;
     struct writer writers[THREADS];
     pthread_t threads[THREADS];
-    int64_t wanted = THREADS * (JOBS - (JOBS + 2) / 3);
+    int64_t wanted = (int64_t)THREADS * (JOBS - (JOBS + 2) / 3);
 
     for (int i = 0; i < THREADS; i++) {
         writers[i] = (struct writer){store, i};
