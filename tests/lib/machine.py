@@ -119,9 +119,9 @@ class Machine:
             if match:
                 self.log_position = match.end()
                 return match
-            fatal = re.search(r"^bulkhead: fatal: .*", text[self.log_position:], re.MULTILINE)
+            fatal = re.search(r"^bulkhead: fatal: .*\n", text[self.log_position:], re.MULTILINE)
             if fatal:
-                raise Failure(fatal.group(0))
+                raise Failure(fatal.group(0).rstrip())
             if ended:
                 raise Failure(f"QEMU ended ({self.exit_reason()}) while the log was to show "
                               f"{pattern!r}")

@@ -13,7 +13,7 @@ from lib.parent import Plan, prepare_folder, start, variant
 from system.parent import GROUP
 from system.parent.boot import expect
 
-FATAL = r"^bulkhead: fatal: (.*)$"
+FATAL = r"^bulkhead: fatal: (.*)\n"
 STANDSTILL = 3  # seconds to watch that nothing more happens
 
 
