@@ -63,7 +63,8 @@ static void forward_device(struct lp *lp, uint8_t vector)
         lp->deferred[vector / 32] |= 1u << (vector % 32);
     }
     vapic_raise(&vp->apic, vector, level);
-    vp_notify(vp);
+    if (vp != lp->current) /* which looks by itself before it goes on */
+        vp_notify(vp);
     if (!level)
         lapic_eoi();
 }

@@ -10,14 +10,15 @@ because QEMU counts instructions of one only. Disk reads go to QEMU's null back 
 stream from one virtio-net card of the machine through a hub to its other one, each in a network
 namespace of its own: no work of the outside, whose timing varies, is in the way.
 
-Idle time is no work, but -icount lets the counter fly over it to the next timer. It is taken out: with
-the hypervisor as the hypervisor measured it, from HLT to the interrupt; bare as the kernel did (the
-idle_sleeptime of /proc/timer_list), which begins a little earlier and ends a little later, so the bare
-figure is if anything too low. A job is run several times and its cheapest run counts.
+Idle time is no work, but -icount lets the counter fly over it to the next timer. Both ways it is taken
+out as the kernel measured it (idle_sleeptime of /proc/timer_list). With the hypervisor that takes out
+too much, namely what the hypervisor does for a HLT and the wake-up after it; the share of its time that
+HLT has among all exits is put in again. A job is run several times and its cheapest run counts.
 
 Exits are counted by the hypervisor and read with bhstat around each run; reading them costs some
 exits itself, which are measured and subtracted. The budgets are checked; what exceeds its budget
-makes the exit status 1.
+makes the exit status 1. A short run judges only the processor's budgets: of few disk reads and packets
+the figures vary by some percent with the moment at which QEMU's other threads answer.
 """
 
 import argparse
@@ -57,13 +58,14 @@ class Job:
     count: int
     short: int
     budget: float        # how many times the bare machine's instructions are allowed; 0: none
+    outside: bool = False  # threads of QEMU have a part in it
 
 
 JOBS = (
     Job("CPU-bound: sort and hash", "round", "cpu {count}", 50, 15, 1.03),
     Job("fork, exec, exit, wait", "process", "fork {count}", 400, 100, 0),
-    Job("virtio-blk, random 4 KiB reads", "read", "read /dev/vda {count}", 4000, 1000, 1.10),
-    Job("virtio-net, TCP stream", "KiB", "send 10.1.0.2 7000 {count}", 16384, 4096, 1.10),
+    Job("virtio-blk, random 4 KiB reads", "read", "read /dev/vda {count}", 4000, 1000, 1.10, True),
+    Job("virtio-net, TCP stream", "KiB", "send 10.1.0.2 7000 {count}", 16384, 4096, 1.10, True),
     Job("CPUID", "CPUID", "cpuid {count}", 20000, 10000, 0),
 )
 RUNS = 6             # of each job; the first warms up and does not count
@@ -78,37 +80,40 @@ class Figure:
 
 
 def counters(text):
-    """What bhstat tells in a JSON document: exits by reason of the processor, its idle ticks."""
+    """What bhstat tells in a JSON document: exits by reason, ticks spent in the hypervisor."""
     document = json.loads(text)
-    return document["partitions"][0]["vps"][0]["exits"], document["lps"][0]["idle_ns"]
+    return document["partitions"][0]["vps"][0]["exits"], document["lps"][0]["hypervisor_ns"]
 
 
 def between(machine, work):
-    """Exits and idle ticks between two readings with the work in between, and the work's output."""
+    """Exits and ticks of the hypervisor between two readings with work in between; its output."""
     mark = "--work--"
     said = machine.ask(f"bhstat --json; echo {mark}; {work}; echo {mark}; bhstat --json", 600)
     before, output, after = said.split(mark)
-    (exits_before, idle_before), (exits_after, idle_after) = counters(before), counters(after)
+    (exits_before, ticks_before), (exits_after, ticks_after) = counters(before), counters(after)
     exits = {reason: exits_after[reason] - exits_before[reason] for reason in exits_before}
-    return exits, idle_after - idle_before, output
+    return exits, ticks_after - ticks_before, output
 
 
-def run_bare(machine, work):
-    read_idle = "grep -o 'idle_sleeptime *: *[0-9]*' /proc/timer_list"
-    before, output, after = machine.ask(
-        f"{read_idle}; measure {work} | grep ticks; {read_idle}", 600).splitlines()
-    idle = int(after.split(":")[1]) - int(before.split(":")[1])
-    return Figure(ticks_of(output) - idle)
+READ_IDLE = "grep -o 'idle_sleeptime *: *[0-9]*' /proc/timer_list"
+
+
+def busy_ticks(output):
+    """Ticks of the work without the idle time that the kernel measured around it."""
+    before, after = re.findall(r"idle_sleeptime *: *(\d+)", output)
+    return ticks_of(output) - (int(after) - int(before))
 
 
 def run_job(machine, work, bare):
     """One run's figure: ticks, and its exits without those of reading the counters."""
+    measured = f"{READ_IDLE}; measure {work}; {READ_IDLE}"
     if bare:
-        return run_bare(machine, work)
+        return Figure(busy_ticks(machine.ask(measured, 600)))
     reading, _, _ = between(machine, "true")
-    exits, idle, output = between(machine, f"measure {work}")
+    exits, in_hypervisor, output = between(machine, measured)
     reasons = {reason: max(0, exits[reason] - reading[reason]) for reason in exits}
-    return Figure(ticks_of(output) - idle, sum(reasons.values()), reasons)
+    for_idle = in_hypervisor * exits["hlt"] // sum(exits.values())
+    return Figure(busy_ticks(output) + for_idle, sum(reasons.values()), reasons)
 
 
 def ticks_of(output):
@@ -159,7 +164,8 @@ def report(bare, with_hv, short):
         plain, ours = bare[job.name], with_hv[job.name]
         ratio = ours.ticks / plain.ticks
         note = f"budget {job.budget:.2f}" if job.budget else ""
-        if job.budget and ratio > job.budget:
+        judged = job.budget and not (short and job.outside)
+        if judged and ratio > job.budget:
             note += " EXCEEDED"
             exceeded.append(f"{job.name}: ratio {ratio:.3f}, budget {job.budget:.2f}")
         row(f"{job.name} (a {job.unit})", plain, ours, count, note)
