@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VMBus server of one child: negotiates the version, offers devices,
+ * keeps GPADLs, opens and closes channels. It is driven by messages
+ * (`bh_vmbus_receive`) and by its loop, never polls, and runs in one thread.
+ *
+ * The guest is hostile: what it writes is copied once, then checked, then
+ * used. A guest that breaks the protocol loses the channel or the request.
+ */
+#ifndef VSP_BUS_VMBUS_H
+#define VSP_BUS_VMBUS_H
+
+#include "vsp/bus/host.h"
+#include "vsp/bus/loop.h"
+
+#define BH_VMBUS_DEVICES_MAX  64u
+#define BH_VMBUS_CHANNELS_MAX 255u   /* sub-channels too; relids are 1 to this */
+#define BH_VMBUS_GPADLS_MAX   1024u  /* at a time */
+#define BH_VMBUS_PAGES_MAX    65536u /* in all GPADLs together */
+
+struct bh_vmbus;
+
+/* `host` and `loop` must outlive it. NULL when there is no memory. */
+struct bh_vmbus *bh_vmbus_create(const struct bh_vmbus_host *host, struct bh_loop *loop);
+
+/* All devices are removed before. */
+void bh_vmbus_destroy(struct bh_vmbus *bus);
+
+/*
+ * May a message be taken from the message port now? When not, answers wait for the guest; the
+ * message stays in the port, and `again` of bh_vmbus_on_room is called when there is room.
+ */
+bool bh_vmbus_has_room(const struct bh_vmbus *bus);
+void bh_vmbus_on_room(struct bh_vmbus *bus, void (*again)(void *context), void *context);
+
+/* A message that the guest posted. `payload` is the bus's own copy. */
+void bh_vmbus_receive(struct bh_vmbus *bus, const void *payload, size_t size);
+
+/*
+ * Forgets the guest: closes its channels and waits for the I/O in its memory to end. Devices
+ * stay, and are offered to the next guest. For a reset or the end of the VM; no VP may run.
+ */
+void bh_vmbus_reset(struct bh_vmbus *bus);
+
+struct bh_loop *bh_vmbus_loop(const struct bh_vmbus *bus);
+
+/* A sentence for the log. */
+void bh_vmbus_log(const struct bh_vmbus *bus, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
