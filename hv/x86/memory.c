@@ -26,7 +26,7 @@
 #define POOL_PER_LP  0x1c000ull /* stacks, save areas, VP: 25 pages */
 
 extern char image_load_start[], image_load_end[], boot_stack_guard[];
-extern char image_text_start[], image_text_end[], image_rodata_end[], image_end[];
+extern char image_text_start[], image_text_end[];
 
 struct frame_table memory_frames;
 struct memory_region memory_image, memory_pool;

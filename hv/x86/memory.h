@@ -21,6 +21,9 @@ struct memory_region {
     uint64_t size;
 };
 
+/* The image's writable part, the boot stack in it (bulkhead.ld). */
+extern const char image_rodata_end[], image_end[];
+
 extern struct frame_table memory_frames;
 extern struct memory_region memory_image; /* where the hypervisor's image lies */
 extern struct memory_region memory_pool;

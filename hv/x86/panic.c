@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fault reports. Nothing here takes a lock or trusts much: frame pointers are
- * followed only inside the hypervisor's own stacks.
+ * followed only inside the stack that the fault was on, because between a
+ * #VMEXIT and the restoring of registers RBP is the guest's.
  */
 #include "hv/x86/panic.h"
 
@@ -9,11 +10,16 @@
 #include "hv/core/text.h"
 #include "hv/x86/console.h"
 #include "hv/x86/layout.h"
+#include "hv/x86/memory.h"
 #include "hv/x86/smp.h"
 #include "hv/x86/symbols.h"
 
 #define BACKTRACE_DEPTH      24
 #define VECTOR_MACHINE_CHECK 18
+
+struct stack {
+    uint64_t start, end;
+};
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -37,18 +43,28 @@ static void say_address(uint64_t address)
         say("bulkhead:   %016lx\n", address);
 }
 
-static bool on_stack(uint64_t address)
+/* The stack, from its lowest mapped byte to its end, that `rsp` points into; empty when into none.
+ */
+static struct stack stack_of(uint64_t rsp)
 {
-    const bool boot_stack = address >= HV_IMAGE_BASE;
-    const bool lp_stack = address >= HV_STACK_BASE && address < HV_WINDOW_BASE;
-    return (boot_stack || lp_stack) && address % 8 == 0;
+    if (rsp >= HV_STACK_BASE && rsp < HV_WINDOW_BASE) {
+        const uint64_t end = (rsp | (HV_STACK_SLOT - 1)) + 1;
+        return (struct stack){end - HV_STACK_SIZE, end};
+    }
+    if (rsp >= (uint64_t)image_rodata_end && rsp < (uint64_t)image_end) /* the boot stack */
+        return (struct stack){rsp & ~7ull, (uint64_t)image_end};
+    return (struct stack){0, 0};
 }
 
-static void say_backtrace(uint64_t rip, uint64_t rbp)
+static void say_backtrace(uint64_t rip, uint64_t rsp, uint64_t rbp)
 {
+    const struct stack stack = stack_of(rsp);
     say("bulkhead: back-trace:\n");
     say_address(rip);
-    for (unsigned i = 0; i < BACKTRACE_DEPTH && on_stack(rbp); i++) {
+    for (unsigned i = 0; i < BACKTRACE_DEPTH; i++) {
+        const bool inside = rbp >= stack.start && rbp < stack.end && stack.end - rbp >= 16;
+        if (!inside || rbp % 8 != 0)
+            return;
         const uint64_t *frame = (const uint64_t *)rbp;
         if (frame[1] == 0)
             return;
@@ -84,7 +100,8 @@ _Noreturn void panic(const char *format, ...)
     text_format(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
     say("\nbulkhead: fatal: defect in the hypervisor: %s\n", sentence);
-    say_backtrace((uint64_t)__builtin_return_address(0), (uint64_t)__builtin_frame_address(0));
+    const uint64_t frame = (uint64_t)__builtin_frame_address(0);
+    say_backtrace((uint64_t)__builtin_return_address(0), frame, frame);
     stop();
 }
 
@@ -128,6 +145,6 @@ _Noreturn void panic_exception(const struct exception_frame *f)
     say("bulkhead: rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
     say("bulkhead: r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
     say("bulkhead: r13 %016lx r14 %016lx r15 %016lx\n", f->r13, f->r14, f->r15);
-    say_backtrace(f->rip, f->rbp);
+    say_backtrace(f->rip, f->rsp, f->rbp);
     stop();
 }

@@ -2,6 +2,7 @@
 """A fault of the hypervisor itself ends in a readable report, and the machine stays halted."""
 
 import re
+import subprocess
 import time
 
 from lib.machine import Failure
@@ -12,22 +13,30 @@ from system.parent.boot import expect
 # A machine check is the one exception that QEMU can raise from outside. It goes to whatever runs,
 # so the machine is stopped at a moment when the hypervisor itself does, in its idle wait.
 MACHINE_CHECK = "mce 0 9 0xbd80000000000134 0x5 0x12345000 0x8c"
-HYPERVISOR = range(0xffffffff80200000, 0xffffffff80400000)  # its image; Linux lies higher
 
 
 def monitor(machine, line):
     return machine.qmp("human-monitor-command", **{"command-line": line})
 
 
-def stop_in_hypervisor(machine):
+def idle_wait(machine):
+    """The addresses of the idle wait, where a back-trace leads to the run loop."""
+    image = (machine.folder / "bulkhead32.elf").resolve().with_name("bulkhead.elf")
+    listing = subprocess.run(["nm", str(image)], check=True, capture_output=True, text=True).stdout
+    symbols = {name: int(address, 16) for address, _, name in map(str.split, listing.splitlines())}
+    return range(symbols["idle_begin"], symbols["idle_end"] + 1)
+
+
+def stop_when_idle(machine):
+    wait = idle_wait(machine)
     for _ in range(200):
         machine.qmp("stop")
         rip = int(re.search(r"RIP=([0-9a-f]+)", monitor(machine, "info registers")).group(1), 16)
-        if rip in HYPERVISOR:
+        if rip in wait:
             return
         machine.qmp("cont")
         time.sleep(0.05)
-    raise Failure("the first processor was never seen in the hypervisor")
+    raise Failure("the first processor was never seen in the hypervisor's idle wait")
 
 
 fault = GROUP.scenario("fault", Plan(cpus=2), needs=("hv",))
@@ -36,7 +45,7 @@ fault = GROUP.scenario("fault", Plan(cpus=2), needs=("hv",))
 @fault.check("report")
 def _(machine):
     """Registers and a back-trace with the names of functions."""
-    stop_in_hypervisor(machine)
+    stop_when_idle(machine)
     monitor(machine, MACHINE_CHECK)
     machine.qmp("cont")
     machine.expect_log(r"^bulkhead: fatal: .*machine check", 30)
