@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Networks as objects: checked, made on the host, deleted. And the taps of NICs. */
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/log.h"
 #include "mgmtd/command.h"
@@ -336,14 +336,12 @@ bool network_tap_make(struct daemon *daemon, const struct object *network, const
                       bool connected, char *problem, size_t size)
 {
     char bridge[16];
-    char path[64];
     char mtu[16];
 
     (void)daemon;
     network_bridge(network, bridge);
     snprintf(mtu, sizeof(mtu), "%lld", (long long)json_number(network->document, "mtu", 1500));
-    snprintf(path, sizeof(path), "/sys/class/net/%s", tap);
-    if (access(path, F_OK) != 0 &&
+    if (if_nametoindex(tap) == 0 &&
         !ip(problem, size,
             (const char *const[]){"ip", "tuntap", "add", "dev", tap, "mode", "tap", NULL}))
         return false;
@@ -358,11 +356,9 @@ bool network_tap_make(struct daemon *daemon, const struct object *network, const
 void network_tap_remove(struct daemon *daemon, const char *tap)
 {
     char problem[256];
-    char path[64];
 
     (void)daemon;
-    snprintf(path, sizeof(path), "/sys/class/net/%s", tap);
-    if (access(path, F_OK) == 0)
+    if (if_nametoindex(tap) != 0)
         ip(problem, sizeof(problem),
            (const char *const[]){"ip", "link", "delete", "dev", tap, NULL});
 }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,10 +82,7 @@ static bool run(const char *const *arguments, const char *input, char *problem, 
 
 static bool link_exists(const char *name)
 {
-    char path[64];
-
-    snprintf(path, sizeof(path), "/sys/class/net/%s", name);
-    return access(path, F_OK) == 0;
+    return if_nametoindex(name) != 0;
 }
 
 static bool make_bridge(const struct object *network, const char *bridge, char *problem,

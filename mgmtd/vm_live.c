@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mgmtd/network.h"
 #include "mgmtd/vm_config.h"
 #include "mgmtd/vm_live.h"
 #include "mgmtd/worker.h"
+#include "parent/control/open.h"
 
 #define CALL_MS 10000
 
@@ -120,26 +122,53 @@ struct telling {
     struct operation *operation;
     const struct object *vm;
     struct bh_control_client *client;
+    bool undoing; /* goes on after a refusal, and leaves the operation's problem as it is */
 };
 
-static bool tell(struct telling *telling, enum bh_control_method method, json_t *params,
+static bool refused(struct telling *telling, const char *pointer,
+                    const struct bh_control_error *error)
+{
+    struct operation *operation = telling->operation;
+
+    if (telling->undoing)
+        return true;
+    operation_fail(operation,
+                   error->code == BH_CONTROL_NOT_SUPPORTED ? API_PROBLEM_NOT_CHANGEABLE
+                                                           : API_PROBLEM_OPERATION_FAILED,
+                   "The change of %s was refused: %s", pointer, error->message);
+    api_problem_point(&operation->problem, pointer, "%s", error->message);
+    return false;
+}
+
+/* Takes over `fd`, which goes along; -1: none. */
+static bool tell(struct telling *telling, enum bh_control_method method, json_t *params, int fd,
                  const char *pointer)
 {
     struct bh_control_error error = {.message = ""};
-    struct operation *operation = telling->operation;
 
-    if (!params)
-        return false; /* the problem is set */
-    if (bh_control_call(telling->client, method, params, CALL_MS, NULL, &error)) {
-        operation_report(operation, -1, "%s: done.", pointer);
-        return true;
-    }
-    operation_fail(operation,
-                   error.code == BH_CONTROL_NOT_SUPPORTED ? API_PROBLEM_NOT_CHANGEABLE
-                                                          : API_PROBLEM_OPERATION_FAILED,
-                   "The worker refused the change of %s: %s", pointer, error.message);
-    api_problem_point(&operation->problem, pointer, "%s", error.message);
-    return false;
+    if (!bh_control_call_with(telling->client, method, params, fd, CALL_MS, NULL, &error))
+        return refused(telling, pointer, &error);
+    operation_report(telling->operation, -1, "%s: %s.", pointer,
+                     telling->undoing ? "undone" : "done");
+    return true;
+}
+
+/* A disk or disc as the worker takes it, and its file opened; NULL: refused. */
+static json_t *open_disk(struct telling *telling, const char *name, const json_t *device,
+                         const char *pointer, int *fd)
+{
+    struct bh_control_error error;
+    json_t *disk = vm_config_disk(telling->operation, telling->vm, name, device);
+    const char *path = disk ? json_text(disk, "path") : "";
+    bool read_only = disk && (json_is_true(json_object_get(disk, "read_only")) ||
+                              strcmp(json_text(disk, "kind"), "cd") == 0);
+
+    *fd = -1;
+    if (!path[0] || (*fd = bh_control_open_file(path, read_only, &error)) >= 0)
+        return disk;
+    json_decref(disk);
+    refused(telling, pointer, &error);
+    return NULL;
 }
 
 static bool tell_settings(struct telling *telling, const json_t *before, const json_t *after)
@@ -159,7 +188,7 @@ static bool tell_settings(struct telling *telling, const json_t *before, const j
         json_decref(set);
         return true;
     }
-    return tell(telling, BH_METHOD_SET, set,
+    return tell(telling, BH_METHOD_SET, set, -1,
                 differ(before, after, "memory") ? "/memory/size" : "/processors");
 }
 
@@ -168,92 +197,136 @@ static bool tell_disc(struct telling *telling, const char *name, const json_t *d
 {
     json_t *drive;
     json_t *params;
+    int fd;
 
     if (!json_is_string(json_object_get(device, "image")))
         return tell(telling, BH_METHOD_CD_EJECT, json_pack("{s:s, s:b}", "id", name, "force", 1),
-                    pointer);
-    drive = vm_config_disk(telling->operation, telling->vm, name, device);
+                    -1, pointer);
+    drive = open_disk(telling, name, device, pointer, &fd);
     if (!drive)
         return false;
     params = json_pack("{s:s, s:s}", "id", name, "path", json_text(drive, "path"));
     json_decref(drive);
-    return tell(telling, BH_METHOD_CD_INSERT, params, pointer);
+    return tell(telling, BH_METHOD_CD_INSERT, params, fd, pointer);
 }
 
-static bool tell_disks(struct telling *telling, const json_t *before, const json_t *after)
+static bool add_disk(struct telling *telling, const char *name, const json_t *device,
+                     const char *pointer)
 {
-    const json_t *old = json_object_get(before, "disks");
-    const json_t *new = json_object_get(after, "disks");
+    int fd;
+    json_t *disk = open_disk(telling, name, device, pointer, &fd);
+
+    return disk && tell(telling, BH_METHOD_DISK_ADD, json_pack("{s:o}", "disk", disk), fd, pointer);
+}
+
+static bool remove_disk(struct telling *telling, const char *name, const json_t *device,
+                        const char *pointer)
+{
+    (void)device;
+    return tell(telling, BH_METHOD_DISK_REMOVE, json_pack("{s:s}", "id", name), -1, pointer);
+}
+
+static bool add_nic(struct telling *telling, const char *name, const json_t *device,
+                    const char *pointer)
+{
+    json_t *nic = vm_config_nic(telling->operation, telling->vm, name, device);
+    struct bh_control_error error;
+    int fd;
+
+    if (!nic)
+        return false;
+    fd = bh_control_open_tap(json_text(nic, "tap"), &error);
+    if (fd >= 0)
+        return tell(telling, BH_METHOD_NIC_ADD, json_pack("{s:o}", "nic", nic), fd, pointer);
+    json_decref(nic);
+    return refused(telling, pointer, &error);
+}
+
+static bool remove_nic(struct telling *telling, const char *name, const json_t *device,
+                       const char *pointer)
+{
+    char tap[16];
+
+    (void)device;
+    if (!tell(telling, BH_METHOD_NIC_REMOVE, json_pack("{s:s}", "id", name), -1, pointer))
+        return false;
+    vm_config_tap(telling->vm->id, name, tap);
+    network_tap_remove(telling->operation->daemon, tap);
+    return true;
+}
+
+typedef bool tell_device(struct telling *telling, const char *name, const json_t *device,
+                         const char *pointer);
+
+/* Calls `change` for each device of the section that is in `these` and not in `others`. */
+static bool tell_each(struct telling *telling, const char *section, const json_t *these,
+                      const json_t *others, tell_device *change)
+{
+    const json_t *absent = json_object_get(others, section);
     char pointer[96];
     const char *name;
     json_t *device;
 
-    json_object_foreach((json_t *)old, name, device)
+    json_object_foreach(json_object_get(these, section), name, device)
     {
-        snprintf(pointer, sizeof(pointer), "/disks/%s", name);
-        if (!json_object_get(new, name) &&
-            !tell(telling, BH_METHOD_DISK_REMOVE, json_pack("{s:s}", "id", name), pointer))
+        snprintf(pointer, sizeof(pointer), "/%s/%s", section, name);
+        if (!json_object_get(absent, name) && !change(telling, name, device, pointer))
             return false;
     }
-    json_object_foreach((json_t *)new, name, device)
+    return true;
+}
+
+static bool tell_discs(struct telling *telling, const json_t *before, const json_t *after)
+{
+    const json_t *old = json_object_get(before, "disks");
+    char pointer[96];
+    const char *name;
+    json_t *device;
+
+    json_object_foreach(json_object_get(after, "disks"), name, device)
     {
         const json_t *was = json_object_get(old, name);
-        json_t *disk;
 
         snprintf(pointer, sizeof(pointer), "/disks/%s", name);
         if (was && differ(was, device, "image") && !tell_disc(telling, name, device, pointer))
             return false;
-        if (was)
-            continue;
-        disk = vm_config_disk(telling->operation, telling->vm, name, device);
-        if (!disk || !tell(telling, BH_METHOD_DISK_ADD, json_pack("{s:o}", "disk", disk), pointer))
-            return false;
     }
     return true;
 }
 
-static bool tell_nics(struct telling *telling, const json_t *before, const json_t *after)
+/* What can be taken back comes first. */
+static bool tell_all(struct telling *telling, const json_t *before, const json_t *after)
 {
-    const json_t *old = json_object_get(before, "nics");
-    const json_t *new = json_object_get(after, "nics");
-    char pointer[96];
-    const char *name;
-    json_t *device;
+    return tell_settings(telling, before, after) &&
+           tell_each(telling, "disks", after, before, add_disk) &&
+           tell_each(telling, "nics", after, before, add_nic) &&
+           tell_discs(telling, before, after) &&
+           tell_each(telling, "disks", before, after, remove_disk) &&
+           tell_each(telling, "nics", before, after, remove_nic);
+}
 
-    json_object_foreach((json_t *)old, name, device)
-    {
-        snprintf(pointer, sizeof(pointer), "/nics/%s", name);
-        if (!json_object_get(new, name) &&
-            !tell(telling, BH_METHOD_NIC_REMOVE, json_pack("{s:s}", "id", name), pointer))
-            return false;
-    }
-    json_object_foreach((json_t *)new, name, device)
-    {
-        json_t *nic;
-
-        if (json_object_get(old, name))
-            continue;
-        snprintf(pointer, sizeof(pointer), "/nics/%s", name);
-        nic = vm_config_nic(telling->operation, telling->vm, name, device);
-        if (!nic || !tell(telling, BH_METHOD_NIC_ADD, json_pack("{s:o}", "nic", nic), pointer))
-            return false;
-    }
-    return true;
+static void take_back(struct telling *telling, const json_t *before, const json_t *after)
+{
+    telling->undoing = true;
+    tell_settings(telling, after, before);
+    tell_each(telling, "disks", after, before, remove_disk);
+    tell_each(telling, "nics", after, before, remove_nic);
 }
 
 bool vm_live_apply(struct operation *operation, const struct object *vm, const json_t *before,
                    const json_t *after)
 {
     struct bh_control_error error = {.message = ""};
-    struct telling telling = {operation, vm, NULL};
+    struct telling telling = {.operation = operation, .vm = vm};
     bool done;
 
     telling.client = worker_connect(operation->daemon, operation->object_id, CALL_MS, &error);
     if (!telling.client)
         return operation_fail(operation, API_PROBLEM_UNAVAILABLE,
                               "The VM's worker does not answer: %s", error.message);
-    done = tell_settings(&telling, before, after) && tell_disks(&telling, before, after) &&
-           tell_nics(&telling, before, after);
+    done = tell_all(&telling, before, after);
+    if (!done)
+        take_back(&telling, before, after);
     bh_control_close(telling.client);
     return done;
 }

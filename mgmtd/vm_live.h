@@ -11,7 +11,9 @@ bool vm_live_allowed(const json_t *before, const json_t *after, struct api_probl
 /* Whether the worker must be told of the difference. */
 bool vm_live_needed(const json_t *before, const json_t *after);
 
-/* Tells the worker. False: the operation's problem is set; what was done is undone where it can be.
+/*
+ * Tells the worker, and opens for it what it may not open itself. False: the
+ * operation's problem is set; settings and added devices are taken back.
  */
 bool vm_live_apply(struct operation *operation, const struct object *vm, const json_t *before,
                    const json_t *after);

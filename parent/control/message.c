@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "parent/control/params.h"
 
@@ -108,7 +109,7 @@ bool bh_control_request_parse(const char *line, size_t length, struct bh_control
     json_t *params;
     bool good;
 
-    *request = (struct bh_control_request){.id = BH_CONTROL_NO_ID};
+    *request = (struct bh_control_request){.id = BH_CONTROL_NO_ID, .fd = -1};
     object = load(line, length, error);
     if (object == NULL)
         return false;
@@ -129,6 +130,26 @@ void bh_control_request_release(struct bh_control_request *request)
 {
     json_decref(request->params);
     request->params = NULL;
+    if (request->fd >= 0)
+        (void)close(request->fd);
+    request->fd = -1;
+}
+
+const char *bh_control_request_descriptor(const struct bh_control_request *request)
+{
+    const json_t *path;
+
+    switch (request->method) {
+    case BH_METHOD_DISK_ADD:
+        path = json_object_get(json_object_get(request->params, "disk"), "path");
+        return json_string_length(path) > 0 ? "disk.path" : NULL;
+    case BH_METHOD_CD_INSERT:
+        return "path";
+    case BH_METHOD_NIC_ADD:
+        return "nic.tap";
+    default:
+        return NULL;
+    }
 }
 
 char *bh_control_encode_request(int64_t id, enum bh_control_method method, json_t *stolen)

@@ -35,6 +35,7 @@ struct bh_control_request {
     int64_t id; /* BH_CONTROL_NO_ID when the line had none */
     enum bh_control_method method;
     json_t *params; /* an object, never NULL after success; owned by the request */
+    int fd;         /* the descriptor that came along, owned by the request; -1: none */
 };
 
 /*
@@ -44,7 +45,11 @@ struct bh_control_request {
  */
 bool bh_control_request_parse(const char *line, size_t length, struct bh_control_request *request,
                               struct bh_control_error *error);
+/* Also closes the descriptor; whoever keeps it sets `fd` to -1 before. */
 void bh_control_request_release(struct bh_control_request *request);
+
+/* The parameter whose file or tap must come as a descriptor with this request; NULL: none. */
+const char *bh_control_request_descriptor(const struct bh_control_request *request);
 
 char *bh_control_encode_request(int64_t id, enum bh_control_method method, json_t *stolen);
 char *bh_control_encode_result(int64_t id, json_t *stolen);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names of the worker's control protocol, version 1: states, reasons, methods
+ * Names of the worker's control protocol, version 2: states, reasons, methods
  * and error codes. README.md of this folder is the specification. Each table
  * has two functions: name (never NULL for a value of the enum) and parse.
  */
@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define BH_CONTROL_PROTOCOL 1
+#define BH_CONTROL_PROTOCOL 2
 
 /* Longest line in bytes, with its line feed. */
 #define BH_CONTROL_LINE_MAX 65536u

@@ -62,8 +62,32 @@ static void flush(struct bh_control_server *server, struct connection *connectio
         connection->events = events;
 }
 
-static char *serve_request(struct bh_control_server *server, const char *line, size_t length,
-                           int *fd)
+static bool is_allowed(const struct bh_control_request *request, enum bh_vm_state state,
+                       struct bh_control_error *error)
+{
+    return bh_control_method_allowed(request->method, state) ||
+           bh_control_error_set(error, BH_CONTROL_INVALID_STATE, "state",
+                                "The VM is %s; %s is allowed in: %s.", bh_vm_state_name(state),
+                                bh_control_method_name(request->method),
+                                bh_control_method_states(request->method));
+}
+
+/* Takes the descriptor that the request must bring; false with `error` filled without one. */
+static bool take_descriptor(struct connection *connection, struct bh_control_request *request,
+                            struct bh_control_error *error)
+{
+    const char *field = bh_control_request_descriptor(request);
+
+    if (field != NULL)
+        request->fd = bh_stream_take_fd(&connection->stream);
+    return field == NULL || request->fd >= 0 ||
+           bh_control_error_set(error, BH_CONTROL_INVALID_PARAMS, field,
+                                "%s needs the opened '%s' as a descriptor with its line.",
+                                bh_control_method_name(request->method), field);
+}
+
+static char *serve_request(struct bh_control_server *server, struct connection *connection,
+                           const char *line, size_t length, int *fd)
 {
     struct bh_control_request request;
     struct bh_control_error error;
@@ -74,12 +98,7 @@ static char *serve_request(struct bh_control_server *server, const char *line, s
     if (!bh_control_request_parse(line, length, &request, &error))
         return bh_control_encode_error(request.id, &error);
     server->service.hello(server->service.context, &now);
-    if (!bh_control_method_allowed(request.method, now.state))
-        bh_control_error_set(&error, BH_CONTROL_INVALID_STATE, "state",
-                             "The VM is %s; %s is allowed in: %s.", bh_vm_state_name(now.state),
-                             bh_control_method_name(request.method),
-                             bh_control_method_states(request.method));
-    else
+    if (take_descriptor(connection, &request, &error) && is_allowed(&request, now.state, &error))
         result = server->service.request(server->service.context, &request, fd, &error);
     answer = result != NULL ? bh_control_encode_result(request.id, result)
                             : bh_control_encode_error(request.id, &error);
@@ -94,7 +113,7 @@ static void serve_lines(struct bh_control_server *server, struct connection *con
 
     while ((line = bh_stream_line(&connection->stream, &length)) != NULL) {
         int fd = -1;
-        char *answer = serve_request(server, line, length, &fd);
+        char *answer = serve_request(server, connection, line, length, &fd);
 
         if (!bh_stream_queue(&connection->stream, answer, fd))
             connection->ended = true;
@@ -119,9 +138,10 @@ static void read_connection(struct bh_control_server *server, struct connection 
     enum bh_stream_status status = bh_stream_fill(&connection->stream);
     int fd;
 
-    while ((fd = bh_stream_take_fd(&connection->stream)) >= 0)
-        (void)close(fd); /* clients have none to give */
     serve_lines(server, connection);
+    while (connection->stream.used == connection->stream.taken &&
+           (fd = bh_stream_take_fd(&connection->stream)) >= 0)
+        (void)close(fd); /* came with a line that wanted none */
     if (connection->stream.used == BH_CONTROL_LINE_MAX) {
         refuse_long_line(connection);
         status = BH_STREAM_ENDED;

@@ -16,11 +16,12 @@ struct bh_control_service {
     /* Fills everything but `protocol`. */
     void (*hello)(void *context, struct bh_control_hello *hello);
     /*
-     * Serves a request that is valid and allowed in the present state. Returns
-     * the result (a new reference), or NULL with `error` filled. A descriptor
-     * put into *fd (-1 before) goes along and is closed here.
+     * Serves a request that is valid and allowed in the present state, with
+     * `request->fd` where the method needs one: who keeps it sets it to -1.
+     * Returns the result (a new reference), or NULL with `error` filled. A
+     * descriptor put into *fd (-1 before) goes along and is closed here.
      */
-    json_t *(*request)(void *context, const struct bh_control_request *request, int *fd,
+    json_t *(*request)(void *context, struct bh_control_request *request, int *fd,
                        struct bh_control_error *error);
     void *context;
 };

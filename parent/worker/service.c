@@ -178,7 +178,7 @@ static json_t *attach(struct bh_service *service, const json_t *params, int *fd,
     return json_pack("{s:s, s:I}", "console", "serial0", "replayed_bytes", (json_int_t)replayed);
 }
 
-static json_t *serve_request(void *context, const struct bh_control_request *request, int *fd,
+static json_t *serve_request(void *context, struct bh_control_request *request, int *fd,
                              struct bh_control_error *error)
 {
     struct bh_service *service = context;

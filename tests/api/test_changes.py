@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Changes: idempotency, preconditions, dry runs, waiting, refusals that name the field."""
+import json
+import os
+import pathlib
+import socket
 import unittest
 
 from case import ApiCase
 
 
 class Changes(ApiCase):
-    # Disks are added to a running VM by path, which a worker with a user of its own may not open.
-    options = ("--worker-uid", "0")
-
     def test_a_created_vm_is_there(self):
         answer = self.api.post("/v1/vms", {"name": "first", "memory": {"size": "64MiB"}, "tags": ["a"]})
         self.assertEqual(answer.status, 201, answer)
@@ -98,6 +99,65 @@ class Changes(ApiCase):
             with self.subTest(change):
                 self.api.good("PATCH", "/v1/vms/live", change)
         self.assertEqual(self.api.get("/v1/vms/live").json["processors"]["weight"], 300)
+
+    def worker_status(self, vm):
+        """What the VM's worker itself says, over its control socket."""
+        uuid = self.api.get(f"/v1/vms/{vm}").json["uuid"]
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.daemon.folder / "run" / "vms" / uuid / "control"))
+            s.sendall(b'{"id":1,"method":"status"}\n')
+            for line in s.makefile():
+                if "result" in json.loads(line):
+                    return json.loads(line)["result"]
+
+    def descriptors(self, vm):
+        """Files that the VM's worker has open, by name."""
+        folder = f"/proc/{self.api.get(f'/v1/vms/{vm}').json['status']['pid']}/fd"
+        return [os.readlink(os.path.join(folder, name)) for name in os.listdir(folder)]
+
+    def test_devices_of_a_running_vm(self):
+        self.api.good("POST", "/v1/networks", {"name": "plug", "mode": "isolated", "subnet": "10.77.0.0/24"})
+        self.addCleanup(self.api.good, "DELETE", "/v1/networks/plug")
+        self.api.upload("disc-a", b"a" * 2048, "cdrom")
+        self.api.upload("disc-b", b"b" * 2048, "cdrom")
+        self.api.good("POST", "/v1/disks", {"name": "fixed", "size": "1MiB"})
+        disk = self.api.good("POST", "/v1/disks", {"name": "plugged", "size": "1MiB"})
+        self.make_vm("plugs", disks={"root": {"disk": "fixed"}, "cd": {"cdrom": True}}, nics={"a": {"network": "plug"}})
+        vm = self.api.good("POST", "/v1/vms/plugs/start")
+        self.addCleanup(self.api.good, "DELETE", "/v1/vms/plugs")
+        self.addCleanup(self.api.good, "POST", "/v1/vms/plugs/poweroff")
+        self.assertGreater(os.stat(f"/proc/{vm['status']['pid']}").st_uid, 0, "the worker is root")
+        file = str(self.daemon.folder / "state" / "disks" / disk["uuid"])
+        self.api.good("PATCH", "/v1/vms/plugs", {"disks": {"more": {"disk": "plugged"}, "cd": {"image": "disc-a"}},
+                                                 "nics": {"b": {"network": "plug"}}})
+        status = self.worker_status("plugs")
+        self.assertEqual({d["id"] for d in status["disks"]}, {"root", "cd", "more"})
+        self.assertEqual({n["id"] for n in status["nics"]}, {"a", "b"})
+        self.assertTrue(any(name.startswith(file) for name in self.descriptors("plugs")), self.descriptors("plugs"))
+        self.assertEqual(self.descriptors("plugs").count("/dev/net/tun"), 2)
+        taps = {n["tap"] for n in status["nics"]}
+        self.api.good("PATCH", "/v1/vms/plugs", {"disks": {"more": None, "cd": {"image": "disc-b"}}, "nics": {"b": None}})
+        self.assertFalse(any(name.startswith(file) for name in self.descriptors("plugs")))
+        self.assertEqual(self.descriptors("plugs").count("/dev/net/tun"), 1)
+        left = [tap for tap in taps if tap in pathlib.Path("/proc/net/dev").read_text()]
+        self.assertEqual(len(left), 1, "the tap of the removed NIC stays")
+        self.api.good("PATCH", "/v1/vms/plugs", {"disks": {"cd": {"image": None}}})
+        self.assertFalse(any("images" in name for name in self.descriptors("plugs")))
+
+    def test_a_refused_device_leaves_the_vm_as_it_was(self):
+        self.api.good("POST", "/v1/disks", {"name": "whole", "size": "1MiB"})
+        gone = self.api.good("POST", "/v1/disks", {"name": "gone", "size": "1MiB"})
+        self.make_vm("refused")
+        self.api.good("POST", "/v1/vms/refused/start")
+        (self.daemon.folder / "state" / "disks" / gone["uuid"]).unlink()
+        answer = self.api.patch("/v1/vms/refused?wait=20", {
+            "processors": {"weight": 777}, "disks": {"one": {"disk": "whole"}, "two": {"disk": "gone"}}})
+        self.assert_problem(answer, 500, "operation-failed")
+        self.assertIn("/disks/two", answer.pointers)
+        vm = self.api.get("/v1/vms/refused").json
+        self.assertEqual((vm["processors"]["weight"], vm.get("disks", {})), (100, {}))
+        status = self.worker_status("refused")
+        self.assertEqual((status["weight"], status["disks"]), (100, []))
 
     def test_what_cannot_change_live_is_named(self):
         self.make_vm("stiff")

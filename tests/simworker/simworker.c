@@ -9,10 +9,14 @@
  * `sim.crash=MS` crashes after MS, `sim.off=MS` powers off after MS, `sim.deaf`
  * ignores a shutdown, `sim.slow=MS` takes MS to shut down, `sim.die=MS` ends the
  * process without a word, `sim.late=MS` opens its socket only after MS.
+ *
+ * Like the real one it opens what its configuration names, then becomes the user
+ * it is told, and from then on uses only descriptors that come with requests.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "parent/control/config.h"
 #include "parent/control/server.h"
+#include "tests/simworker/devices.h"
 
 #define READERS_MAX  16
 #define REPLAY_BYTES 1048576u
@@ -31,6 +35,7 @@
 
 struct worker {
     struct bh_vm_config config;
+    struct devices devices;
     struct bh_control_server *server;
     enum bh_vm_state state;
     enum bh_vm_reason reason;
@@ -240,36 +245,6 @@ static json_t *change_state(struct worker *worker, const struct bh_control_reque
 
 /* --- Status and counters --- */
 
-static json_t *list_disks(const struct worker *worker)
-{
-    json_t *disks = json_array();
-
-    for (uint32_t i = 0; i < worker->config.disk_count; i++) {
-        const struct bh_disk_config *disk = &worker->config.disk[i];
-
-        json_array_append_new(disks, json_pack("{s:s, s:s, s:s, s:b, s:b}", "id", disk->id, "kind",
-                                               disk->is_cd ? "cd" : "disk", "path", disk->path,
-                                               "read_only", disk->read_only, "attached", 1));
-    }
-    return disks;
-}
-
-static json_t *list_nics(const struct worker *worker)
-{
-    json_t *nics = json_array();
-
-    for (uint32_t i = 0; i < worker->config.nic_count; i++) {
-        const struct bh_nic_config *nic = &worker->config.nic[i];
-        char mac[18];
-
-        snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
-                 nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
-        json_array_append_new(nics, json_pack("{s:s, s:s, s:s, s:b}", "id", nic->id, "tap",
-                                              nic->tap, "mac", mac, "attached", 1));
-    }
-    return nics;
-}
-
 static json_t *status(const struct worker *worker)
 {
     return json_pack(
@@ -281,8 +256,9 @@ static json_t *status(const struct worker *worker)
         "vps", (int)worker->config.vps, "memory_bytes", (json_int_t)worker->config.memory_bytes,
         "memory_target_bytes", (json_int_t)worker->memory_target, "weight",
         (int)worker->config.weight, "cap_percent", (int)worker->config.cap_percent,
-        "reserve_percent", (int)worker->config.reserve_percent, "disks", list_disks(worker), "nics",
-        list_nics(worker), "consoles", "serial0", "guest", "heartbeat", "ok");
+        "reserve_percent", (int)worker->config.reserve_percent, "disks",
+        devices_list_disks(&worker->devices), "nics", devices_list_nics(&worker->devices),
+        "consoles", "serial0", "guest", "heartbeat", "ok");
 }
 
 /* Counters that grow with the time the guest has run. */
@@ -345,70 +321,6 @@ static json_t *set(struct worker *worker, const json_t *params)
     return json_deep_copy(params);
 }
 
-static struct bh_disk_config *find_disk(struct worker *worker, const char *id)
-{
-    for (uint32_t i = 0; i < worker->config.disk_count; i++)
-        if (strcmp(worker->config.disk[i].id, id) == 0)
-            return &worker->config.disk[i];
-    return NULL;
-}
-
-static json_t *change_disk(struct worker *worker, const struct bh_control_request *request,
-                           const char *id, struct bh_control_error *error)
-{
-    struct bh_disk_config *disk = find_disk(worker, id);
-    const char *path = json_string_value(json_object_get(request->params, "path"));
-
-    if (!disk) {
-        bh_control_error_set(error, BH_CONTROL_NOT_FOUND, "id", "There is no disk %s.", id);
-        return NULL;
-    }
-    if (request->method == BH_METHOD_DISK_REMOVE)
-        *disk = worker->config.disk[--worker->config.disk_count];
-    else
-        snprintf(disk->path, sizeof(disk->path), "%s", path ? path : "");
-    return json_pack("{s:s}", "id", id);
-}
-
-static json_t *add_disk(struct worker *worker, const json_t *value, struct bh_control_error *error)
-{
-    struct bh_disk_config *disk = &worker->config.disk[worker->config.disk_count];
-
-    if (worker->config.disk_count == BH_CONFIG_DISKS_MAX ||
-        !bh_disk_config_parse(value, "disk", disk, error))
-        return NULL;
-    if (access(disk->path, F_OK) != 0) {
-        bh_control_error_set(error, BH_CONTROL_RESOURCE, "disk.path", "%s: %s", disk->path,
-                             strerror(errno));
-        return NULL;
-    }
-    worker->config.disk_count++;
-    return json_pack("{s:s}", "id", disk->id);
-}
-
-static json_t *change_nic(struct worker *worker, const struct bh_control_request *request,
-                          struct bh_control_error *error)
-{
-    const char *id = json_string_value(json_object_get(request->params, "id"));
-    struct bh_nic_config *nic = &worker->config.nic[worker->config.nic_count];
-
-    if (request->method == BH_METHOD_NIC_ADD) {
-        if (worker->config.nic_count == BH_CONFIG_NICS_MAX ||
-            !bh_nic_config_parse(json_object_get(request->params, "nic"), "nic", nic, error))
-            return NULL;
-        worker->config.nic_count++;
-        return json_pack("{s:s}", "id", nic->id);
-    }
-    for (uint32_t i = 0; i < worker->config.nic_count; i++) {
-        if (strcmp(worker->config.nic[i].id, id) != 0)
-            continue;
-        worker->config.nic[i] = worker->config.nic[--worker->config.nic_count];
-        return json_pack("{s:s}", "id", id);
-    }
-    bh_control_error_set(error, BH_CONTROL_NOT_FOUND, "id", "There is no NIC %s.", id);
-    return NULL;
-}
-
 /* --- Requests --- */
 
 static void hello(void *context, struct bh_control_hello *hello)
@@ -421,11 +333,10 @@ static void hello(void *context, struct bh_control_hello *hello)
     snprintf(hello->vm, sizeof(hello->vm), "%s", worker->config.id);
 }
 
-static json_t *serve(void *context, const struct bh_control_request *request, int *fd,
+static json_t *serve(void *context, struct bh_control_request *request, int *fd,
                      struct bh_control_error *error)
 {
     struct worker *worker = context;
-    const char *id = json_string_value(json_object_get(request->params, "id"));
 
     switch (request->method) {
     case BH_METHOD_STATUS:
@@ -435,14 +346,12 @@ static json_t *serve(void *context, const struct bh_control_request *request, in
     case BH_METHOD_SET:
         return set(worker, request->params);
     case BH_METHOD_DISK_ADD:
-        return add_disk(worker, json_object_get(request->params, "disk"), error);
     case BH_METHOD_DISK_REMOVE:
     case BH_METHOD_CD_INSERT:
     case BH_METHOD_CD_EJECT:
-        return change_disk(worker, request, id, error);
     case BH_METHOD_NIC_ADD:
     case BH_METHOD_NIC_REMOVE:
-        return change_nic(worker, request, error);
+        return devices_change(&worker->devices, request, error);
     case BH_METHOD_CONSOLE_ATTACH:
         return attach(worker, request->params, fd, error);
     default:
@@ -509,6 +418,10 @@ static bool open_worker(struct worker *worker, const char *config, const char *c
         fprintf(stderr, "simworker: %s: %s\n", error.field, error.message);
         return false;
     }
+    if (!devices_open(&worker->devices, &worker->config, &error)) {
+        fprintf(stderr, "simworker: %s\n", error.message);
+        return false;
+    }
     if (word(worker, "sim.late") > 0)
         usleep((useconds_t)word(worker, "sim.late") * 1000);
     worker->memory_target = worker->config.memory_bytes;
@@ -547,7 +460,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: simworker --config FILE --control SOCKET\n");
         return 1;
     }
-    if (user && (setgid(user) != 0 || setuid(user) != 0)) {
+    if (user && (setgroups(0, NULL) != 0 || setgid(user) != 0 || setuid(user) != 0)) {
         perror("simworker: cannot change user");
         return 1;
     }

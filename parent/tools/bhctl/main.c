@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "parent/control/client.h"
+#include "parent/control/open.h"
 
 #define TIMEOUT_MS   60000
 #define REPLAY_BYTES 65536u
@@ -33,12 +34,38 @@ static int fail(const struct bh_control_error *error)
 
 /* --- one request -------------------------------------------------------------------------- */
 
+/* Opens what must go with the request, if anything must; false when that cannot be. */
+static bool open_descriptor(enum bh_control_method method, const json_t *params, int *fd,
+                            struct bh_control_error *error)
+{
+    const json_t *path = json_object_get(params, "path");
+    struct bh_disk_config disk = {.path = ""};
+    struct bh_nic_config nic;
+
+    *fd = -1;
+    if (method == BH_METHOD_NIC_ADD)
+        return bh_nic_config_parse(json_object_get(params, "nic"), "nic", &nic, error) &&
+               (*fd = bh_control_open_tap(nic.tap, error)) >= 0;
+    if (method == BH_METHOD_DISK_ADD &&
+        !bh_disk_config_parse(json_object_get(params, "disk"), "disk", &disk, error))
+        return false;
+    if (method == BH_METHOD_CD_INSERT && json_is_string(path))
+        return (*fd = bh_control_open_file(json_string_value(path), true, error)) >= 0;
+    return disk.path[0] == '\0' ||
+           (*fd = bh_control_open_file(disk.path, disk.read_only, error)) >= 0;
+}
+
 static int request(struct bh_control_client *client, enum bh_control_method method, json_t *params)
 {
     struct bh_control_error error;
     json_t *result;
+    int fd;
 
-    if (!bh_control_call(client, method, params, TIMEOUT_MS, &result, &error))
+    if (!open_descriptor(method, params, &fd, &error)) {
+        json_decref(params);
+        return fail(&error);
+    }
+    if (!bh_control_call_with(client, method, params, fd, TIMEOUT_MS, &result, &error))
         return fail(&error);
     (void)json_dumpf(result, stdout, JSON_INDENT(2));
     (void)putchar('\n');

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "parent/control/client.h"
+#include "parent/control/open.h"
 #include "parent/control/server.h"
 
 #define TIMEOUT_MS 10000
@@ -62,7 +64,17 @@ static json_t *vm_console(int *fd)
     return json_pack("{s:s, s:i}", "console", "serial0", "replayed_bytes", 7);
 }
 
-static json_t *vm_request(void *context, const struct bh_control_request *request, int *fd,
+/* Says what is in the file that came. */
+static json_t *vm_insert(const struct bh_control_request *request)
+{
+    char text[16] = "";
+
+    return pread(request->fd, text, sizeof(text) - 1, 0) < 0
+               ? NULL
+               : json_pack("{s:s, s:s}", "id", "cd0", "content", text);
+}
+
+static json_t *vm_request(void *context, struct bh_control_request *request, int *fd,
                           struct bh_control_error *error)
 {
     (void)context;
@@ -76,6 +88,10 @@ static json_t *vm_request(void *context, const struct bh_control_request *reques
         return json_pack("{s:s}", "state", bh_vm_state_name(vm.state));
     case BH_METHOD_CONSOLE_ATTACH:
         return vm_console(fd);
+    case BH_METHOD_CD_INSERT:
+        return vm_insert(request);
+    case BH_METHOD_DISK_ADD:
+        return json_pack("{s:i}", "fd", request->fd);
     default:
         bh_control_error_set(error, BH_CONTROL_NOT_SUPPORTED, NULL, "Not in this test.");
         return NULL;
@@ -180,6 +196,105 @@ static void a_console_comes_as_a_descriptor(void **state)
     assert_string_equal(text, "login: ");
     assert_int_equal(close(fd), 0);
     bh_control_close(client);
+}
+
+static int open_count(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(close(fd), 0);
+}
+
+static void a_disc_goes_along_as_a_descriptor(void **state)
+{
+    struct bh_control_client *client = attach();
+    struct bh_control_error error;
+    json_t *result = NULL;
+    char path[80];
+    int before;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%.60s.iso", vm.path);
+    write_file(path, "a disc");
+    assert_true(
+        bh_control_call(client, BH_METHOD_STATUS, NULL, TIMEOUT_MS, NULL, &error)); /* accepted */
+    before = open_count();
+    assert_true(bh_control_call_with(
+        client, BH_METHOD_CD_INSERT, json_pack("{s:s, s:s}", "id", "cd0", "path", path),
+        bh_control_open_file(path, true, &error), TIMEOUT_MS, &result, &error));
+    assert_string_equal(json_string_value(json_object_get(result, "content")), "a disc");
+    json_decref(result);
+    assert_int_equal(open_count(), before); /* neither side keeps it */
+    assert_int_equal(unlink(path), 0);
+    bh_control_close(client);
+}
+
+static void without_the_descriptor_it_is_refused(void **state)
+{
+    struct bh_control_client *client = attach();
+    struct bh_control_error error;
+    json_t *result = NULL;
+
+    (void)state;
+    assert_false(bh_control_call(client, BH_METHOD_CD_INSERT,
+                                 json_pack("{s:s, s:s}", "id", "cd0", "path", "/x"), TIMEOUT_MS,
+                                 NULL, &error));
+    assert_int_equal(error.code, BH_CONTROL_INVALID_PARAMS);
+    assert_string_equal(error.field, "path");
+    assert_false(bh_control_call(client, BH_METHOD_DISK_ADD,
+                                 json_pack("{s:{s:s, s:s}}", "disk", "id", "d", "path", "/x"),
+                                 TIMEOUT_MS, NULL, &error));
+    assert_string_equal(error.field, "disk.path");
+    /* A drive without a disc needs none. */
+    assert_true(bh_control_call(client, BH_METHOD_DISK_ADD,
+                                json_pack("{s:{s:s, s:s}}", "disk", "id", "d", "kind", "cd"),
+                                TIMEOUT_MS, &result, &error));
+    assert_int_equal(json_integer_value(json_object_get(result, "fd")), -1);
+    json_decref(result);
+    bh_control_close(client);
+}
+
+static void a_descriptor_nobody_asked_for_is_closed(void **state)
+{
+    struct bh_control_client *client = attach();
+    struct bh_control_error error;
+    int ends[2];
+    char byte;
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_true(
+        bh_control_call_with(client, BH_METHOD_STATUS, NULL, ends[1], TIMEOUT_MS, NULL, &error));
+    assert_int_equal(read(ends[0], &byte, 1), 0); /* no writer is left */
+    assert_false(bh_control_call(client, BH_METHOD_CD_INSERT,
+                                 json_pack("{s:s, s:s}", "id", "cd0", "path", "/x"), TIMEOUT_MS,
+                                 NULL, &error));
+    assert_int_equal(close(ends[0]), 0);
+    bh_control_close(client);
+}
+
+static void what_cannot_be_opened_says_why(void **state)
+{
+    struct bh_control_error error;
+
+    (void)state;
+    assert_int_equal(bh_control_open_file("/nowhere/disk", false, &error), -1);
+    assert_int_equal(error.code, BH_CONTROL_RESOURCE);
+    assert_non_null(strstr(error.message, "/nowhere/disk"));
+    assert_int_equal(bh_control_open_tap("bh-no-such-tap", &error), -1);
+    assert_non_null(strstr(error.message, "bh-no-such-tap"));
+    assert_int_equal(bh_control_open_tap("a-name-too-long-for-an-interface", &error), -1);
 }
 
 static void the_socket_is_private_and_single(void **state)
@@ -308,6 +423,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_state_and_missing_service_are_errors, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_console_comes_as_a_descriptor, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_disc_goes_along_as_a_descriptor, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_the_descriptor_it_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_descriptor_nobody_asked_for_is_closed, setup, teardown),
+        cmocka_unit_test(what_cannot_be_opened_says_why),
         cmocka_unit_test_setup_teardown(the_socket_is_private_and_single, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_socket_is_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_lines_get_answers_and_long_ones_the_door, setup,
