@@ -53,7 +53,7 @@ enum hv_status hypercall_send_ipi_ex(struct hypercall *call)
     struct partition *partition = call->vp->partition;
     if (!is_valid_vector(input->vector, input->target_vtl))
         return HV_STATUS_INVALID_PARAMETER;
-    if (input->set.format == HV_VP_SET_ALL) {
+    if (input->set.format == HV_VP_SET_ALL && call->variable_words == 0) {
         send_to_all(partition, input->vector);
         return HV_STATUS_SUCCESS;
     }

@@ -217,7 +217,7 @@ bool msr_read(struct vp *vp, uint32_t index, uint64_t *value)
         return true;
     case MSR_TSC_DEADLINE:
         *value = vapic_read_deadline(&vp->apic);
-        return true;
+        return arch_tsc_is_synchronized(); /* or CPUID hides the register */
     default:
         return arch_read_msr(vp, index, value);
     }
@@ -234,6 +234,8 @@ bool msr_write(struct vp *vp, uint32_t index, uint64_t value)
     case MSR_APIC_BASE:
         return vapic_write_base(vp, value);
     case MSR_TSC_DEADLINE:
+        if (!arch_tsc_is_synchronized())
+            return false;
         vapic_write_deadline(vp, value);
         return true;
     default:

@@ -108,9 +108,20 @@ void vapic_reset(struct vp *vp)
     reset_registers(&vp->apic);
 }
 
+static bool is_software_enabled(const struct vapic *apic)
+{
+    return apic->spurious & SPURIOUS_ENABLE;
+}
+
+/*
+ * While software has it off, the APIC takes no interrupt. One by level stays requested until it
+ * is on: its line has told once and waits for the end.
+ */
 void vapic_raise(struct vapic *apic, uint8_t vector, bool level)
 {
     const uint64_t bit = 1ull << (vector % 64);
+    if (!level && !is_software_enabled(apic))
+        return;
     if (level)
         __atomic_fetch_or(&apic->tmr[vector / 64], bit, __ATOMIC_RELAXED);
     __atomic_fetch_or(&apic->irr[vector / 64], bit, __ATOMIC_RELEASE);
@@ -126,7 +137,8 @@ static uint32_t processor_priority(const struct vapic *apic)
 int vapic_next(const struct vapic *apic)
 {
     const int vector = vapic_highest(apic->irr);
-    if (vector == VAPIC_NONE || ((uint32_t)vector & 0xf0) <= (processor_priority(apic) & 0xf0))
+    if (vector == VAPIC_NONE || ((uint32_t)vector & 0xf0) <= (processor_priority(apic) & 0xf0) ||
+        !is_software_enabled(apic))
         return VAPIC_NONE;
     return vector;
 }
@@ -308,8 +320,6 @@ static void record_error(struct vp *vp, uint32_t error)
 
 void vapic_send_fixed(struct vp *target, uint8_t vector)
 {
-    if (!(target->apic.spurious & SPURIOUS_ENABLE))
-        return;
     vapic_raise(&target->apic, vector, false);
     vp_notify(target);
 }
@@ -318,7 +328,7 @@ static void write_lvt(struct vp *vp, int index, uint32_t value)
 {
     struct vapic *apic = &vp->apic;
     value &= lvt_writable[index];
-    if (!(apic->spurious & SPURIOUS_ENABLE))
+    if (!is_software_enabled(apic))
         value |= VAPIC_LVT_MASKED;
     const uint32_t old = apic->lvt[index];
     apic->lvt[index] = value;

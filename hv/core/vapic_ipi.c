@@ -40,12 +40,8 @@ static bool matches(const struct vapic *apic, uint32_t destination, bool logical
 
 static void send_fixed(struct vp *target, uint64_t icr)
 {
-    if ((icr & ICR_DEVICE) && (icr & ICR_LEVEL)) {
-        vapic_raise(&target->apic, (uint8_t)icr, true);
-        vp_notify(target);
-    } else {
-        vapic_send_fixed(target, (uint8_t)icr);
-    }
+    vapic_raise(&target->apic, (uint8_t)icr, (icr & ICR_DEVICE) && (icr & ICR_LEVEL));
+    vp_notify(target);
 }
 
 static void deliver(struct vp *target, uint64_t icr)
@@ -132,7 +128,10 @@ bool vapic_ipi_send(struct vp *vp, uint64_t icr)
     const uint64_t mode = ICR_MODE(icr);
     if ((mode == MODE_FIXED || mode == MODE_LOWEST) && (icr & 0xff) < 16)
         return false;
-    switch (ICR_SHORTHAND(icr)) {
+    const uint64_t shorthand = ICR_SHORTHAND(icr);
+    if (mode != MODE_FIXED && (shorthand == TO_SELF || shorthand == TO_ALL))
+        return true; /* not a valid combination: nothing is sent (AMD64 APM 2, table 16-3) */
+    switch (shorthand) {
     case TO_SELF:
         deliver(vp, icr);
         break;

@@ -29,8 +29,11 @@ void vp_notify(struct vp *vp)
         arch_vp_notify(vp);
 }
 
+/* Requests are taken in the order NMI last, INIT before STARTUP: so INIT drops an older STARTUP. */
 void vp_request(struct vp *vp, uint32_t request)
 {
+    if (request == VP_REQUEST_INIT)
+        __atomic_fetch_and(&vp->requests, ~VP_REQUEST_STARTUP, __ATOMIC_RELAXED);
     __atomic_fetch_or(&vp->requests, request, __ATOMIC_RELEASE);
     vp_notify(vp);
 }

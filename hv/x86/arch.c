@@ -26,11 +26,6 @@
 
 /* ---- clock ---- */
 
-reftime_t arch_time_from_tsc(uint64_t tsc)
-{
-    return time_from_tsc(tsc);
-}
-
 uint64_t arch_ticks_to_reftime(uint64_t ticks)
 {
     return time_ticks_to_reftime(ticks);

@@ -50,6 +50,11 @@ void lapic_init_lp(void)
     lapic_write(LAPIC_SPURIOUS, SPURIOUS_APIC_ENABLE | HV_VECTOR_SPURIOUS);
 }
 
+void lapic_look_again(void)
+{
+    lapic_write(LAPIC_TPR, 0);
+}
+
 uint32_t lapic_id(void)
 {
     const uint32_t id = lapic_read(LAPIC_ID);

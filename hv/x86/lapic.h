@@ -62,6 +62,12 @@ void lapic_init_lp(void);
 uint32_t lapic_read(enum lapic_register reg);
 void lapic_write(enum lapic_register reg, uint32_t value);
 
+/*
+ * Makes the APIC look at its pending interrupts anew, by a write that changes nothing. QEMU forgets
+ * the signal to the processor when it comes in the moment of an exit; hardware never does.
+ */
+void lapic_look_again(void);
+
 uint32_t lapic_id(void);
 void lapic_eoi(void);
 /* Was the vector in service raised by a level-triggered source? */

@@ -150,7 +150,7 @@ static void run_timers(struct lp *lp)
     if (deadline <= now) {
         timer_run_expired(&lp->timers, now);
         lp->reschedule = lp->reschedule || lp->slice_end <= now;
-        deadline = earlier(timer_next_deadline(&lp->timers), TIMER_NEVER);
+        deadline = timer_next_deadline(&lp->timers);
         if (lp->slice_end > now)
             deadline = earlier(deadline, lp->slice_end);
     }
@@ -192,12 +192,8 @@ static void choose(struct lp *lp)
 static void idle(struct lp *lp)
 {
     lp->stats.time_hypervisor += lap(lp);
-    /*
-     * A notification between the last look and here has its kick pending: the wait ends at once.
-     * The write makes the APIC look at its pending interrupts anew: QEMU forgets the signal to the
-     * processor when it comes in the moment of an exit.
-     */
-    lapic_write(LAPIC_TPR, 0);
+    /* A notification between the last look and here has its kick pending: the wait ends at once. */
+    lapic_look_again();
     idle_wait(&lp->nmi_seen);
     lp->stats.time_idle += lap(lp);
 }

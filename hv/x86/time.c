@@ -29,13 +29,6 @@ static uint64_t divide_2_64(uint64_t a, uint64_t b)
     return quotient;
 }
 
-/* The three clocks at one moment, as nearly as they can be read together. */
-struct clock_sample {
-    uint64_t tsc;
-    uint32_t pm;
-    uint32_t lapic; /* counts down */
-};
-
 /*
  * Of several readings the quickest counts: an interruption of the machine itself, by
  * system management or by the host of an emulator, would put the clocks apart.
@@ -67,6 +60,15 @@ static bool has_invariant_tsc(void)
     return cpu_cpuid(0x80000000, 0).eax >= 0x80000007 && (cpu_cpuid(0x80000007, 0).edx >> 8 & 1);
 }
 
+void time_base_set(const struct clock_sample *start, const struct clock_sample *end,
+                   uint64_t pm_ticks)
+{
+    time_base.tsc_hz = (end->tsc - start->tsc) * PM_TIMER_HZ / pm_ticks;
+    time_base.lapic_hz = (start->lapic - end->lapic) * PM_TIMER_HZ / pm_ticks;
+    time_base.scale = divide_2_64(REFTIME_HZ, time_base.tsc_hz);
+    time_base.offset = -(int64_t)multiply_shift_64(start->tsc, time_base.scale);
+}
+
 void time_calibrate(const struct acpi_info *acpi)
 {
     lapic_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED);
@@ -78,11 +80,7 @@ void time_calibrate(const struct acpi_info *acpi)
     lapic_write(LAPIC_TIMER_INITIAL, 0);
     lapic_write(LAPIC_LVT_TIMER, HV_VECTOR_TIMER);
 
-    const uint64_t ticks = pm_ticks(acpi, start.pm, end.pm);
-    time_base.tsc_hz = (end.tsc - start.tsc) * PM_TIMER_HZ / ticks;
-    time_base.lapic_hz = (start.lapic - end.lapic) * PM_TIMER_HZ / ticks;
-    time_base.scale = divide_2_64(REFTIME_HZ, time_base.tsc_hz);
-    time_base.offset = -(int64_t)multiply_shift_64(start.tsc, time_base.scale);
+    time_base_set(&start, &end, pm_ticks(acpi, start.pm, end.pm));
     time_base.invariant = has_invariant_tsc();
     time_base.synchronized = true;
 }
@@ -124,6 +122,13 @@ void time_compare_as_started(void)
 reftime_t time_from_tsc(uint64_t tsc)
 {
     return multiply_shift_64(tsc, time_base.scale) + (uint64_t)time_base.offset;
+}
+
+/* Before the start there was no time: what should happen then is due at once. */
+reftime_t arch_time_from_tsc(uint64_t tsc)
+{
+    const reftime_t time = time_from_tsc(tsc);
+    return time > INT64_MAX ? 0 : time;
 }
 
 uint64_t time_ticks_to_reftime(uint64_t ticks)

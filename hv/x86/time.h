@@ -20,6 +20,17 @@ struct time_base {
 
 extern struct time_base time_base;
 
+/* The three clocks at one moment, as nearly as they can be read together. */
+struct clock_sample {
+    uint64_t tsc;
+    uint32_t pm;
+    uint32_t lapic; /* counts down */
+};
+
+/* Rates and offset from two samples, so many ticks of the power-management timer apart. */
+void time_base_set(const struct clock_sample *start, const struct clock_sample *end,
+                   uint64_t pm_ticks);
+
 /* Takes 50 ms. The calling LP's APIC timer must be masked or idle. */
 void time_calibrate(const struct acpi_info *acpi);
 

@@ -137,6 +137,10 @@ static void fill_gdt(uint64_t chunk)
 static void fill_e820(uint64_t params, const struct ranges *ranges)
 {
     const unsigned count = ranges->count < E820_MAX ? ranges->count : E820_MAX;
+    if (count < ranges->count)
+        log_line(LOG_WARNING,
+                 "the parent is told %u of the %u entries of the memory map: it uses less memory",
+                 count, ranges->count);
     put(params, BP_E820_COUNT, count, 1);
     for (unsigned i = 0; i < count; i++) {
         const size_t at = BP_E820_TABLE + i * 20;

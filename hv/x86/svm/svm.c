@@ -12,7 +12,6 @@
 #include "hv/x86/run.h"
 
 #define EDX_NPT       (1u << 0)
-#define EDX_LOCK      (1u << 2)
 #define EDX_NRIPS     (1u << 3)
 #define PARENT_ASID   1u
 #define CHILD_ASID    2u
@@ -40,7 +39,6 @@ void svm_read_facts(struct svm_facts *facts)
         return;
     const struct cpuid_regs svm = cpu_cpuid(0x8000000a, 0);
     facts->vm_cr = cpu_read_msr(MSR_VM_CR);
-    facts->has_lock = svm.edx & EDX_LOCK;
     facts->has_nested_paging = svm.edx & EDX_NPT;
     facts->has_next_rip = svm.edx & EDX_NRIPS;
     facts->asid_count = svm.ebx;
@@ -427,9 +425,8 @@ static void svm_run(struct lp *lp, struct vp *vp)
     struct vmcb *vmcb = state->vmcb;
     prepare_events(lp, vp);
     vmcb->rax = vp->registers.rax;
-    /* See idle() in run.c; a guest that computes would not see a forgotten timer for long. */
-    if (emulated_by_qemu)
-        lapic_write(LAPIC_TPR, 0);
+    if (emulated_by_qemu) /* a guest that computes would not see a forgotten timer for long */
+        lapic_look_again();
     lp_account_guest_entry(lp);
     prepare_flush(lp, vp, vmcb);
     const bool entered =

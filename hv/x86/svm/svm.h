@@ -10,7 +10,6 @@
 struct svm_facts {
     bool has_svm;           /* CPUID 80000001 ECX[2] */
     uint64_t vm_cr;         /* the VM_CR MSR, 0 without SVM */
-    bool has_lock;          /* CPUID 8000000A EDX[2]: SVMDIS may be locked by a key */
     bool has_nested_paging; /* CPUID 8000000A EDX[0] */
     uint32_t asid_count;
     bool has_next_rip; /* EDX[3] */

@@ -359,6 +359,7 @@ static void test_send_ipi_ex_faults(void **state)
     (void)state;
     assert_int_equal(send_ipi_ex(15, HV_VP_SET_ALL, 0, 0), HV_STATUS_INVALID_PARAMETER);
     assert_int_equal(send_ipi_ex(256, HV_VP_SET_ALL, 0, 0), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(send_ipi_ex(0x80, HV_VP_SET_ALL, 0, 1), HV_STATUS_INVALID_PARAMETER);
     assert_int_equal(send_ipi_ex(0x80, 2, 0, 0), HV_STATUS_INVALID_PARAMETER);
     assert_int_equal(send_ipi_ex(0x80, ~0ull, 1, 1), HV_STATUS_INVALID_PARAMETER);
     /* More or fewer words than banks. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The parent's kernel image: damaged headers, and what a good one finds when it starts. */
+#include "hv/core/log.h"
 #include "hv/x86/boot/linux.h"
 
 #include <string.h>
 
+#include "tests/unit/hv/host_machine.h"
 #include "tests/unit/hv/low_memory.h"
 #include "tests/unit/hv/unit.h"
 
@@ -231,6 +233,23 @@ static void test_load(void **state)
     assert_int_equal(low_get(params + 0x07, 1), 80); /* a text screen */
 }
 
+/* More than boot_params can hold: the lowest are told, and a word of it is on the console. */
+static void test_load_long_memory_map(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 70; i++) {
+        const uint64_t base = HIGH + HIGH_SIZE / 2 + i * 0x2000;
+
+        assert_true(ranges_retype(&ranges, base, 0x1000, BOOT_RANGE_RESERVED));
+    }
+    assert_true(ranges.count > 128);
+    log_set_console_level(LOG_WARNING);
+    const struct linux_entry entry = load();
+
+    assert_int_equal(low_get(entry.boot_params + 0x1e8, 1), 128);
+    assert_non_null(strstr(host.console, "128 of the"));
+}
+
 /* Where an address leads in the tables that the kernel starts on. */
 static uint64_t translate(uint64_t root, uint64_t address)
 {
@@ -346,6 +365,7 @@ int main(void)
         cmocka_unit_test_setup(test_old_or_32_bit, setup),
         cmocka_unit_test_setup(test_damaged_fields, setup),
         TEST(test_load),
+        TEST(test_load_long_memory_map),
         TEST(test_load_tables),
         TEST(test_load_rsdp_copy),
         TEST(test_load_without_initrd),

@@ -542,6 +542,24 @@ static void test_software_disable(void **state)
     assert_int_equal(host_deliver(vp), 0x55);
 }
 
+/* Interrupts of devices: by edge they are lost, by level they wait until the APIC is on. */
+static void test_software_disabled_takes_no_device_interrupt(void **state)
+{
+    (void)state;
+    put(VAPIC_SPURIOUS, 0xff);
+    assert_true(vapic_inject(&host.partition, 0x55, 0));
+    assert_true(vapic_inject(&host.partition, 0x8066, 0));
+    assert_int_equal(host_deliver(vp), VAPIC_NONE);
+    vp_halt(vp);
+    assert_false(vp_is_runnable(vp));
+    put(VAPIC_SPURIOUS, 0x1ff);
+    assert_true(vp_is_runnable(vp));
+    assert_int_equal(host_deliver(vp), 0x66);
+    assert_int_equal(host_deliver(vp), VAPIC_NONE);
+    eoi();
+    assert_int_equal(host.record[0].level_eoi[0x66], 1);
+}
+
 static void test_lvt_changes_are_told(void **state)
 {
     (void)state;
@@ -732,6 +750,7 @@ int main(void)
         cmocka_unit_test_setup(test_x2apic_id_clusters, setup),
         cmocka_unit_test_setup(test_errors, setup),
         cmocka_unit_test_setup(test_software_disable, setup),
+        cmocka_unit_test_setup(test_software_disabled_takes_no_device_interrupt, setup),
         cmocka_unit_test_setup(test_lvt_changes_are_told, setup),
         cmocka_unit_test_setup(test_nmi_sources, setup),
         cmocka_unit_test_setup(test_base_of_parent_is_fixed, setup),

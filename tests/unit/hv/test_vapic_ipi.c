@@ -128,6 +128,22 @@ static void test_shorthands(void **state)
     assert_int_equal(receivers(0x80), 0xd);
 }
 
+/* The architecture has only fixed interrupts to oneself. */
+static void test_self_takes_fixed_only(void **state)
+{
+    (void)state;
+    const uint32_t modes[] = {LOWEST, NMI, INIT | ASSERT, STARTUP};
+
+    for (size_t i = 0; i < ARRAY_COUNT(modes); i++) {
+        send(3, TO_SELF | modes[i] | 0x80);
+        send(3, ALL | modes[i] | 0x80);
+        assert_int_equal(receivers(0x80), 0);
+        for (unsigned vp = 0; vp < HOST_VPS; vp++) {
+            assert_int_equal(host.vp[vp].requests, 0);
+        }
+    }
+}
+
 static void test_self_ipi_register(void **state)
 {
     (void)state;
@@ -268,6 +284,22 @@ static void test_init_then_startup_at_once(void **state)
     assert_int_equal(host.vp[2].activity, VP_ACTIVE);
 }
 
+static void test_startup_then_init_at_once(void **state)
+{
+    (void)state;
+    send(2, INIT | LEVEL | ASSERT);
+    send(2, STARTUP | 0x08);
+    send(2, INIT | LEVEL | ASSERT);
+    host_take_news(&host.vp[2]);
+    assert_int_equal(host.record[2].startups, 0);
+    assert_int_equal(host.vp[2].activity, VP_WAIT_STARTUP);
+    send(2, INIT | LEVEL | ASSERT);
+    send(2, STARTUP | 0x09);
+    host_take_news(&host.vp[2]);
+    assert_int_equal(host.record[2].startup_vector, 0x09);
+    assert_int_equal(host.vp[2].activity, VP_ACTIVE);
+}
+
 /* What an INIT must undo for the machine: an interrupt in service by level. */
 static void test_init_ends_level(void **state)
 {
@@ -347,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup(test_physical, setup),
         cmocka_unit_test_setup(test_physical_other_ids, setup),
         cmocka_unit_test_setup(test_shorthands, setup),
+        cmocka_unit_test_setup(test_self_takes_fixed_only, setup),
         cmocka_unit_test_setup(test_self_ipi_register, setup),
         cmocka_unit_test_setup(test_x2apic_clusters, setup),
         cmocka_unit_test_setup(test_lowest_priority_picks_one, setup),
@@ -356,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup(test_nmi, setup),
         cmocka_unit_test_setup(test_init_and_startup, setup),
         cmocka_unit_test_setup(test_init_then_startup_at_once, setup),
+        cmocka_unit_test_setup(test_startup_then_init_at_once, setup),
         cmocka_unit_test_setup(test_init_ends_level, setup),
         cmocka_unit_test_setup(test_waiting_vp_takes_no_interrupt, setup),
         cmocka_unit_test_setup(test_other_modes, setup),

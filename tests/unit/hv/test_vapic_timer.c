@@ -261,6 +261,17 @@ static void test_deadline_past_and_cancelled(void **state)
     assert_false(fired());
 }
 
+/* CPUID shows the register only where all LPs' counters agree. */
+static void test_deadline_hidden(void **state)
+{
+    (void)state;
+    uint64_t value;
+
+    host.tsc_synchronized = false;
+    assert_false(msr_read(vp, MSR_DEADLINE, &value));
+    assert_false(msr_write(vp, MSR_DEADLINE, 5));
+}
+
 /* Changing to or from deadline mode disarms the timer; the MSR means nothing in the other modes. */
 static void test_mode_changes(void **state)
 {
@@ -326,6 +337,7 @@ int main(void)
         cmocka_unit_test_setup(test_periodic_can_not_storm, setup),
         cmocka_unit_test_setup(test_deadline, setup),
         cmocka_unit_test_setup(test_deadline_past_and_cancelled, setup),
+        cmocka_unit_test_setup(test_deadline_hidden, setup),
         cmocka_unit_test_setup(test_mode_changes, setup),
         cmocka_unit_test_setup(test_one_shot_to_periodic, setup),
         cmocka_unit_test_setup(test_divide_change_while_counting, setup),
