@@ -12,7 +12,7 @@
 
 enum bh_vmbus_post {
     BH_VMBUS_POSTED,
-    BH_VMBUS_POST_FULL, /* the VP's queue is full: again later */
+    BH_VMBUS_POST_FULL, /* the VP's queue is full: bh_vmbus_retry is called when it is not */
     BH_VMBUS_POST_LOST, /* the guest takes no messages on this VP */
 };
 

@@ -36,6 +36,9 @@ void bh_vmbus_on_room(struct bh_vmbus *bus, void (*again)(void *context), void *
 /* A message that the guest posted. `payload` is the bus's own copy. */
 void bh_vmbus_receive(struct bh_vmbus *bus, const void *payload, size_t size);
 
+/* A VP has room for messages again after BH_VMBUS_POST_FULL. */
+void bh_vmbus_retry(struct bh_vmbus *bus);
+
 /*
  * Forgets the guest: closes its channels and waits for the I/O in its memory to end. Devices
  * stay, and are offered to the next guest. For a reset or the end of the VM; no VP may run.
