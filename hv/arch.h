@@ -97,8 +97,8 @@ bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_val
 
 /* ---- instructions that a guest's exit asks for ---- */
 
-/* The processor's own answer. */
-void arch_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
+/* The processor's own answer, while the VP's registers are in it. On the VP's LP. */
+void arch_cpuid(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
 /* MSRs that are neither synthetic nor the APIC's. False: #GP. */
 bool arch_read_msr(struct vp *vp, uint32_t index, uint64_t *value);
 bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value);

@@ -312,10 +312,13 @@ _Static_assert(sizeof(struct hv_input_register_intercept_result) == 60,
                "HvCallRegisterInterceptResult");
 
 /* rep: leaves behind the head; output 16 bytes each: EAX, EBX, ECX, EDX. */
+#define HV_GET_CPUID_USE_VP_XFEM     (1u << 0)
+#define HV_GET_CPUID_APPLY_OVERRIDES (1u << 1)
+
 struct hv_input_get_cpuid {
     uint64_t partition_id;
     uint32_t vp_index;
-    uint32_t flags; /* 0: use xfem and xss, 1: apply overrides */
+    uint32_t flags; /* HV_GET_CPUID_* */
     uint64_t reserved;
 };
 _Static_assert(sizeof(struct hv_input_get_cpuid) == 24, "HvCallGetVpCpuidValues");

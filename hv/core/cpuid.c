@@ -13,6 +13,7 @@
 #include "hv/abi/bulkhead.h"
 #include "hv/abi/cpuid.h"
 #include "hv/arch.h"
+#include "hv/core/cpuid_override.h"
 #include "hv/core/partition.h"
 #include "hv/core/registers.h"
 #include "hv/core/vp.h"
@@ -22,21 +23,74 @@
 #define ECX1_X2APIC       (1u << 21)
 #define ECX1_TSC_DEADLINE (1u << 24)
 #define ECX1_OSXSAVE      (1u << 27)
+#define EDX1_HTT          (1u << 28)
 #define EAX6_ARAT         (1u << 2)
 #define EBX7_TSC_ADJUST   (1u << 1)
 #define EBX7_SGX          (1u << 2)
 #define ECX7_OSPKE        (1u << 4)
+#define ECX81_CMP_LEGACY  (1u << 1)
 #define ECX81_SVM         (1u << 2)
 #define ECX81_SKINIT      (1u << 12)
-#define ECX81_TOPOLOGY    (1u << 22)
-#define EAXD_XSAVES       (1u << 3)
 #define ECX81_MONITORX    (1u << 29)
 #define EBX88_INVLPGB     (1u << 3) /* undefined in a guest unless the VMCB allows it */
 #define EDX87_INVARIANT   (1u << 8)
 
+/* What a child has no MSRs for: machine checks, counters, debug store, thermal and power control,
+ * performance, cache allocation, processor trace, shadow stacks, instruction based sampling. */
+#define CHILD_ECX1  (1u << 2 | 1u << 4 | 1u << 7 | 1u << 8 | 1u << 15)
+#define CHILD_EDX1  (1u << 7 | 1u << 14 | 1u << 21 | 1u << 22 | 1u << 29)
+#define CHILD_EBX7  (1u << 12 | 1u << 15 | 1u << 25)
+#define CHILD_ECX7  (1u << 5 | 1u << 7 | 1u << 31)
+#define CHILD_EDX7  (1u << 13 | 1u << 15 | 1u << 18 | 1u << 19 | 1u << 20 | 3u << 28 | 1u << 30)
+#define CHILD_EAXD  (1u << 3 | 1u << 4) /* XSAVES, XFD */
+#define CHILD_ECX81 (1u << 9 | 1u << 10 | 1u << 13 | 1u << 15 | 1u << 22 | 3u << 23 | 3u << 27)
+#define CHILD_EDX81 (1u << 7 | 1u << 14)
+#define CHILD_EBX88 (1u << 25) /* the virtual form of SPEC_CTRL */
+
+#define ANY UINT32_MAX
+#define ALL_BITS                                       \
+    {                                                  \
+        UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX \
+    }
+
+/* Bits of the processor's answers that a partition does not see, in the order of the leaves. */
+static const struct {
+    uint32_t leaf, subleaf;
+    bool child_only;
+    struct cpuid_result bits;
+} hidden[] = {
+    {1, ANY, false, {.ecx = ECX1_MONITOR | ECX1_VMX}},
+    {1, ANY, true, {.ecx = CHILD_ECX1, .edx = CHILD_EDX1}},
+    {5, ANY, false, ALL_BITS}, /* MONITOR */
+    {6, ANY, true, ALL_BITS},  /* power */
+    {7, 0, false, {.ebx = EBX7_TSC_ADJUST | EBX7_SGX}},
+    {7, 0, true, {.ebx = CHILD_EBX7, .ecx = CHILD_ECX7, .edx = CHILD_EDX7}},
+    {0xa, ANY, true, ALL_BITS}, /* counters */
+    {0xd, 1, true, {.eax = CHILD_EAXD}},
+    {0xf, ANY, true, ALL_BITS}, /* monitoring, allocation, trace, topology in another form */
+    {0x10, ANY, true, ALL_BITS},
+    {0x14, ANY, true, ALL_BITS},
+    {0x1f, ANY, true, ALL_BITS},
+    {0x80000001, ANY, false, {.ecx = ECX81_SVM | ECX81_SKINIT | ECX81_MONITORX}},
+    {0x80000001, ANY, true, {.ecx = CHILD_ECX81, .edx = CHILD_EDX81}},
+    {0x80000007, ANY, true, ALL_BITS},
+    {0x80000008, ANY, false, {.ebx = EBX88_INVLPGB}},
+    {0x80000008, ANY, true, {.ebx = CHILD_EBX88}},
+    {0x8000000a, ANY, false, ALL_BITS}, /* SVM */
+    {0x8000001b, ANY, true, ALL_BITS},  /* sampling, topology in another form, counters */
+    {0x8000001d, ANY, true, ALL_BITS},
+    {0x8000001e, ANY, true, ALL_BITS},
+    {0x8000001f, ANY, false, ALL_BITS}, /* memory encryption */
+    {0x80000022, ANY, true, ALL_BITS},
+};
+
 /* A build that /dev/mshv drivers of Linux know; the number says nothing else. */
 #define VERSION_BUILD 27744u
 #define VERSION_MAJOR 10u
+
+#define VENDOR_INTEL_EBX 0x756e6547u
+#define TOPOLOGY_THREADS (1u << 8)
+#define TOPOLOGY_CORES   (2u << 8)
 
 static void set_bit_to(uint32_t *word, uint32_t bit, bool on)
 {
@@ -73,7 +127,7 @@ static void interface_leaf(const struct vp *vp, uint32_t leaf, struct cpuid_resu
         r->eax = feature_privileges();
         r->ebx = partition_is_parent(vp->partition)
                      ? HV_PRIV_CREATE_PARTITIONS | HV_PRIV_MEMORY_POOL
-                     : 0;
+                     : HV_PRIV_POST_MESSAGES | HV_PRIV_SIGNAL_EVENTS;
         r->edx = HV_FEATURE_FREQUENCY_MSRS | HV_FEATURE_CRASH_MSRS | HV_FEATURE_DIRECT_STIMER;
         break;
     case HV_CPUID_RECOMMENDATIONS:
@@ -97,83 +151,114 @@ static void interface_leaf(const struct vp *vp, uint32_t leaf, struct cpuid_resu
     }
 }
 
-static void filter(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *r)
+bool cpuid_is_intel(struct vp *vp)
+{
+    struct cpuid_result r;
+    arch_cpuid(vp, 0, 0, &r);
+    return r.ebx == VENDOR_INTEL_EBX;
+}
+
+static void hide(const struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *r)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(hidden) && hidden[i].leaf <= leaf; i++) {
+        if (hidden[i].leaf != leaf || (hidden[i].subleaf != ANY && hidden[i].subleaf != subleaf) ||
+            (hidden[i].child_only && partition_is_parent(vp->partition)))
+            continue;
+        r->eax &= ~hidden[i].bits.eax;
+        r->ebx &= ~hidden[i].bits.ebx;
+        r->ecx &= ~hidden[i].bits.ecx;
+        r->edx &= ~hidden[i].bits.edx;
+    }
+}
+
+static void show(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *r)
 {
     switch (leaf) {
     case 1:
-        r->ecx &= ~(ECX1_MONITOR | ECX1_VMX);
         r->ecx |= CPUID_1_ECX_HYPERVISOR | ECX1_X2APIC;
         set_bit_to(&r->ecx, ECX1_TSC_DEADLINE, arch_tsc_is_synchronized());
         set_bit_to(&r->ecx, ECX1_OSXSAVE, arch_vp_cr4(vp) & CR4_OSXSAVE);
-        break;
-    case 5:
-        *r = (struct cpuid_result){0};
         break;
     case 6:
         r->eax |= EAX6_ARAT;
         break;
     case 7:
-        if (subleaf == 0) {
-            r->ebx &= ~(EBX7_TSC_ADJUST | EBX7_SGX);
+        if (subleaf == 0)
             set_bit_to(&r->ecx, ECX7_OSPKE, arch_vp_cr4(vp) & CR4_PKE);
-        }
-        break;
-    case 0x80000001:
-        r->ecx &= ~(ECX81_SVM | ECX81_SKINIT | ECX81_MONITORX);
         break;
     case 0x80000007:
         set_bit_to(&r->edx, EDX87_INVARIANT, vp->partition->tsc_invariant_shown);
         break;
-    case 0x80000008:
-        r->ebx &= ~EBX88_INVLPGB;
-        break;
-    case 0x8000000a: /* SVM */
-    case 0x8000001f: /* memory encryption */
-        *r = (struct cpuid_result){0};
-        break;
     default:
         break;
     }
 }
 
-/* A child's identity is its VP's, not that of the LP it runs on; counters stay with the parent. */
-static void filter_child(const struct vp *vp, uint32_t leaf, uint32_t subleaf,
-                         struct cpuid_result *r)
+/* Intel's form of the caches: the last level is one, the others are each core's. */
+static uint32_t cache_sharing(uint32_t eax, uint32_t last_id)
 {
+    const uint32_t sharing = (eax >> 5 & 7) >= 3 ? last_id : 0;
+    return (eax & 0x1f) == 0 ? eax : (eax & 0x3fff) | sharing << 14 | last_id << 26;
+}
+
+static struct cpuid_result topology_level(const struct vp *vp, uint32_t level, uint32_t id_bits)
+{
+    struct cpuid_result r = {.ecx = level & 0xff, .edx = vp->apic.id};
+    if (level == 0) {
+        r.ebx = 1;
+        r.ecx |= TOPOLOGY_THREADS;
+    } else if (level == 1) {
+        r.eax = id_bits;
+        r.ebx = vp->partition->vp_count;
+        r.ecx |= TOPOLOGY_CORES;
+    }
+    return r;
+}
+
+/* A child is one socket, in which each VP is a core, whatever LPs it runs on. */
+static void show_topology(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *r)
+{
+    const uint32_t count = vp->partition->vp_count;
+    const uint32_t id_bits = count > 1 ? 32 - (uint32_t)__builtin_clz(count - 1) : 0;
     switch (leaf) {
     case 1:
-        r->ebx = (r->ebx & 0x0000ffff) | vp->partition->vp_count << 16 | vp->apic.id << 24;
+        r->ebx = (r->ebx & 0x0000ffff) | count << 16 | vp->apic.id << 24;
+        set_bit_to(&r->edx, EDX1_HTT, count > 1);
         break;
-    case 0xa:
-        *r = (struct cpuid_result){0};
+    case 4:
+        r->eax = cache_sharing(r->eax, (1u << id_bits) - 1);
         break;
     case 0xb:
-    case 0x1f:
-        r->edx = vp->apic.id;
-        break;
-    case 0xd:
-        if (subleaf == 1)
-            r->eax &= ~EAXD_XSAVES;
+        *r = topology_level(vp, subleaf, id_bits);
         break;
     case 0x80000001:
-        r->ecx &= ~ECX81_TOPOLOGY;
+        set_bit_to(&r->ecx, ECX81_CMP_LEGACY, count > 1 && !cpuid_is_intel(vp));
         break;
-    case 0x8000001e:
-        *r = (struct cpuid_result){0};
+    case 0x80000008:
+        if (!cpuid_is_intel(vp))
+            r->ecx = (count - 1) | id_bits << 12;
         break;
     default:
         break;
     }
 }
 
-void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+void cpuid_default(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
 {
     if (leaf >> 28 == 4) {
         interface_leaf(vp, leaf, result);
         return;
     }
-    arch_cpuid(leaf, subleaf, result);
-    filter(vp, leaf, subleaf, result);
+    arch_cpuid(vp, leaf, subleaf, result);
+    hide(vp, leaf, subleaf, result);
+    show(vp, leaf, subleaf, result);
     if (!partition_is_parent(vp->partition))
-        filter_child(vp, leaf, subleaf, result);
+        show_topology(vp, leaf, subleaf, result);
+}
+
+void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+{
+    cpuid_default(vp, leaf, subleaf, result);
+    if (vp->partition->cpuid_overrides.raw != 0)
+        cpuid_override_apply(vp, leaf, subleaf, result);
 }

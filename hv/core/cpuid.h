@@ -11,6 +11,11 @@ struct cpuid_result {
     uint32_t eax, ebx, ecx, edx;
 };
 
+/* On the VP's LP: what the VP sees, and what it would see had the parent fixed no answers. */
 void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
+void cpuid_default(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
+
+/* Else AMD's forms of what the vendors tell differently. */
+bool cpuid_is_intel(struct vp *vp);
 
 #endif

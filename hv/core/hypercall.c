@@ -6,6 +6,7 @@
 #include "hv/abi/partition.h"
 #include "hv/abi/vp.h"
 #include "hv/arch.h"
+#include "hv/core/cpuid.h"
 #include "hv/core/lib.h"
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
@@ -69,6 +70,10 @@ static const struct call_entry call_table[] = {
      hypercall_unmap_vp_state_page},
     {HVCALL_ASSERT_VIRTUAL_INTERRUPT, CALL_PARENT_ONLY, sizeof(struct hv_input_assert_interrupt), 0,
      0, hypercall_assert_virtual_interrupt},
+    {HVCALL_REGISTER_INTERCEPT_RESULT, CALL_PARENT_ONLY,
+     sizeof(struct hv_input_register_intercept_result), 0, 0, hypercall_register_intercept_result},
+    {HVCALL_GET_VP_CPUID_VALUES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_get_cpuid),
+     sizeof(struct cpuid_result), sizeof(struct hv_cpuid_leaf), hypercall_get_vp_cpuid_values},
     {BH_CALL_GET_INFO, CALL_PARENT_ONLY, 0, PAGE_SIZE, 0, hypercall_get_info},
     {BH_CALL_READ_LOG, CALL_PARENT_ONLY, sizeof(struct bh_log_input), PAGE_SIZE, 0,
      hypercall_read_log},

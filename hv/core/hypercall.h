@@ -58,6 +58,19 @@ struct partition *hypercall_acquire(struct hypercall *call, uint64_t id, enum hv
 struct partition *hypercall_acquire_child(struct hypercall *call, uint64_t id,
                                           enum hv_status *status);
 
+/* The child and its VP; NULL: as above, or INVALID_VP_INDEX. */
+struct partition *hypercall_acquire_vp(struct hypercall *call, uint64_t id, uint32_t index,
+                                       struct vp **vp, enum hv_status *status);
+
+/* Runs the function on the VP's LP with a struct vp_work, whose status is the call's. */
+struct vp_work {
+    struct hypercall *call;
+    struct vp *vp;
+    enum hv_status status;
+};
+enum hv_status hypercall_run_on_vp(struct hypercall *call, uint64_t id, uint32_t index,
+                                   void (*function)(void *work));
+
 /* Handlers, by file. */
 enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call);
 enum hv_status hypercall_get_partition_id(struct hypercall *call);
@@ -82,6 +95,8 @@ enum hv_status hypercall_set_vp_registers(struct hypercall *call);
 enum hv_status hypercall_map_vp_state_page(struct hypercall *call);
 enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call);
 enum hv_status hypercall_assert_virtual_interrupt(struct hypercall *call);
+enum hv_status hypercall_register_intercept_result(struct hypercall *call);
+enum hv_status hypercall_get_vp_cpuid_values(struct hypercall *call);
 enum hv_status hypercall_get_info(struct hypercall *call);
 enum hv_status hypercall_read_log(struct hypercall *call);
 enum hv_status hypercall_get_stats(struct hypercall *call);

@@ -14,8 +14,8 @@
 #define ICR_LOGICAL    (1u << 11)
 #define ICR_LEVEL      (1u << 15)
 
-static struct partition *acquire_vp(struct hypercall *call, uint64_t id, uint32_t index,
-                                    struct vp **vp, enum hv_status *status)
+struct partition *hypercall_acquire_vp(struct hypercall *call, uint64_t id, uint32_t index,
+                                       struct vp **vp, enum hv_status *status)
 {
     struct partition *partition = hypercall_acquire_child(call, id, status);
     if (partition == NULL)
@@ -46,7 +46,7 @@ enum hv_status hypercall_delete_vp(struct hypercall *call)
     struct vp *vp;
     enum hv_status status;
     struct partition *partition =
-        acquire_vp(call, input->partition_id, input->vp_index, &vp, &status);
+        hypercall_acquire_vp(call, input->partition_id, input->vp_index, &vp, &status);
     if (partition == NULL)
         return status;
     partition_destroy_vp(partition, input->vp_index);
@@ -56,15 +56,9 @@ enum hv_status hypercall_delete_vp(struct hypercall *call)
 
 /* ---- registers: all of a call in one go, on the VP's LP ---- */
 
-struct register_work {
-    struct hypercall *call;
-    struct vp *vp;
-    enum hv_status status;
-};
-
 static void get_registers(void *argument)
 {
-    struct register_work *work = argument;
+    struct vp_work *work = argument;
     struct hypercall *call = work->call;
     const uint32_t *name = call->rep_input;
     union hv_register_value *value = call->output;
@@ -77,7 +71,7 @@ static void get_registers(void *argument)
 
 static void set_registers(void *argument)
 {
-    struct register_work *work = argument;
+    struct vp_work *work = argument;
     struct hypercall *call = work->call;
     const struct hv_register_assoc *element = call->rep_input;
     for (; call->done < call->reps; call->done++) {
@@ -88,20 +82,24 @@ static void set_registers(void *argument)
     }
 }
 
+enum hv_status hypercall_run_on_vp(struct hypercall *call, uint64_t id, uint32_t index,
+                                   void (*function)(void *work))
+{
+    struct vp_work work = {.call = call};
+    struct partition *partition = hypercall_acquire_vp(call, id, index, &work.vp, &work.status);
+    if (partition == NULL)
+        return work.status;
+    arch_call_on_vp(work.vp, function, &work);
+    partition_release(partition);
+    return work.status;
+}
+
 static enum hv_status work_on_registers(struct hypercall *call, void (*function)(void *))
 {
     const struct hv_input_vp_registers *input = call->input;
-    struct register_work work = {.call = call};
-    struct partition *partition =
-        acquire_vp(call, input->partition_id, input->vp_index, &work.vp, &work.status);
-    if (partition == NULL)
-        return work.status;
-    if (input->input_vtl == 0)
-        arch_call_on_vp(work.vp, function, &work);
-    else
-        work.status = HV_STATUS_INVALID_PARAMETER;
-    partition_release(partition);
-    return work.status;
+    if (input->input_vtl != 0)
+        return HV_STATUS_INVALID_PARAMETER;
+    return hypercall_run_on_vp(call, input->partition_id, input->vp_index, function);
 }
 
 enum hv_status hypercall_get_vp_registers(struct hypercall *call)
@@ -138,7 +136,7 @@ static enum hv_status change_page(struct hypercall *call, uint64_t id, uint32_t 
     enum hv_status status;
     if (work->type > HV_STATE_PAGE_INTERCEPT_MESSAGE)
         return HV_STATUS_INVALID_PARAMETER;
-    struct partition *partition = acquire_vp(call, id, index, &work->vp, &status);
+    struct partition *partition = hypercall_acquire_vp(call, id, index, &work->vp, &status);
     if (partition == NULL)
         return status;
     work->parent = call->vp->partition;

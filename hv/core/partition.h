@@ -45,6 +45,7 @@ struct partition {
     struct nested nested;
     struct pool pool;
     struct nested_source pool_source;
+    spa_t cpuid_overrides; /* list of pages, raw 0: none */
     uint64_t frames_mapped;
     gpa_t release_cursor; /* finalize: how far the memory is given back */
     uint64_t guest_os_id;

@@ -7,6 +7,7 @@
 #include "hv/core/partition.h"
 
 #include "hv/arch.h"
+#include "hv/core/cpuid_override.h"
 
 #define RELEASE_BATCH 64u
 
@@ -119,6 +120,7 @@ bool partition_release_memory(struct partition *partition)
 {
     if (partition->nested.root.raw == 0)
         return true;
+    cpuid_override_drop(partition);
     for (unsigned i = 0; i < RELEASE_BATCH; i++)
         if (!release_next(partition))
             return nested_destroy(&partition->nested, RELEASE_BATCH);

@@ -2,6 +2,7 @@
 # the tests build the same list for the host.
 set(HV_CORE_SOURCES
   hv/core/cpuid.c
+  hv/core/cpuid_override.c
   hv/core/crash.c
   hv/core/decode.c
   hv/core/frame.c
@@ -9,6 +10,7 @@ set(HV_CORE_SOURCES
   hv/core/heap.c
   hv/core/hypercall.c
   hv/core/hypercall_bulkhead.c
+  hv/core/hypercall_cpuid.c
   hv/core/hypercall_ipi.c
   hv/core/hypercall_memory.c
   hv/core/hypercall_message.c

@@ -96,8 +96,10 @@ uint64_t arch_apic_base(void)
 
 /* ---- instructions ---- */
 
-void arch_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+/* Leaf 0xd depends on XCR0. */
+void arch_cpuid(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
 {
+    extended_switch(vp->lp, vp);
     const struct cpuid_regs r = cpu_cpuid(leaf, subleaf);
     *result = (struct cpuid_result){r.eax, r.ebx, r.ecx, r.edx};
 }

@@ -273,8 +273,9 @@ uint64_t arch_apic_base(void)
     return HOST_APIC_BASE;
 }
 
-void arch_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+void arch_cpuid(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
 {
+    (void)vp;
     host.cpuid_leaf = leaf;
     host.cpuid_subleaf = subleaf;
     *result = host.cpuid;

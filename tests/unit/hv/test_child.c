@@ -238,6 +238,96 @@ static void test_registers(void **state)
     assert_int_equal(host.suspend_changes, 1);
 }
 
+/* ---- CPUID ---- */
+
+#define LEAF 0x8000000bu /* one that no rule changes */
+
+static enum hv_status fix_cpuid(uint32_t vp_index, uint32_t leaf, int subleaf, uint32_t value,
+                                uint32_t mask)
+{
+    const struct hv_input_register_intercept_result input = {
+        .partition_id = id,
+        .vp_index = vp_index,
+        .type = HV_INTERCEPT_CPUID,
+        .eax = leaf,
+        .ecx = (uint32_t)subleaf,
+        .subleaf_specific = subleaf >= 0,
+        .always_override = 1,
+        .result = {{value, mask}, {0, 0}, {0, 0}, {value, mask}},
+    };
+
+    return call(HVCALL_REGISTER_INTERCEPT_RESULT, 0, &input, sizeof input);
+}
+
+static struct cpuid_result get_cpuid(uint32_t vp_index, uint32_t leaf, uint32_t subleaf,
+                                     uint32_t flags)
+{
+    const struct {
+        struct hv_input_get_cpuid head;
+        struct hv_cpuid_leaf leaf;
+    } input = {.head = {.partition_id = id, .vp_index = vp_index, .flags = flags},
+               .leaf = {.eax = leaf, .ecx = subleaf}};
+    struct cpuid_result result;
+
+    assert_int_equal(call(HVCALL_GET_VP_CPUID_VALUES, 1, &input, sizeof input), HV_STATUS_SUCCESS);
+    host_guest_read(OUTPUT, &result, sizeof result);
+    return result;
+}
+
+static uint32_t fixed_eax(uint32_t vp_index, uint32_t leaf, uint32_t subleaf)
+{
+    return get_cpuid(vp_index, leaf, subleaf, HV_GET_CPUID_APPLY_OVERRIDES).eax;
+}
+
+static void test_cpuid(void **state)
+{
+    (void)state;
+    struct hv_input_register_intercept_result bad = {.partition_id = id, .type = HV_INTERCEPT_MSR};
+
+    assert_int_equal(fix_cpuid(HV_ANY_VP, LEAF, -1, 0, 0), HV_STATUS_INVALID_PARTITION_STATE);
+    activate();
+    assert_int_equal(create_vp(0), HV_STATUS_SUCCESS);
+    assert_int_equal(create_vp(1), HV_STATUS_SUCCESS);
+    assert_int_equal(call(HVCALL_REGISTER_INTERCEPT_RESULT, 0, &bad, sizeof bad),
+                     HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(fix_cpuid(2, LEAF, -1, 0, 0), HV_STATUS_INVALID_VP_INDEX);
+    host.cpuid = (struct cpuid_result){0x1234, 0x5678, 0x9abc, 0xdef0};
+    assert_int_equal(fixed_eax(0, LEAF, 0), 0x1234);
+    assert_int_equal(fix_cpuid(HV_ANY_VP, LEAF, -1, 0xff, 0xf0), HV_STATUS_SUCCESS);
+    assert_int_equal(fixed_eax(0, LEAF, 7), 0x12f4);
+    assert_int_equal(fixed_eax(1, LEAF, 0), 0x12f4);
+    assert_int_equal(fixed_eax(1, LEAF + 1, 0), 0x1234);
+    const struct cpuid_result all = get_cpuid(1, LEAF, 0, HV_GET_CPUID_APPLY_OVERRIDES);
+
+    assert_true(all.ebx == 0x5678 && all.ecx == 0x9abc && all.edx == 0xdef0);
+    /* For one VP and one subleaf only; the newer one of a kind takes the place of the older. */
+    assert_int_equal(fix_cpuid(1, LEAF, 3, 0x0, 0xf000), HV_STATUS_SUCCESS);
+    assert_int_equal(fix_cpuid(1, LEAF, 3, 0x8000, 0xf000), HV_STATUS_SUCCESS);
+    assert_int_equal(fixed_eax(1, LEAF, 3), 0x82f4);
+    assert_int_equal(fixed_eax(1, LEAF, 2), 0x12f4);
+    assert_int_equal(fixed_eax(0, LEAF, 3), 0x12f4);
+    assert_int_equal(get_cpuid(1, LEAF, 3, HV_GET_CPUID_USE_VP_XFEM).eax, 0x1234);
+}
+
+/* Many answers take more pages, which the teardown finds given back. */
+static void test_cpuid_many(void **state)
+{
+    (void)state;
+    enum hv_status status = HV_STATUS_SUCCESS;
+    uint32_t count = 0;
+
+    activate();
+    assert_int_equal(create_vp(0), HV_STATUS_SUCCESS);
+    for (; status == HV_STATUS_SUCCESS; count++) {
+        status = fix_cpuid(0, 0x80001000 + count, -1, count, ~0u);
+    }
+    assert_int_equal(status, HV_STATUS_INSUFFICIENT_MEMORY);
+    assert_true(count > 100);
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        assert_int_equal(fixed_eax(0, 0x80001000 + i, 0), i);
+    }
+}
+
 static struct hv_message read_message(uint64_t gpa)
 {
     struct hv_message message;
@@ -301,6 +391,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_deposit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_registers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cpuid, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cpuid_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_intercept, setup, teardown),
     };
 

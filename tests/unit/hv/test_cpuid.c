@@ -252,26 +252,97 @@ static void test_other_leaves_pass(void **state)
     }
 }
 
-/* A child's VP is told its own identity, and no privilege over partitions. */
+/* ---- a child ---- */
+
+static struct cpuid_result ask_child(uint32_t index, uint32_t leaf, uint32_t subleaf)
+{
+    struct cpuid_result r;
+
+    cpuid_emulate(&host.vp[index], leaf, subleaf, &r);
+    return r;
+}
+
+static void make_child(unsigned vps, uint32_t bits)
+{
+    host_machine_init(vps, 2);
+    processor_answers(bits);
+}
+
+static void expect_zero(uint32_t leaf, uint32_t subleaf)
+{
+    const struct cpuid_result r = ask_child(0, leaf, subleaf);
+
+    if ((r.eax | r.ebx | r.ecx | r.edx) != 0) {
+        fail_msg("leaf %x is not zero", leaf);
+    }
+}
+
+/* No privilege over partitions; nothing that its MSRs do not bear out. */
 static void test_child(void **state)
 {
     (void)state;
-    struct cpuid_result r;
+    static const uint32_t absent[] = {5,          0xa,        0xf,        0x10,
+                                      0x14,       0x1f,       0x8000000a, 0x8000001b,
+                                      0x8000001d, 0x8000001e, 0x8000001f, 0x80000022};
 
-    host_machine_init(3, 2);
-    host.cpuid = (struct cpuid_result){~0u, ~0u, ~0u, ~0u};
-    cpuid_emulate(&host.vp[2], 1, 0, &r);
-    assert_int_equal(r.ebx, 0x0203ffff);
-    cpuid_emulate(&host.vp[2], 0xb, 1, &r);
-    assert_int_equal(r.edx, 2);
-    cpuid_emulate(&host.vp[2], 0xa, 0, &r);
-    assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
-    cpuid_emulate(&host.vp[2], 0xd, 1, &r);
-    assert_int_equal(r.eax, ~8u);
-    cpuid_emulate(&host.vp[2], 0xd, 0, &r);
-    assert_int_equal(r.eax, ~0u);
-    cpuid_emulate(&host.vp[2], 0x40000003, 0, &r);
-    assert_int_equal(r.ebx, 0);
+    make_child(3, ~0u);
+    assert_int_equal(ask_child(2, 0x40000003, 0).ebx, BIT(4) | BIT(5));
+    for (unsigned i = 0; i < ARRAY_COUNT(absent); i++) {
+        expect_zero(absent[i], 0);
+        expect_zero(absent[i], 1);
+    }
+    struct cpuid_result r = ask_child(0, 1, 0);
+
+    /* DTES64, MONITOR, DS-CPL, VMX, EST, TM2, PDCM, OSXSAVE; MCE, MCA, DS, ACPI, TM. */
+    expect_bits(~r.ecx, BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(8) | BIT(15) | BIT(27),
+                "1 ECX");
+    expect_bits(~r.edx, BIT(7) | BIT(14) | BIT(21) | BIT(22) | BIT(29), "1 EDX");
+    r = ask_child(0, 6, 0);
+    expect_bits(r.eax, BIT(2), "6 EAX");
+    assert_int_equal(r.ebx | r.ecx | r.edx, 0);
+    assert_int_equal(~ask_child(0, 0xd, 1).eax, BIT(3) | BIT(4));
+    assert_int_equal(~ask_child(0, 0xd, 0).eax, 0);
+    assert_int_equal(~ask_child(0, 0x80000001, 0).edx, BIT(7) | BIT(14));
+    assert_int_equal(~ask_child(0, 7, 1).edx, 0);
+    assert_true(~ask_child(0, 7, 0).edx & BIT(29)); /* ARCH_CAPABILITIES */
+}
+
+static void check_topology(unsigned vps, uint32_t id_bits)
+{
+    const uint32_t last = vps - 1;
+
+    make_child(vps, ~0u);
+    assert_int_equal(ask_child(last, 1, 0).ebx, last << 24 | vps << 16 | 0xffff);
+    assert_int_equal(ask_child(last, 1, 0).edx >> 28 & 1, vps > 1);
+    const struct cpuid_result thread = ask_child(last, 0xb, 0);
+    const struct cpuid_result core = ask_child(last, 0xb, 1);
+    const struct cpuid_result end = ask_child(last, 0xb, 2);
+
+    assert_true(thread.eax == 0 && thread.ebx == 1 && thread.ecx == 0x100 && thread.edx == last);
+    assert_true(core.eax == id_bits && core.ebx == vps && core.ecx == 0x201 && core.edx == last);
+    assert_true(end.eax == 0 && end.ebx == 0 && end.ecx == 2 && end.edx == last);
+    assert_int_equal(ask_child(last, 0x80000008, 0).ecx, id_bits << 12 | last);
+    assert_int_equal(ask_child(last, 0x80000001, 0).ecx >> 1 & 1, vps > 1);
+}
+
+/* One socket, a core for each VP; every id fits the bits that are told. */
+static void test_child_topology(void **state)
+{
+    (void)state;
+    static const uint32_t bits[] = {0, 0, 1, 2, 2};
+
+    for (unsigned vps = 1; vps <= HOST_VPS; vps++) {
+        check_topology(vps, bits[vps]);
+    }
+    make_child(3, 0x21); /* a cache of level 1 */
+    assert_int_equal(ask_child(0, 4, 0).eax, 3u << 26 | 0x21);
+    processor_answers(0x63); /* of level 3, for all */
+    assert_int_equal(ask_child(0, 4, 3).eax, 3u << 26 | 3u << 14 | 0x63);
+    processor_answers(0);
+    expect_zero(4, 4);
+    host.cpuid.ebx = 0x756e6547; /* "Genu": Intel keeps nothing there */
+    assert_int_equal(ask_child(0, 0x80000008, 0).ecx, 0);
+    assert_int_equal(ask_child(0, 0x80000001, 0).ecx, 0);
 }
 
 int main(void)
@@ -292,6 +363,7 @@ int main(void)
         cmocka_unit_test_setup(test_invariant_tsc, setup),
         cmocka_unit_test_setup(test_other_leaves_pass, setup),
         cmocka_unit_test_setup(test_child, setup),
+        cmocka_unit_test_setup(test_child_topology, setup),
     };
 
     return cmocka_run_group_tests_name("cpuid", tests, NULL, NULL);

@@ -145,6 +145,8 @@ static const uint16_t child_calls[] = {
     HVCALL_MAP_VP_STATE_PAGE,
     HVCALL_UNMAP_VP_STATE_PAGE,
     HVCALL_ASSERT_VIRTUAL_INTERRUPT,
+    HVCALL_REGISTER_INTERCEPT_RESULT,
+    HVCALL_GET_VP_CPUID_VALUES,
 };
 
 static bool is_known(uint32_t code)
@@ -282,6 +284,12 @@ static void test_blocks_that_are_allowed(void **state)
 static void test_children_are_refused(void **state)
 {
     (void)state;
+    host_machine_init(HOST_VPS, 2);
+    for (unsigned i = 0; i < ARRAY_COUNT(child_calls); i++) {
+        refused(child_calls[i], INPUT, OUTPUT, HV_STATUS_ACCESS_DENIED);
+        refused(child_calls[i] | 1ull << 32, INPUT, OUTPUT, HV_STATUS_ACCESS_DENIED);
+        refused(child_calls[i] | FAST, 2, 0, HV_STATUS_ACCESS_DENIED);
+    }
     for (unsigned i = 0; i < ARRAY_COUNT(rules); i++) {
         host_machine_init(HOST_VPS, 2);
         prepare(&rules[i]);
