@@ -54,6 +54,9 @@ static void fill_partition(struct partition *partition, struct bh_partition_stat
                               ? frame_table_state_count(partition->frames, FRAME_PARENT) +
                                     frame_table_state_count(partition->frames, FRAME_SHARED)
                               : 0;
+    stats->frames_deposited = partition->pool.free_pages + partition->pool.used_pages;
+    stats->frames_deposited_free = partition->pool.free_pages;
+    stats->frames_mapped = partition->frames_mapped;
     stats->nested_table_pages = partition->nested.table_pages;
     stats->hypercalls = partition->hypercalls;
     stats->crash_count = partition->crash_count;

@@ -4,13 +4,14 @@
  * is one instruction of everything in the machine, hypervisor included.
  *
  *   measure tsc                    the counter now
+ *   measure exec PROGRAM ...       the counter now, then becomes the program
  *   measure cpu ROUNDS             sorting and hashing in memory
  *   measure fork COUNT             processes started and waited for, one after the other
  *   measure cpuid COUNT            the CPUID instruction
  *   measure read DEVICE COUNT      random 4 KiB reads past the page cache, one at a time
  *   measure send ADDRESS PORT KIB  a TCP stream to `measure sink PORT`, until all is confirmed
  *
- * Each but `tsc` prints "ticks N".
+ * Each but `tsc` and `exec` prints "ticks N".
  */
 #include <arpa/inet.h>
 #include <cpuid.h>
@@ -165,9 +166,17 @@ static _Noreturn void run_sink(const char *port)
     }
 }
 
+static _Noreturn void become(char **argv)
+{
+    printf("tsc %llu\n", (unsigned long long)__rdtsc());
+    (void)fflush(stdout);
+    execvp(argv[0], argv);
+    fail(argv[0]);
+}
+
 static int usage(void)
 {
-    fprintf(stderr, "usage: measure tsc | cpu ROUNDS | fork COUNT | cpuid COUNT |"
+    fprintf(stderr, "usage: measure tsc | exec PROGRAM... | cpu ROUNDS | fork COUNT | cpuid COUNT |"
                     " read DEVICE COUNT | send ADDRESS PORT KIB | sink PORT\n");
     return 2;
 }
@@ -179,6 +188,8 @@ int main(int argc, char **argv)
         return 0;
     if (strcmp(work, "sink") == 0 && argc == 3)
         run_sink(argv[2]);
+    if (strcmp(work, "exec") == 0 && argc > 2)
+        become(argv + 2);
     uint64_t began = __rdtsc();
     if (strcmp(work, "tsc") == 0) {
         printf("tsc %llu\n", (unsigned long long)began);
