@@ -91,7 +91,7 @@ static uint64_t read_tsc(void)
     return (uint64_t)high << 32 | low;
 }
 
-static void write_msr(uint32_t msr, uint64_t value)
+__attribute__((no_caller_saved_registers)) static void write_msr(uint32_t msr, uint64_t value)
 {
     __asm__ volatile("wrmsr"
                      :
