@@ -30,6 +30,7 @@ static struct bh_gpadl *find_free(struct bh_vmbus *bus)
 static void drop(struct bh_vmbus *bus, struct bh_gpadl *gpadl)
 {
     bus->gpadl_pages -= gpadl->pages;
+    bus->gpadl_doomed -= gpadl->doomed;
     free(gpadl->pfn);
     *gpadl = (struct bh_gpadl){0};
 }
@@ -157,12 +158,13 @@ void bh_gpadl_teardown(struct bh_vmbus *bus, const struct vmbus_gpadl_teardown *
     if (channel != NULL && channel->pages == gpadl)
         bh_channel_close(channel); /* a guest that did not close it first */
     gpadl->doomed = true;
+    bus->gpadl_doomed++;
     bh_gpadl_finish(bus);
 }
 
 void bh_gpadl_finish(struct bh_vmbus *bus)
 {
-    for (uint32_t i = 0; i < BH_VMBUS_GPADLS_MAX; i++) {
+    for (uint32_t i = 0; i < BH_VMBUS_GPADLS_MAX && bus->gpadl_doomed > 0; i++) {
         struct bh_gpadl *gpadl = &bus->gpadl[i];
         const struct bh_vmbus_channel *channel;
 

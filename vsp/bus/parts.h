@@ -111,6 +111,7 @@ struct bh_vmbus {
     bool room_wanted;
     uint32_t holds; /* of all channels */
     uint32_t gpadl_pages;
+    uint32_t gpadl_doomed;
     struct bh_gpadl gpadl[BH_VMBUS_GPADLS_MAX];
     struct bh_vmbus_device device[BH_VMBUS_DEVICES_MAX];
     struct bh_vmbus_channel channel[BH_VMBUS_CHANNELS_MAX];

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A SCSI command as a device serves it (SPC-4, SBC-3, MMC-6). Commands come
+ * from the guest: every field of a CDB is checked before it is used.
+ */
+#ifndef VSP_STORAGE_SCSI_H
+#define VSP_STORAGE_SCSI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vsp/storage/store.h"
+
+#define BH_SCSI_TRANSFER_MAX (1u << 20) /* bytes of one command */
+#define BH_SCSI_PIECES_MAX   (BH_SCSI_TRANSFER_MAX / 4096u + 1u)
+#define BH_SCSI_SENSE_SIZE   18u
+
+enum scsi_operation {
+    SCSI_TEST_UNIT_READY = 0x00,
+    SCSI_REQUEST_SENSE = 0x03,
+    SCSI_READ_6 = 0x08,
+    SCSI_WRITE_6 = 0x0a,
+    SCSI_INQUIRY = 0x12,
+    SCSI_MODE_SENSE_6 = 0x1a,
+    SCSI_START_STOP_UNIT = 0x1b,
+    SCSI_PREVENT_ALLOW = 0x1e,
+    SCSI_READ_CAPACITY_10 = 0x25,
+    SCSI_READ_10 = 0x28,
+    SCSI_WRITE_10 = 0x2a,
+    SCSI_VERIFY_10 = 0x2f,
+    SCSI_SYNCHRONIZE_CACHE_10 = 0x35,
+    SCSI_WRITE_SAME_10 = 0x41,
+    SCSI_UNMAP = 0x42,
+    SCSI_READ_TOC = 0x43,
+    SCSI_GET_CONFIGURATION = 0x46,
+    SCSI_GET_EVENT_STATUS = 0x4a,
+    SCSI_READ_DISC_INFORMATION = 0x51,
+    SCSI_MODE_SENSE_10 = 0x5a,
+    SCSI_READ_16 = 0x88,
+    SCSI_WRITE_16 = 0x8a,
+    SCSI_VERIFY_16 = 0x8f,
+    SCSI_SYNCHRONIZE_CACHE_16 = 0x91,
+    SCSI_WRITE_SAME_16 = 0x93,
+    SCSI_SERVICE_ACTION_IN_16 = 0x9e,
+    SCSI_REPORT_LUNS = 0xa0,
+    SCSI_READ_12 = 0xa8,
+    SCSI_WRITE_12 = 0xaa,
+};
+#define SCSI_ACTION_READ_CAPACITY_16 0x10u
+
+#define SCSI_GOOD            0x00u
+#define SCSI_CHECK_CONDITION 0x02u
+
+enum scsi_sense_key {
+    SCSI_NOT_READY = 0x2,
+    SCSI_MEDIUM_ERROR = 0x3,
+    SCSI_HARDWARE_ERROR = 0x4,
+    SCSI_ILLEGAL_REQUEST = 0x5,
+    SCSI_UNIT_ATTENTION = 0x6,
+    SCSI_DATA_PROTECT = 0x7,
+};
+
+/* Additional sense code and its qualifier. */
+#define SCSI_ASC_NONE                  0x0000u
+#define SCSI_ASC_WRITE_ERROR           0x0c00u
+#define SCSI_ASC_READ_ERROR            0x1100u
+#define SCSI_ASC_PARAMETER_LIST_LENGTH 0x1a00u
+#define SCSI_ASC_INVALID_OPERATION     0x2000u
+#define SCSI_ASC_LBA_OUT_OF_RANGE      0x2100u
+#define SCSI_ASC_INVALID_FIELD_IN_CDB  0x2400u
+#define SCSI_ASC_INVALID_PARAMETER     0x2600u
+#define SCSI_ASC_WRITE_PROTECTED       0x2700u
+#define SCSI_ASC_SPACE_ALLOCATION      0x2707u /* the host's disk is full */
+#define SCSI_ASC_MEDIUM_CHANGED        0x2800u
+#define SCSI_ASC_POWER_ON              0x2900u
+#define SCSI_ASC_MEDIUM_NOT_PRESENT    0x3a00u
+#define SCSI_ASC_INTERNAL_FAILURE      0x4400u
+#define SCSI_ASC_COMMUNICATION_FAILURE 0x0800u
+#define SCSI_ASC_REMOVAL_PREVENTED     0x5302u
+
+enum bh_scsi_direction { BH_SCSI_WRITE, BH_SCSI_READ, BH_SCSI_NO_DATA };
+
+struct bh_disk;
+
+struct bh_scsi_request {
+    uint8_t cdb[16];
+    enum bh_scsi_direction direction;
+    uint32_t size;        /* of the guest's data, at most BH_SCSI_TRANSFER_MAX */
+    struct iovec *pieces; /* where that is; BH_SCSI_PIECES_MAX of them may be used */
+    int count;
+    void (*done)(struct bh_scsi_request *request);
+    /* the answer */
+    uint8_t status; /* SCSI_GOOD or SCSI_CHECK_CONDITION, then with sense data */
+    uint8_t sense[BH_SCSI_SENSE_SIZE];
+    uint32_t transferred; /* bytes of the guest's data that were read or written */
+    /* the device's own */
+    struct bh_disk *disk;
+    struct bh_store_io io;
+    struct iovec filled; /* WRITE SAME: the buffer that is written again and again */
+    uint64_t left;       /* bytes, or of UNMAP descriptors, after this I/O */
+    uint64_t began;      /* ns */
+};
+
+/* Ends a request. */
+void bh_scsi_good(struct bh_scsi_request *request, uint32_t transferred);
+void bh_scsi_fail(struct bh_scsi_request *request, enum scsi_sense_key key, uint32_t code);
+
+/* Ends it with data for the guest, cut to `allocated` and to what the guest has room for. */
+void bh_scsi_reply(struct bh_scsi_request *request, const void *data, size_t size,
+                   uint32_t allocated);
+
+/* Fixed-format sense data. */
+void bh_scsi_sense(uint8_t sense[BH_SCSI_SENSE_SIZE], enum scsi_sense_key key, uint32_t code);
+
+/* Copies between a buffer and the guest's data, from its beginning; the bytes that fit. */
+uint32_t bh_scsi_copy_in(const struct bh_scsi_request *request, void *to, size_t size);
+uint32_t bh_scsi_copy_out(const struct bh_scsi_request *request, const void *from, size_t size);
+
+static inline uint32_t bh_scsi_get16(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 8 | at[1];
+}
+
+static inline uint32_t bh_scsi_get32(const uint8_t *at)
+{
+    return bh_scsi_get16(at) << 16 | bh_scsi_get16(at + 2);
+}
+
+static inline uint64_t bh_scsi_get64(const uint8_t *at)
+{
+    return (uint64_t)bh_scsi_get32(at) << 32 | bh_scsi_get32(at + 4);
+}
+
+static inline void bh_scsi_put16(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static inline void bh_scsi_put32(uint8_t *at, uint32_t value)
+{
+    bh_scsi_put16(at, value >> 16);
+    bh_scsi_put16(at + 2, value);
+}
+
+static inline void bh_scsi_put64(uint8_t *at, uint64_t value)
+{
+    bh_scsi_put32(at, (uint32_t)(value >> 32));
+    bh_scsi_put32(at + 4, (uint32_t)value);
+}
+
+#endif

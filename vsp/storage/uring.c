@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "vsp/storage/uring.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define ENTRIES     256u
+#define COMPLETIONS 4096u
+
+static void serve(void *context, uint32_t events)
+{
+    struct bh_uring *uring = context;
+    struct io_uring_cqe *cqe;
+    uint64_t count;
+
+    (void)events;
+    (void)!read(uring->watch.fd, &count, sizeof(count));
+    while (io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
+        struct bh_uring_entry *entry = io_uring_cqe_get_data(cqe);
+        int result = cqe->res;
+
+        io_uring_cqe_seen(&uring->ring, cqe);
+        entry->done(entry, result);
+    }
+    bh_uring_submit(uring);
+}
+
+static int restrict_operations(struct io_uring *ring)
+{
+    static const uint8_t allowed[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+                                      IORING_OP_FALLOCATE};
+    struct io_uring_restriction restriction[sizeof(allowed)];
+
+    memset(restriction, 0, sizeof(restriction));
+    for (size_t i = 0; i < sizeof(allowed); i++) {
+        restriction[i].opcode = IORING_RESTRICTION_SQE_OP;
+        restriction[i].sqe_op = allowed[i];
+    }
+    return io_uring_register_restrictions(ring, restriction, sizeof(allowed));
+}
+
+static int set_up(struct bh_uring *uring)
+{
+    int err = io_uring_register_eventfd(&uring->ring, uring->watch.fd);
+
+    if (err == 0)
+        err = restrict_operations(&uring->ring);
+    if (err == 0)
+        err = io_uring_enable_rings(&uring->ring);
+    if (err == 0 && !bh_loop_add(uring->loop, &uring->watch, EPOLLIN))
+        err = -errno;
+    return err;
+}
+
+int bh_uring_open(struct bh_uring *uring, struct bh_loop *loop)
+{
+    struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
+                                              IORING_SETUP_CLAMP,
+                                     .cq_entries = COMPLETIONS};
+    int err;
+
+    memset(uring, 0, sizeof(*uring));
+    uring->loop = loop;
+    uring->watch = (struct bh_watch){serve, uring, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (uring->watch.fd < 0)
+        return -errno;
+    err = io_uring_queue_init_params(ENTRIES, &uring->ring, &params);
+    if (err == 0) {
+        err = set_up(uring);
+        if (err == 0)
+            return 0;
+        io_uring_queue_exit(&uring->ring);
+    }
+    (void)close(uring->watch.fd);
+    uring->watch.fd = -1;
+    return err;
+}
+
+void bh_uring_close(struct bh_uring *uring)
+{
+    if (uring->loop == NULL || uring->watch.fd < 0)
+        return;
+    bh_loop_remove(uring->loop, &uring->watch);
+    io_uring_queue_exit(&uring->ring);
+    (void)close(uring->watch.fd);
+    uring->watch.fd = -1;
+}
+
+/* The kernel takes entries at once, so a full queue has room after a submission. */
+struct io_uring_sqe *bh_uring_get(struct bh_uring *uring)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+    while (sqe == NULL) {
+        bh_uring_submit(uring);
+        sqe = io_uring_get_sqe(&uring->ring);
+    }
+    return sqe;
+}
+
+void bh_uring_queue(struct bh_uring *uring, struct io_uring_sqe *sqe, struct bh_uring_entry *entry)
+{
+    io_uring_sqe_set_data(sqe, entry);
+    uring->prepared++;
+}
+
+/* EAGAIN and EBUSY: the kernel is short of memory or completions wait; both pass by themselves. */
+void bh_uring_submit(struct bh_uring *uring)
+{
+    while (uring->prepared > 0) {
+        int taken = io_uring_submit(&uring->ring);
+
+        if (taken >= 0)
+            uring->prepared -=
+                (unsigned)taken < uring->prepared ? (unsigned)taken : uring->prepared;
+        else if (taken != -EAGAIN && taken != -EBUSY && taken != -EINTR)
+            return;
+        else
+            (void)sched_yield();
+    }
+}
