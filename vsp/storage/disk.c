@@ -36,8 +36,7 @@ static void clean_up(struct bh_disk *disk)
 
 void bh_disk_submit(struct bh_disk *disk, struct bh_scsi_request *request)
 {
-    if (request->disk == NULL) {
-        request->disk = disk;
+    if (request->began == 0) {
         request->began = bh_disk_now();
         disk->running++;
     }
@@ -124,7 +123,6 @@ void bh_disk_io_ended(struct bh_scsi_request *request, int result)
     struct bh_disk *disk = request->disk;
 
     count(&disk->stats, request);
-    request->disk = NULL;
     if (result != 0) {
         complain(disk, request, result);
         fail(request, result);
@@ -217,7 +215,8 @@ static bool execute_on_disk(struct bh_disk *disk, struct bh_scsi_request *reques
 
 void bh_disk_execute(struct bh_disk *disk, struct bh_scsi_request *request)
 {
-    request->disk = NULL;
+    request->disk = disk;
+    request->began = 0;
     request->transferred = 0;
     if (execute_always(disk, request))
         return;

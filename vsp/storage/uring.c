@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define ENTRIES     256u
@@ -29,7 +30,14 @@ static void serve(void *context, uint32_t events)
     bh_uring_submit(uring);
 }
 
-static int restrict_operations(struct io_uring *ring)
+/* Debian's liburing does not export its functions for these two. */
+static int ring_register(const struct io_uring *ring, unsigned what, const void *argument,
+                         unsigned count)
+{
+    return syscall(SYS_io_uring_register, ring->ring_fd, what, argument, count) == 0 ? 0 : -errno;
+}
+
+static int restrict_operations(const struct io_uring *ring)
 {
     static const uint8_t allowed[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
                                       IORING_OP_FALLOCATE};
@@ -40,7 +48,7 @@ static int restrict_operations(struct io_uring *ring)
         restriction[i].opcode = IORING_RESTRICTION_SQE_OP;
         restriction[i].sqe_op = allowed[i];
     }
-    return io_uring_register_restrictions(ring, restriction, sizeof(allowed));
+    return ring_register(ring, IORING_REGISTER_RESTRICTIONS, restriction, sizeof(allowed));
 }
 
 static int set_up(struct bh_uring *uring)
@@ -50,7 +58,7 @@ static int set_up(struct bh_uring *uring)
     if (err == 0)
         err = restrict_operations(&uring->ring);
     if (err == 0)
-        err = io_uring_enable_rings(&uring->ring);
+        err = ring_register(&uring->ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     if (err == 0 && !bh_loop_add(uring->loop, &uring->watch, EPOLLIN))
         err = -errno;
     return err;
