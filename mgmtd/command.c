@@ -51,9 +51,11 @@ static int start(const struct command *command, const struct streams *streams, p
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
+    sigset_t all;
     int error;
 
     sigemptyset(&none);
+    sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, streams->input, 0);
     posix_spawn_file_actions_adddup2(&actions, streams->output, 1);
@@ -61,8 +63,10 @@ static int start(const struct command *command, const struct streams *streams, p
     posix_spawn_file_actions_addclosefrom_np(&actions, 3);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all); /* the daemon ignores SIGPIPE */
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETSIGDEF);
     error = posix_spawnp(pid, command->arguments[0], &actions, &attributes,
                          (char *const *)command->arguments, environment);
     posix_spawnattr_destroy(&attributes);

@@ -13,6 +13,8 @@
 /* So that a flood of jobs cannot keep the first of them waiting for long. */
 #define BATCH_MAX 256
 
+#define MESSAGE_SIZE 512
+
 struct job {
     struct job *next;
     store_job *run;
@@ -34,24 +36,25 @@ struct store {
     struct job **last;
     bool closing;
     bool failing;
-    char failure[512];
+    char failure[MESSAGE_SIZE];
     struct store_statistics statistics;
 
-    store_advanced *advanced;
-    void *advanced_context;
+    _Atomic(store_advanced *) advanced;
+    void *advanced_context; /* set before it */
     _Atomic int64_t sequence;
     _Atomic int64_t mark[JOURNAL_MARK_COUNT];
 };
 
 static void publish(struct store *store)
 {
+    store_advanced *advanced = atomic_load(&store->advanced);
     int64_t before = atomic_load(&store->sequence);
 
     for (int i = 0; i < JOURNAL_MARK_COUNT; i++)
         atomic_store(&store->mark[i], store->journal.mark[i]);
     atomic_store(&store->sequence, store->journal.sequence);
-    if (store->advanced && store->journal.sequence != before)
-        store->advanced(store->advanced_context, store->journal.sequence);
+    if (advanced && store->journal.sequence != before)
+        advanced(store->advanced_context, store->journal.sequence);
 }
 
 /* Takes up to BATCH_MAX jobs off the queue; waits for the first. NULL when closing. */
@@ -92,7 +95,7 @@ static enum db_result run_job(struct store *store, struct job *job)
     return DB_OK;
 }
 
-static enum db_result run_batch(struct store *store, struct job *batch)
+static enum db_result run_batch(struct store *store, struct job *batch, char message[MESSAGE_SIZE])
 {
     struct journal before = store->journal;
     enum db_result result = db_begin(store->writer);
@@ -102,15 +105,15 @@ static enum db_result run_batch(struct store *store, struct job *batch)
     if (result == DB_OK)
         result = db_commit(store->writer);
     if (result != DB_OK) {
-        snprintf(store->failure, sizeof(store->failure), "%s", db_message(store->writer));
+        snprintf(message, MESSAGE_SIZE, "%s", db_message(store->writer));
         db_rollback(store->writer);
         store->journal = before;
     }
     return result;
 }
 
-static void count_commit(struct store *store, enum db_result result, const struct job *batch,
-                         uint64_t nanoseconds)
+static void count_commit(struct store *store, enum db_result result, const char *message,
+                         const struct job *batch, uint64_t nanoseconds)
 {
     struct store_statistics *statistics = &store->statistics;
     unsigned bucket = 0;
@@ -119,6 +122,7 @@ static void count_commit(struct store *store, enum db_result result, const struc
         bucket++;
     pthread_mutex_lock(&store->lock);
     store->failing = result != DB_OK;
+    snprintf(store->failure, sizeof(store->failure), "%s", message);
     statistics->commits++;
     statistics->commit_nanoseconds += nanoseconds;
     statistics->bucket[bucket]++;
@@ -138,10 +142,10 @@ static uint64_t now_nanoseconds(void)
 static void commit_batch(struct store *store, struct job *batch)
 {
     uint64_t start = now_nanoseconds();
-    enum db_result result = run_batch(store, batch);
-    const char *message = result == DB_OK ? "" : store->failure;
+    char message[MESSAGE_SIZE] = "";
+    enum db_result result = run_batch(store, batch, message);
 
-    count_commit(store, result, batch, now_nanoseconds() - start);
+    count_commit(store, result, message, batch, now_nanoseconds() - start);
     if (result == DB_OK)
         publish(store);
     while (batch) {
@@ -222,7 +226,7 @@ void store_close(struct store *store)
 void store_watch(struct store *store, store_advanced *advanced, void *context)
 {
     store->advanced_context = context;
-    store->advanced = advanced;
+    atomic_store(&store->advanced, advanced);
 }
 
 void store_submit(struct store *store, store_job *run, store_done *done, void *context)

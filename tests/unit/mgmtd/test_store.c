@@ -3,6 +3,7 @@
 #include "tests/unit/mgmtd/common.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "mgmtd/ident.h"
 #include "mgmtd/store.h"
@@ -206,13 +207,34 @@ static bool fill_job(void *context, struct db *db, struct journal *journal)
     return true;
 }
 
+struct asking {
+    struct store *store;
+    atomic_bool stop;
+};
+
+static void *ask_for_health(void *context)
+{
+    struct asking *asking = context;
+    char message[600];
+
+    while (!atomic_load(&asking->stop))
+        (void)store_healthy(asking->store, message, sizeof(message));
+    return NULL;
+}
+
 static void a_lost_transaction_is_refused_and_the_next_works(void **state)
 {
     struct store *store = open_store(*state);
     struct insertion insertion = {.name = "after"};
+    struct asking asking = {.store = store};
     char message[256] = "";
+    pthread_t thread;
 
-    assert_int_equal(store_call(store, fill_job, NULL, message, sizeof(message)), DB_FULL);
+    assert_int_equal(pthread_create(&thread, NULL, ask_for_health, &asking), 0);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(store_call(store, fill_job, NULL, message, sizeof(message)), DB_FULL);
+    atomic_store(&asking.stop, true);
+    pthread_join(thread, NULL);
     assert_false(store_healthy(store, message, sizeof(message)));
     assert_int_equal(store_call(store, insert_job, &insertion, message, sizeof(message)), DB_OK);
     check(store, 1);
