@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/text.h"
 
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +127,27 @@ void text_json(struct text *text, const char *string)
             s += text_json_character(text, s);
     }
     text_append(text, "\"", 1);
+}
+
+void text_member(struct text *text, const char *name, const char *value)
+{
+    text_printf(text, ",\"%s\":", name);
+    text_json(text, value);
+}
+
+void text_member_integer(struct text *text, const char *name, int64_t value)
+{
+    text_printf(text, ",\"%s\":%" PRId64, name, value);
+}
+
+char *text_take(struct text *text)
+{
+    text_append(text, "", 0);
+    char *bytes = text->failed ? NULL : text->bytes;
+    if (!bytes)
+        free(text->bytes);
+    *text = (struct text){0};
+    return bytes;
 }
 
 void text_free(struct text *text)

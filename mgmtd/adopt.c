@@ -60,25 +60,35 @@ static void collect(void *context, const struct vm_view *view)
     memcpy(adoption->ids[adoption->count++], view->id, UUID_SIZE);
 }
 
+/* Locked. The worker is gone; `text` says why the VM is in the state `ended`. */
+static void set_gone(struct vms *vms, struct vm *vm, enum vm_state ended, bool restarts,
+                     const char *text)
+{
+    const struct vm_restart *restart = &vm->view.restart;
+    bool again = restarts && vm->view.desired != VM_WANT_STOPPED &&
+                 (restart->policy == RESTART_ALWAYS ||
+                  (restart->policy == RESTART_ON_FAILURE && ended == VM_CRASHED));
+
+    vm->restart_at = again ? time_monotonic() + restart->delay * 1000 : 0;
+    if (restarts && !again && ended == VM_STOPPED)
+        vm->view.desired = VM_WANT_STOPPED;
+    vms_change_state(vms, vm, ended, text, NULL);
+}
+
 static void end_gone(struct adoption *adoption, const struct vm_view *view)
 {
     struct vms *vms = adoption->vms;
+    char text[256] = "The host was started again.";
+    enum vm_state ended = VM_STOPPED;
     struct vm *vm;
 
+    if (!adoption->host_started)
+        ended = supervisor_judge_end(vms->daemon, view, text);
     worker_clean(vms->daemon, view->id);
     pthread_mutex_lock(&vms->lock);
     vm = vms_find(vms, view->id);
-    if (vm && VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE) {
-        bool again = vm->view.desired != VM_WANT_STOPPED &&
-                     vm->view.restart.policy != RESTART_NEVER && !adoption->host_started;
-
-        vm->restart_at = again ? time_monotonic() + vm->view.restart.delay * 1000 : 0;
-        vms_change_state(vms, vm, adoption->host_started ? VM_STOPPED : VM_CRASHED,
-                         adoption->host_started
-                             ? "The host was started again."
-                             : "The worker ended while the daemon was not running.",
-                         NULL);
-    }
+    if (vm && VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE)
+        set_gone(vms, vm, ended, !adoption->host_started, text);
     pthread_mutex_unlock(&vms->lock);
 }
 

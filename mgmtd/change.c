@@ -164,12 +164,12 @@ static char *operation_head(const struct change *change)
     char time[TIME_SIZE];
 
     time_format(change->now, time);
-    text_format(&text,
+    text_printf(&text,
                 "{\"uuid\":\"%s\",\"kind\":\"%s\",\"object\":{\"kind\":\"%s\",\"uuid\":\"%s\"",
                 change->operation, change->mutation->action, db_kind_name(change->object.kind),
                 change->object.id);
     text_member(&text, "name", change->object.name);
-    text_add_string(&text, "}");
+    text_puts(&text, "}");
     text_member(&text, "actor", change->actor);
     text_member(&text, "cause", change->cause);
     if (change->request_id)
@@ -187,9 +187,9 @@ static char *operation_tail(const struct change *change)
 
     time_format(change->now, time);
     if (change->deferred)
-        text_add_string(&text, ",\"state\":\"queued\",\"progress\":0,\"log\":[]");
+        text_puts(&text, ",\"state\":\"queued\",\"progress\":0,\"log\":[]");
     else
-        text_format(&text,
+        text_printf(&text,
                     ",\"state\":\"succeeded\",\"progress\":1,\"started_at\":\"%s\","
                     "\"finished_at\":\"%s\",\"log\":[]",
                     time, time);

@@ -73,6 +73,7 @@ struct change {
 
     /* After the commit, on the writer thread; must be quick. */
     void (*committed)(struct change *change);
+    unsigned pending; /* for it: bits of enum vm_pending */
 };
 
 /* Does what a client asks; answers or refuses the request later. */

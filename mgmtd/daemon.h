@@ -32,6 +32,7 @@ struct daemon {
     pthread_rwlock_t server_lock;
     struct api_server *server; /* NULL until it listens; by link.h only */
     char host_id[UUID_SIZE];
+    char hypervisor[32]; /* its release; empty: none */
 };
 
 #endif

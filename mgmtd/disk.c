@@ -42,9 +42,9 @@ static bool plan_image(struct change *change, char image_id[UUID_SIZE], int64_t 
     if (fits) {
         struct text text = {0};
 
-        text_format(&text, "{%s}", image.tail + 1);
+        text_printf(&text, "{%s}", image.tail + 1);
         tail = text.failed ? NULL : json_loadb(text.bytes, text.size, 0, NULL);
-        text_release(&text);
+        text_free(&text);
         *least = json_number(json_object_get(tail, "status"), "size", 0);
         snprintf(image_id, UUID_SIZE, "%s", image.id);
     }
@@ -180,7 +180,7 @@ static void failure_reason(const struct operation *operation, char *more, size_t
 
     text_member(&text, "reason", operation->problem.detail);
     snprintf(more, size, "%s", text.failed || text.size >= size ? "" : text.bytes);
-    text_release(&text);
+    text_free(&text);
 }
 
 bool disk_finish_create(struct operation *operation, struct db *db, struct journal *journal,
@@ -324,19 +324,4 @@ bool disk_run_delete(struct operation *operation)
         return true;
     return operation_fail(operation, API_PROBLEM_OPERATION_FAILED, "cannot remove %s: %s", path,
                           strerror(errno));
-}
-
-bool disk_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
-                        bool succeeded)
-{
-    enum db_result result;
-
-    if (!succeeded)
-        return true;
-    result = db_object_delete(db, operation->object_id, journal->sequence);
-    if (result == DB_OK || result == DB_NOT_FOUND)
-        return true;
-    object_problem(&operation->problem, result, operation->kind, operation->object_name,
-                   db_message(db));
-    return false;
 }

@@ -15,7 +15,5 @@ bool disk_finish_update(struct operation *operation, struct db *db, struct journ
                         bool succeeded);
 bool disk_plan_delete(struct change *change);
 bool disk_run_delete(struct operation *operation);
-bool disk_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
-                        bool succeeded);
 
 #endif

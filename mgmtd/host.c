@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/log.h"
+#include "mgmtd/command.h"
 #include "mgmtd/host.h"
 #include "mgmtd/link.h"
 #include "mgmtd/pki.h"
@@ -17,6 +18,7 @@
 
 #define STORAGE_LEAST (64ll * 1024 * 1024) /* bytes free for the daemon to be ready */
 #define DAY_MS        86400000ll
+#define BHSTAT_MS     3000
 
 /* --- The row --- */
 
@@ -89,11 +91,32 @@ static bool open_job(void *context, struct db *db, struct journal *journal)
     return opening->result == DB_OK;
 }
 
+/*
+ * Which hypervisor the host runs under. Only the driver's library may ask it, so bhstat, which has
+ * it, is asked. It stays the same while the host is up; without bhstat or hypervisor it is empty.
+ */
+static void learn_hypervisor(struct daemon *daemon)
+{
+    const char *const arguments[] = {"bhstat", "--json", NULL};
+    char *output = malloc(COMMAND_OUTPUT);
+    struct command command = {.arguments = arguments, .timeout_ms = BHSTAT_MS, .output = output};
+    char problem[256];
+    json_t *all = NULL;
+
+    if (output && command_run(&command, problem, sizeof(problem)))
+        all = json_loads(output, 0, NULL);
+    snprintf(daemon->hypervisor, sizeof(daemon->hypervisor), "%s",
+             json_text(json_object_get(all, "hypervisor"), "release"));
+    json_decref(all);
+    free(output);
+}
+
 bool host_open(struct daemon *daemon, char *message, size_t size)
 {
     struct opening opening = {.daemon = daemon};
     enum db_result result = store_call(daemon->store, open_job, &opening, message, size);
 
+    learn_hypervisor(daemon);
     if (result == DB_OK && opening.result != DB_OK)
         snprintf(message, size, "cannot read the host's row: %s", db_result_name(opening.result));
     return result == DB_OK && opening.result == DB_OK;
@@ -192,21 +215,6 @@ static bool all_ok(const json_t *checks)
     return true;
 }
 
-/* The parent's driver tells the hypervisor's version; without it there is none. */
-static json_t *hypervisor_version(void)
-{
-    char line[64] = "";
-    FILE *file = fopen("/sys/hypervisor/version/extra", "re");
-
-    if (file) {
-        if (!fgets(line, sizeof(line), file))
-            line[0] = '\0';
-        fclose(file);
-    }
-    line[strcspn(line, "\n")] = '\0';
-    return line[0] ? json_string(line) : json_null();
-}
-
 static json_t *make_status(struct daemon *daemon)
 {
     struct vms_commitment commitment;
@@ -225,13 +233,14 @@ static json_t *make_status(struct daemon *daemon)
     return json_pack(
         "{s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "state",
         all_ok(checks) ? "ready" : "degraded", "observed_at", now, "hypervisor",
-        hypervisor_version(), "kernel", kernel.release, "processors",
-        (json_int_t)capacity.processors, "processors_committed", (json_int_t)commitment.processors,
-        "memory_total", (json_int_t)capacity.memory_total, "memory_committed",
-        (json_int_t)commitment.memory, "memory_free", (json_int_t)capacity.memory_free,
-        "storage_total", (json_int_t)capacity.storage_total, "storage_free",
-        (json_int_t)capacity.storage_free, "vms_running", (json_int_t)commitment.active,
-        "vms_total", (json_int_t)commitment.total, "checks", checks, "certificates", certificates);
+        daemon->hypervisor[0] ? json_string(daemon->hypervisor) : json_null(), "kernel",
+        kernel.release, "processors", (json_int_t)capacity.processors, "processors_committed",
+        (json_int_t)commitment.processors, "memory_total", (json_int_t)capacity.memory_total,
+        "memory_committed", (json_int_t)commitment.memory, "memory_free",
+        (json_int_t)capacity.memory_free, "storage_total", (json_int_t)capacity.storage_total,
+        "storage_free", (json_int_t)capacity.storage_free, "vms_running",
+        (json_int_t)commitment.active, "vms_total", (json_int_t)commitment.total, "checks", checks,
+        "certificates", certificates);
 }
 
 char *host_document(struct daemon *daemon)

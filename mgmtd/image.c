@@ -75,20 +75,6 @@ bool image_run_delete(struct operation *operation)
                           strerror(errno));
 }
 
-bool image_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
-                         bool succeeded)
-{
-    enum db_result result;
-
-    if (!succeeded)
-        return true;
-    result = db_object_delete(db, operation->object_id, journal->sequence);
-    if (result == DB_OK || result == DB_NOT_FOUND)
-        return true;
-    object_problem(&operation->problem, result, DB_IMAGE, operation->object_name, db_message(db));
-    return false;
-}
-
 /* --- After the upload --- */
 
 bool image_plan_upload(struct change *change)
@@ -215,7 +201,7 @@ bool image_finish_upload(struct operation *operation, struct db *db, struct jour
     done =
         !more.failed && storage_set_status(operation, db, journal, DB_IMAGE, operation->object_id,
                                            succeeded ? "ready" : "failed", more.bytes);
-    text_release(&more);
+    text_free(&more);
     json_decref(data);
     return done;
 }

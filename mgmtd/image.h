@@ -15,8 +15,6 @@ bool image_plan_create(struct change *change);
 bool image_plan_update(struct change *change);
 bool image_plan_delete(struct change *change);
 bool image_run_delete(struct operation *operation);
-bool image_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
-                         bool succeeded);
 
 /* The end of an upload: all bytes are there. */
 bool image_plan_upload(struct change *change);

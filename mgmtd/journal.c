@@ -3,10 +3,10 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "api/text.h"
 #include "db/operation.h"
 #include "mgmtd/ident.h"
 #include "mgmtd/journal.h"
-#include "mgmtd/text.h"
 
 #define HASH_MEMBER      ",\"hash\":\""
 #define HASH_MEMBER_SIZE (sizeof(HASH_MEMBER) - 1 + 64 + 2) /* with the closing quote and brace */
@@ -41,19 +41,19 @@ static void write_document(struct text *text, const struct journal_event *event,
     char time[TIME_SIZE];
 
     time_format(now, time);
-    text_format(text, "{\"sequence\":%lld,\"time\":\"%s\",\"type\":\"%s\"", (long long)sequence,
+    text_printf(text, "{\"sequence\":%lld,\"time\":\"%s\",\"type\":\"%s\"", (long long)sequence,
                 time, event->type);
-    text_format(text, ",\"object\":{\"kind\":\"%s\",\"uuid\":\"%s\"", db_kind_name(event->kind),
+    text_printf(text, ",\"object\":{\"kind\":\"%s\",\"uuid\":\"%s\"", db_kind_name(event->kind),
                 event->id);
     text_member(text, "name", event->name);
-    text_add_string(text, "}");
+    text_puts(text, "}");
     text_member(text, "actor", event->actor);
     if (event->operation)
         text_member(text, "operation", event->operation);
     if (event->request_id)
         text_member(text, "request_id", event->request_id);
     if (event->data)
-        text_format(text, ",\"data\":%s", event->data);
+        text_printf(text, ",\"data\":%s", event->data);
 }
 
 static enum db_result insert(struct journal *journal, struct db *db,
@@ -72,7 +72,7 @@ static enum db_result insert(struct journal *journal, struct db *db,
 
     chain(journal->hash, text->bytes, text->size, hash);
     hex_format(hash, sizeof(hash), hex);
-    text_format(text, HASH_MEMBER "%s\"}", hex);
+    text_printf(text, HASH_MEMBER "%s\"}", hex);
     if (text->failed)
         return DB_FAILED;
     row.document = text->bytes;
@@ -94,7 +94,7 @@ enum db_result journal_append(struct journal *journal, struct db *db,
 
     write_document(&text, event, journal->sequence + 1, now);
     result = text.failed ? DB_FAILED : insert(journal, db, event, &text, now);
-    text_release(&text);
+    text_free(&text);
     return result;
 }
 

@@ -11,6 +11,7 @@
 #include "db/list.h"
 #include "mgmtd/backend.h"
 #include "mgmtd/host.h"
+#include "mgmtd/present.h"
 #include "mgmtd/vms.h"
 
 static const struct {
@@ -58,6 +59,8 @@ static bool refuse(struct api_problem *problem, enum db_result result, const str
 }
 
 struct sink {
+    struct daemon *daemon;
+    struct db *db;
     api_row_function *row;
     void *to;
     struct text text;
@@ -84,6 +87,8 @@ static bool give_object(void *context, const struct db_object *row)
     sink->left--;
     sink->text.size = 0;
     object_write(&sink->text, row, sink->observed);
+    if (row->kind == DB_NETWORK) /* they are few */
+        present_add(sink->daemon, sink->db, row->kind, row->id, &sink->text);
     if (sink->text.failed)
         return false;
     sink->row(sink->to, API_ROW_ITEM, sink->text.bytes, sink->text.size);
@@ -96,10 +101,10 @@ static bool give_tombstone(void *context, const char *id, const char *name, int6
     struct sink *sink = context;
 
     sink->text.size = 0;
-    text_format(&sink->text, "{\"uuid\":\"%s\"", id);
+    text_printf(&sink->text, "{\"uuid\":\"%s\"", id);
     text_member(&sink->text, "name", name);
     text_member_integer(&sink->text, "sequence", sequence);
-    text_add_string(&sink->text, "}");
+    text_puts(&sink->text, "}");
     if (!sink->text.failed)
         sink->row(sink->to, API_ROW_DELETED, sink->text.bytes, sink->text.size);
     return true;
@@ -321,7 +326,8 @@ bool list_objects(void *context, const struct api_request *request,
 {
     struct daemon *daemon = context;
     struct db *db = store_reader(daemon->store);
-    struct sink sink = {.row = row, .to = to, .left = query->limit, .query = query};
+    struct sink sink = {
+        .daemon = daemon, .db = db, .row = row, .to = to, .left = query->limit, .query = query};
     bool done;
 
     *page = (struct api_page){.sequence = (uint64_t)store_sequence(daemon->store)};
@@ -336,7 +342,7 @@ bool list_objects(void *context, const struct api_request *request,
         done = list_rows(db, request, query, &sink, page, problem);
     if (sink.more)
         snprintf(page->next, sizeof(page->next), "%s", sink.next);
-    text_release(&sink.text);
+    text_free(&sink.text);
     return done;
 }
 

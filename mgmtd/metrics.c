@@ -3,8 +3,9 @@
  * The daemon's families of metrics, from counters that are in memory already: a
  * scrape asks no worker and no guest, and a stopped VM has its series too.
  *
- * Families must not be interleaved, so the table of VMs is walked once per
- * family. Each walk is over memory, and short.
+ * Families must not be interleaved, so all VMs are gone through once per family:
+ * in a copy made at the beginning, since scrapes may come at the same time and
+ * must not hold up the supervisor or each other.
  */
 #include <stdio.h>
 #include <string.h>
@@ -256,23 +257,36 @@ static const struct {
      "console", "out_bytes", false},
 };
 
+static void write_counter(struct api_metrics *m, size_t which, const struct vm_view *views,
+                          size_t count)
+{
+    struct series series = {.metrics = m,
+                            .list = counters[which].list,
+                            .label = counters[which].label,
+                            .member = counters[which].member,
+                            .nanoseconds = counters[which].nanoseconds};
+
+    api_metrics_family(m, counters[which].name, "counter", counters[which].unit,
+                       counters[which].help);
+    for (size_t i = 0; i < count; i++)
+        if (views[i].stats)
+            write_series(&series, &views[i]);
+}
+
 static void write_vms(struct daemon *daemon, struct api_metrics *m)
 {
+    size_t count;
+    struct vm_view *views = vms_copy(daemon->vms, &count);
+
     for (size_t i = 0; i < sizeof(vm_families) / sizeof(vm_families[0]); i++) {
         api_metrics_family(m, vm_families[i].name, vm_families[i].type, vm_families[i].unit,
                            vm_families[i].help);
-        vms_visit(daemon->vms, vm_families[i].write, m);
+        for (size_t j = 0; j < count; j++)
+            vm_families[i].write(m, &views[j]);
     }
-    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-        struct series series = {.metrics = m,
-                                .list = counters[i].list,
-                                .label = counters[i].label,
-                                .member = counters[i].member,
-                                .nanoseconds = counters[i].nanoseconds};
-
-        api_metrics_family(m, counters[i].name, "counter", counters[i].unit, counters[i].help);
-        vms_visit(daemon->vms, write_series, &series);
-    }
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+        write_counter(m, i, views, count);
+    vms_copy_free(views, count);
 }
 
 /* --- Control plane --- */

@@ -10,6 +10,21 @@
 #include "mgmtd/trust.h"
 #include "mgmtd/vm_plan.h"
 
+/* The row of what was deleted goes with the operation's end. */
+static bool finish_delete(struct operation *operation, struct db *db, struct journal *journal,
+                          bool succeeded)
+{
+    enum db_result result = DB_OK;
+
+    if (succeeded)
+        result = db_object_delete(db, operation->result, journal->sequence);
+    if (result == DB_OK || result == DB_NOT_FOUND)
+        return true;
+    object_problem(&operation->problem, result, operation->mutation->kind, operation->object_name,
+                   db_message(db));
+    return false;
+}
+
 /* VMs' states are told in events by the table of VMs, so their runs name no event. */
 static const struct mutation mutations[] = {
     {API_VM_CREATE, "vm.create", "vm.created", DB_VM, MUTATION_CREATES, vm_plan_create, NULL, NULL},
@@ -34,14 +49,14 @@ static const struct mutation mutations[] = {
      MUTATION_OF_VM | MUTATION_CHILD, snapshot_plan_revert, snapshot_run_revert, NULL},
     {API_SNAPSHOT_DELETE, "snapshot.delete", "snapshot.deleted", DB_SNAPSHOT,
      MUTATION_DELETES | MUTATION_OF_VM | MUTATION_CHILD, snapshot_plan_delete, snapshot_run_delete,
-     snapshot_finish_delete},
+     finish_delete},
 
     {API_DISK_CREATE, "disk.create", "disk.created", DB_DISK, MUTATION_CREATES, disk_plan_create,
      disk_run_create, disk_finish_create},
     {API_DISK_UPDATE, "disk.update", "disk.updated", DB_DISK, 0, disk_plan_update, disk_run_update,
      disk_finish_update},
     {API_DISK_DELETE, "disk.delete", "disk.deleted", DB_DISK, MUTATION_DELETES, disk_plan_delete,
-     disk_run_delete, disk_finish_delete},
+     disk_run_delete, finish_delete},
 
     {API_IMAGE_CREATE, "image.create", "image.created", DB_IMAGE, MUTATION_CREATES,
      image_plan_create, NULL, NULL},
@@ -49,14 +64,14 @@ static const struct mutation mutations[] = {
     {API_IMAGE_UPLOAD, "image.upload", "image.uploaded", DB_IMAGE, 0, image_plan_upload,
      image_run_upload, image_finish_upload},
     {API_IMAGE_DELETE, "image.delete", "image.deleted", DB_IMAGE, MUTATION_DELETES,
-     image_plan_delete, image_run_delete, image_finish_delete},
+     image_plan_delete, image_run_delete, finish_delete},
 
     {API_NETWORK_CREATE, "network.create", "network.created", DB_NETWORK, MUTATION_CREATES,
      network_plan_create, network_run_make, network_finish_make},
     {API_NETWORK_UPDATE, "network.update", "network.updated", DB_NETWORK, 0, network_plan_update,
      network_run_make, network_finish_make},
     {API_NETWORK_DELETE, "network.delete", "network.deleted", DB_NETWORK, MUTATION_DELETES,
-     network_plan_delete, network_run_delete, network_finish_delete},
+     network_plan_delete, network_run_delete, finish_delete},
 
     {API_USER_CREATE, "user.create", "user.created", DB_USER, MUTATION_CREATES, user_plan_create,
      NULL, NULL},

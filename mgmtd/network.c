@@ -30,14 +30,14 @@ static bool look_for_overlap(void *context, const struct db_object *row)
 
     if (strcmp(row->id, overlap->not_this) == 0)
         return true;
-    text_add(&whole, row->head, row->head_size);
-    text_add_string(&whole, "}");
+    text_append(&whole, row->head, row->head_size);
+    text_puts(&whole, "}");
     document = whole.failed ? NULL : json_loadb(whole.bytes, whole.size, 0, NULL);
     if (subnet_parse(json_text(document, "subnet"), &subnet) &&
         subnet_overlaps(&subnet, &overlap->wanted))
         snprintf(overlap->name, sizeof(overlap->name), "%s", row->name);
     json_decref(document);
-    text_release(&whole);
+    text_free(&whole);
     return !overlap->name[0];
 }
 
@@ -250,7 +250,7 @@ bool network_finish_make(struct operation *operation, struct db *db, struct jour
     done =
         !more.failed && storage_set_status(operation, db, journal, DB_NETWORK, operation->object_id,
                                            succeeded ? "ready" : "failed", more.bytes);
-    text_release(&more);
+    text_free(&more);
     return done;
 }
 
@@ -272,20 +272,6 @@ bool network_run_delete(struct operation *operation)
     object_release(&network);
     return done || operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
                                   "The network cannot be removed from the host: %s", problem);
-}
-
-bool network_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
-                           bool succeeded)
-{
-    enum db_result result;
-
-    if (!succeeded)
-        return true;
-    result = db_object_delete(db, operation->object_id, journal->sequence);
-    if (result == DB_OK || result == DB_NOT_FOUND)
-        return true;
-    object_problem(&operation->problem, result, DB_NETWORK, operation->object_name, db_message(db));
-    return false;
 }
 
 static bool collect_ready(void *context, const struct db_object *row)

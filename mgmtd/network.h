@@ -16,8 +16,6 @@ bool network_finish_make(struct operation *operation, struct db *db, struct jour
                          bool succeeded);
 bool network_plan_delete(struct change *change);
 bool network_run_delete(struct operation *operation);
-bool network_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
-                           bool succeeded);
 
 /* Makes all networks of the database on this host; says in the log which could not be. */
 void networks_restore(struct daemon *daemon);

@@ -131,36 +131,36 @@ static bool set_rules(const struct object *network, const char *bridge, char *pr
     struct text rules = {0};
     bool done;
 
-    text_format(&rules, "table ip %s {}\ndelete table ip %s\ntable ip %s {\n", bridge, bridge,
+    text_printf(&rules, "table ip %s {}\ndelete table ip %s\ntable ip %s {\n", bridge, bridge,
                 bridge);
     /* Of the host, guests reach name service and DHCP, and may ping it; nothing else. */
-    text_format(&rules,
+    text_printf(&rules,
                 " chain input {\n  type filter hook input priority filter;\n"
                 "  iifname != \"%s\" accept\n  ct state established,related accept\n"
                 "  udp dport { 53, 67 } accept\n  tcp dport 53 accept\n"
                 "  icmp type echo-request accept\n  drop\n }\n",
                 bridge);
-    text_add_string(&rules, " chain forward {\n  type filter hook forward priority filter;\n");
+    text_puts(&rules, " chain forward {\n  type filter hook forward priority filter;\n");
     if (nat)
-        text_format(&rules,
+        text_printf(&rules,
                     "  oifname \"%s\" ct state established,related accept\n"
                     "  iifname \"%s\" oifname \"%s\" accept\n  oifname \"%s\" drop\n",
                     bridge, bridge, bridge, bridge);
     else
-        text_format(&rules,
+        text_printf(&rules,
                     "  iifname \"%s\" oifname \"%s\" accept\n"
                     "  iifname \"%s\" drop\n  oifname \"%s\" drop\n",
                     bridge, bridge, bridge, bridge);
-    text_add_string(&rules, " }\n");
+    text_puts(&rules, " }\n");
     if (nat)
-        text_format(&rules,
+        text_printf(&rules,
                     " chain postrouting {\n  type nat hook postrouting priority srcnat;\n"
                     "  ip saddr %s oifname != \"%s\" masquerade\n }\n",
                     subnet, bridge);
-    text_add_string(&rules, "}\n");
+    text_puts(&rules, "}\n");
     done = !rules.failed &&
            run((const char *const[]){"nft", "-f", "-", NULL}, rules.bytes, problem, size);
-    text_release(&rules);
+    text_free(&rules);
     return done && (!nat || allow_forwarding(problem, size));
 }
 
@@ -303,6 +303,21 @@ bool network_up(const char *run_directory, const struct object *network, char *p
     return set_address(network, bridge, problem, size) &&
            set_rules(network, bridge, problem, size) &&
            start_dnsmasq(run_directory, network, bridge, problem, size);
+}
+
+int64_t network_leases(const char *run_directory, const char *id)
+{
+    char path[PATH_SIZE];
+    int64_t count = 0;
+    FILE *file = NULL;
+
+    if (path_join(path, run_directory, "networks/%s.leases", id))
+        file = fopen(path, "re");
+    for (int c = file ? getc(file) : EOF; c != EOF; c = getc(file))
+        count += c == '\n';
+    if (file)
+        fclose(file);
+    return count;
 }
 
 bool network_down(const char *run_directory, const struct object *network, char *problem,

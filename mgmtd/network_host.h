@@ -26,4 +26,7 @@ void network_bridge(const struct object *network, char bridge[16]);
 bool network_up(const char *run, const struct object *network, char *problem, size_t size);
 bool network_down(const char *run, const struct object *network, char *problem, size_t size);
 
+/* Addresses that its dnsmasq has given out and that have not expired. */
+int64_t network_leases(const char *run, const char *id);
+
 #endif

@@ -116,7 +116,7 @@ void object_set_status(struct object *object, const char *state, const char *mor
 
     time_format(time_now(), now);
     snprintf(object->state, sizeof(object->state), "%s", state);
-    text_format(&text, ",\"status\":{\"state\":\"%s\",\"observed_at\":\"%s\"%s}", state, now, more);
+    text_printf(&text, ",\"status\":{\"state\":\"%s\",\"observed_at\":\"%s\"%s}", state, now, more);
     free(object->tail);
     object->tail = text_take(&text);
 }
@@ -139,12 +139,12 @@ bool object_write_tags(struct db *db, const struct object *object)
 
 void object_write(struct text *text, const struct db_object *row, const char *observed)
 {
-    text_add(text, row->head, row->head_size);
+    text_append(text, row->head, row->head_size);
     text_member_integer(text, "sequence", row->sequence);
-    text_add(text, row->tail, row->tail_size);
+    text_append(text, row->tail, row->tail_size);
     if (row->kind == DB_VM && strcmp(row->state, "unknown") != 0)
-        text_format(text, ",\"observed_at\":\"%s\"", observed);
-    text_add_string(text, row->kind == DB_VM ? "}}" : "}");
+        text_printf(text, ",\"observed_at\":\"%s\"", observed);
+    text_puts(text, row->kind == DB_VM ? "}}" : "}");
 }
 
 void object_etag(const char *id, int64_t revision, char etag[API_ETAG_SIZE])
@@ -154,13 +154,13 @@ void object_etag(const char *id, int64_t revision, char etag[API_ETAG_SIZE])
 
 void operation_write(struct text *text, const struct db_operation *row)
 {
-    text_add(text, row->head, row->head_size);
+    text_append(text, row->head, row->head_size);
     text_member_integer(text, "sequence", row->sequence);
-    text_add(text, row->tail, row->tail_size);
+    text_append(text, row->tail, row->tail_size);
     text_member_integer(text, "position", row->position);
     if (row->holder_id && row->holder_id[0])
         text_member(text, "holder", row->holder_id);
-    text_add_string(text, "}");
+    text_puts(text, "}");
 }
 
 static const char *noun_of(enum db_kind kind)

@@ -9,10 +9,10 @@
 #include <jansson.h>
 
 #include "api/backend.h"
+#include "api/text.h"
 #include "db/object.h"
 #include "db/operation.h"
 #include "mgmtd/ident.h"
-#include "mgmtd/text.h"
 
 #define NAME_SIZE  64
 #define STATE_SIZE 16

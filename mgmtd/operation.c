@@ -98,7 +98,7 @@ static void operation_free(struct operation *operation)
 {
     json_decref(operation->arguments);
     json_decref(operation->problem.errors);
-    text_release(&operation->log);
+    text_free(&operation->log);
     if (operation->wake >= 0)
         close(operation->wake);
     free(operation);
@@ -420,6 +420,20 @@ bool operations_busy(struct operations *operations, const char *object_id)
     return busy;
 }
 
+bool operations_holder(struct operations *operations, const char *object_id, char id[UUID_SIZE])
+{
+    const struct queue *queue;
+    bool held;
+
+    pthread_mutex_lock(&operations->lock);
+    queue = find_queue(operations, object_id, false);
+    held = queue && queue->first;
+    if (held)
+        memcpy(id, queue->first->id, UUID_SIZE);
+    pthread_mutex_unlock(&operations->lock);
+    return held;
+}
+
 size_t operations_depth(struct operations *operations)
 {
     size_t depth;
@@ -459,12 +473,12 @@ void operation_report(struct operation *operation, double progress, const char *
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
     time_format(now, time);
-    text_format(&line, "%s{\"time\":\"%s\"", operation->log.size ? "," : "", time);
+    text_printf(&line, "%s{\"time\":\"%s\"", operation->log.size ? "," : "", time);
     text_member(&line, "message", message);
-    text_add_string(&line, "}");
+    text_puts(&line, "}");
     if (!line.failed)
-        text_add(&operation->log, line.bytes, line.size);
-    text_release(&line);
+        text_append(&operation->log, line.bytes, line.size);
+    text_free(&line);
     if (progress >= 0)
         operation->progress = progress;
     if (now - operation->reported_at >= REPORT_MS) {

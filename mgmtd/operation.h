@@ -83,6 +83,9 @@ void operations_await(struct operations *operations, struct api_request *request
 /* Whether an object has unfinished operations. */
 bool operations_busy(struct operations *operations, const char *object_id);
 
+/* The unfinished operation that came first on an object; false: there is none. */
+bool operations_holder(struct operations *operations, const char *object_id, char id[UUID_SIZE]);
+
 size_t operations_depth(struct operations *operations);
 
 struct operation_statistics {

@@ -32,17 +32,17 @@ static char *make_tail(const struct operation *operation, const char *state, int
 {
     struct text text = {0};
 
-    text_format(&text, ",\"state\":\"%s\",\"progress\":%.4g", state, operation->progress);
+    text_printf(&text, ",\"state\":\"%s\",\"progress\":%.4g", state, operation->progress);
     add_time(&text, "started_at", operation->started_at);
     add_time(&text, "finished_at", finished_at);
     if (finished_at && operation->problem.type != API_PROBLEM_NONE) {
-        text_add_string(&text, ",\"problem\":");
+        text_puts(&text, ",\"problem\":");
         reply_write_problem(&text, &operation->problem);
     }
-    text_add_string(&text, ",\"log\":[");
+    text_puts(&text, ",\"log\":[");
     if (operation->log.size)
-        text_add(&text, operation->log.bytes, operation->log.size);
-    text_add_string(&text, "]");
+        text_append(&text, operation->log.bytes, operation->log.size);
+    text_puts(&text, "]");
     return text_take(&text);
 }
 
@@ -203,7 +203,7 @@ static void progress_done(void *context, enum db_result result, const char *mess
 
     (void)result;
     (void)message;
-    text_release(&progress->copy.log);
+    text_free(&progress->copy.log);
     free(progress);
 }
 
@@ -223,7 +223,7 @@ void operation_row_progress(const struct operation *operation)
     memcpy(progress->copy.actor, operation->actor, sizeof(operation->actor));
     memcpy(progress->copy.request_id, operation->request_id, sizeof(operation->request_id));
     if (operation->log.size)
-        text_add(&progress->copy.log, operation->log.bytes, operation->log.size);
+        text_append(&progress->copy.log, operation->log.bytes, operation->log.size);
     store_submit(operation->daemon->store, progress_job, progress_done, progress);
 }
 

@@ -19,9 +19,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/text.h"
 #include "mgmtd/options.h"
 #include "mgmtd/pki_cert.h"
-#include "mgmtd/text.h"
 
 #define DAY               86400ll
 #define AUTHORITY_SECONDS (3650 * DAY)
@@ -222,7 +222,7 @@ static void add_pem(struct text *text, X509 *certificate)
     char *pem = certificate ? cert_to_pem(certificate) : NULL;
 
     if (pem)
-        text_add_string(text, pem);
+        text_puts(text, pem);
     free(pem);
 }
 

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/text.h"
 #include "mgmtd/options.h"
 #include "mgmtd/pki_cert.h"
-#include "mgmtd/text.h"
 
 #define SERIAL_BYTES 16
 #define CLOCK_SKEW   300 /* seconds that a certificate is valid before it was made */
@@ -64,11 +64,11 @@ static bool add_names(X509 *certificate, X509 *issuer, const char *const *names)
     bool done;
 
     for (; names && *names; names++)
-        text_format(&list, "%s%s:%s", list.size ? "," : "", is_address(*names) ? "IP" : "DNS",
+        text_printf(&list, "%s%s:%s", list.size ? "," : "", is_address(*names) ? "IP" : "DNS",
                     *names);
     done = list.size == 0 ||
            (!list.failed && add_extension(certificate, issuer, NID_subject_alt_name, list.bytes));
-    text_release(&list);
+    text_free(&list);
     return done;
 }
 

@@ -6,6 +6,7 @@
 
 #include "api/contract.h"
 #include "mgmtd/host.h"
+#include "mgmtd/present.h"
 #include "mgmtd/reply.h"
 #include "mgmtd/vms.h"
 
@@ -36,6 +37,7 @@ static void refuse(struct api_request *request, enum db_result result, enum db_k
 struct reading {
     struct daemon *daemon;
     const char *only_vm;
+    char id[UUID_SIZE];
     struct text text;
     struct api_answer answer;
     bool forbidden;
@@ -50,11 +52,24 @@ static bool read_object(void *context, const struct db_object *row)
         reading->forbidden = true;
         return false;
     }
+    snprintf(reading->id, sizeof(reading->id), "%s", row->id);
     vms_observed(reading->daemon->vms, observed);
     object_write(&reading->text, row, observed);
     object_etag(row->id, row->revision, reading->answer.etag);
     reading->answer.sequence = (uint64_t)row->sequence;
     return false;
+}
+
+static enum db_result read_one(struct db *db, enum db_kind kind, const char *scope,
+                               const char *id_or_name, struct reading *reading)
+{
+    enum db_result result = DB_FAILED;
+
+    if (db)
+        result = db_object_get(db, kind, scope, id_or_name, read_object, reading);
+    if (result == DB_OK && !reading->forbidden)
+        present_add(reading->daemon, db, kind, reading->id, &reading->text);
+    return result;
 }
 
 static bool send_text(struct api_request *request, struct reading *reading)
@@ -73,8 +88,7 @@ void reply_object(struct daemon *daemon, struct api_request *request, enum db_ki
     struct reading reading = {
         .daemon = daemon, .only_vm = request->caller.vm, .answer = {.status = 200}};
     struct db *db = store_reader(daemon->store);
-    enum db_result result =
-        db ? db_object_get(db, kind, scope, id_or_name, read_object, &reading) : DB_FAILED;
+    enum db_result result = read_one(db, kind, scope, id_or_name, &reading);
 
     if (reading.forbidden) {
         struct api_problem problem = {.type = API_PROBLEM_NONE};
@@ -85,7 +99,7 @@ void reply_object(struct daemon *daemon, struct api_request *request, enum db_ki
     }
     if (result != DB_OK || !send_text(request, &reading))
         refuse(request, result == DB_OK ? DB_FAILED : result, kind, id_or_name, db);
-    text_release(&reading.text);
+    text_free(&reading.text);
 }
 
 void reply_write_problem(struct text *text, const struct api_problem *problem)
@@ -93,15 +107,15 @@ void reply_write_problem(struct text *text, const struct api_problem *problem)
     const struct contract_problem *entry = &contract_problems[problem->type];
     char *errors = problem->errors ? json_dumps(problem->errors, JSON_COMPACT) : NULL;
 
-    text_format(text, "{\"type\":\"/docs#problem-%s\"", entry->name);
+    text_printf(text, "{\"type\":\"/docs#problem-%s\"", entry->name);
     text_member(text, "title", entry->title);
     text_member_integer(text, "status", entry->status);
     text_member(text, "detail", problem->detail);
     if (errors)
-        text_format(text, ",\"errors\":%s", errors);
+        text_printf(text, ",\"errors\":%s", errors);
     if (problem->holder[0])
         text_member(text, "holder", problem->holder);
-    text_add_string(text, "}");
+    text_puts(text, "}");
     free(errors);
 }
 
@@ -145,10 +159,10 @@ static json_t *parse_tail(const char *tail)
     struct text text = {0};
     json_t *value = NULL;
 
-    text_format(&text, "{%s}", tail[0] ? tail + 1 : "");
+    text_printf(&text, "{%s}", tail[0] ? tail + 1 : "");
     if (!text.failed)
         value = json_loadb(text.bytes, text.size, 0, NULL);
-    text_release(&text);
+    text_free(&text);
     return value;
 }
 
@@ -227,12 +241,11 @@ static void send_result(struct daemon *daemon, struct api_request *request, stru
     }
     if (outcome->mutation->kind == DB_HOST && send_host(daemon, request, &reading.answer))
         return;
-    if (!db || db_object_get(db, outcome->mutation->kind, "", outcome->result, read_object,
-                             &reading) != DB_OK)
+    if (read_one(db, outcome->mutation->kind, "", outcome->result, &reading) != DB_OK)
         send_operation(request, outcome, id, 200, replayed);
     else if (!send_text(request, &reading))
         refuse(request, DB_FAILED, outcome->mutation->kind, outcome->result, db);
-    text_release(&reading.text);
+    text_free(&reading.text);
 }
 
 static void send_outcome(struct daemon *daemon, struct api_request *request,
@@ -270,7 +283,7 @@ bool reply_operation(struct daemon *daemon, struct api_request *request, const c
     } else {
         answered = false;
     }
-    text_release(&outcome.document);
+    text_free(&outcome.document);
     json_decref(outcome.tail);
     return answered;
 }

@@ -254,20 +254,6 @@ bool snapshot_run_delete(struct operation *operation)
     return true;
 }
 
-bool snapshot_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
-                            bool succeeded)
-{
-    enum db_result result = DB_OK;
-
-    if (succeeded)
-        result = db_object_delete(db, operation->result, journal->sequence);
-    if (result == DB_OK || result == DB_NOT_FOUND)
-        return true;
-    object_problem(&operation->problem, result, DB_SNAPSHOT, operation->object_name,
-                   db_message(db));
-    return false;
-}
-
 /* --- With their VM --- */
 
 struct removal {

@@ -13,8 +13,6 @@ bool snapshot_plan_revert(struct change *change);
 bool snapshot_run_revert(struct operation *operation);
 bool snapshot_plan_delete(struct change *change);
 bool snapshot_run_delete(struct operation *operation);
-bool snapshot_finish_delete(struct operation *operation, struct db *db, struct journal *journal,
-                            bool succeeded);
 
 /* All snapshots of the operation's VM, which is being deleted. */
 bool snapshots_remove_files(struct operation *operation);

@@ -3,6 +3,7 @@
  * The supervisor's thread. It owns the connections of the table's entries: other
  * threads add one under the table's lock and never touch it again.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -222,21 +223,27 @@ static bool is_crash(enum bh_vm_state state, enum bh_vm_reason reason)
            reason == BH_REASON_TRIPLE_FAULT || reason == BH_REASON_WORKER_ERROR;
 }
 
-static void heard_state(struct vms *vms, struct vm *vm, const json_t *body)
+/* What a `state` event means for the VM, and why in words. */
+static enum vm_state read_state(const json_t *body, enum bh_vm_reason *reason, char text[256])
 {
     enum bh_vm_state state = BH_VM_FAILED;
-    enum bh_vm_reason reason = BH_REASON_REQUESTED;
     const char *message = json_text(body, "message");
+
+    *reason = BH_REASON_REQUESTED;
+    bh_vm_state_parse(json_text(body, "state"), &state);
+    bh_vm_reason_parse(json_text(body, "reason"), reason);
+    snprintf(text, 256, "%s%s%s", sentence_of(*reason), message[0] ? " " : "", message);
+    return is_crash(state, *reason) && state != BH_VM_RUNNING ? VM_CRASHED : state_of(state);
+}
+
+static void heard_state(struct vms *vms, struct vm *vm, const json_t *body)
+{
+    enum bh_vm_reason reason;
     const struct vm_cause *cause;
     char text[256];
-    enum vm_state now;
+    enum vm_state now = read_state(body, &reason, text);
 
-    if (!bh_vm_state_parse(json_text(body, "state"), &state))
-        return;
-    bh_vm_reason_parse(json_text(body, "reason"), &reason);
     cause = reason == BH_REASON_REQUESTED && vm->cause.actor[0] ? &vm->cause : NULL;
-    snprintf(text, sizeof(text), "%s%s%s", sentence_of(reason), message[0] ? " " : "", message);
-    now = is_crash(state, reason) && state != BH_VM_RUNNING ? VM_CRASHED : state_of(state);
     if (now == VM_STOPPED || now == VM_CRASHED) {
         vm->ended = true;
         end_vm(vms, vm, now, text, cause);
@@ -248,11 +255,79 @@ static void heard_state(struct vms *vms, struct vm *vm, const json_t *body)
     pthread_mutex_unlock(&vms->lock);
 }
 
+enum vm_state supervisor_judge_end(const struct daemon *daemon, const struct vm_view *view,
+                                   char text[256])
+{
+    enum vm_state state = VM_CRASHED;
+    enum bh_vm_reason reason;
+    json_t *event;
+    bool told = worker_last_words(daemon, view->id, &event);
+
+    if (told)
+        state = read_state(event, &reason, text);
+    json_decref(event);
+    if (told && (state == VM_STOPPED || state == VM_CRASHED))
+        return state;
+    if (view->state == VM_STOPPING && view->desired == VM_WANT_STOPPED) {
+        snprintf(text, 256, "The worker ended while the VM was being stopped.");
+        return VM_STOPPED;
+    }
+    snprintf(text, 256, "The worker ended unexpectedly.");
+    return VM_CRASHED;
+}
+
+/* Its worker is gone and did not tell us. */
+static void end_unheard(struct vms *vms, struct vm *vm)
+{
+    struct vm_view view = {.pid = 0};
+    enum vm_state state;
+    char text[256];
+
+    vms_get(vms, vm->view.id, &view);
+    state = supervisor_judge_end(vms->daemon, &view, text);
+    end_vm(vms, vm, state, text, NULL);
+}
+
 static void heard_memory(struct vms *vms, struct vm *vm, const json_t *body)
 {
     pthread_mutex_lock(&vms->lock);
     vm->view.memory_assigned = json_number(body, "assigned_bytes", vm->view.memory_assigned);
     vms_publish(vms, vm, "vm.memory", NULL);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+/* Addresses are the guest's own words, so only what is an address is kept. */
+static void read_addresses(const json_t *guest, char text[VM_ADDRESSES_SIZE])
+{
+    uint8_t raw[sizeof(struct in6_addr)];
+    const json_t *address;
+    size_t used = 0;
+    size_t index;
+
+    text[0] = '\0';
+    json_array_foreach(json_object_get(guest, "addresses"), index, address)
+    {
+        const char *value = json_is_string(address) ? json_string_value(address) : "";
+        size_t length = strlen(value);
+
+        if (used + length + 4 > VM_ADDRESSES_SIZE ||
+            (inet_pton(AF_INET, value, raw) != 1 && inet_pton(AF_INET6, value, raw) != 1))
+            continue;
+        used += (size_t)snprintf(text + used, VM_ADDRESSES_SIZE - used, "%s\"%s\"", used ? "," : "",
+                                 value);
+    }
+}
+
+static void heard_guest(struct vms *vms, struct vm *vm, const json_t *guest)
+{
+    char addresses[VM_ADDRESSES_SIZE] = "";
+
+    read_addresses(guest, addresses);
+    pthread_mutex_lock(&vms->lock);
+    if (strcmp(vm->view.addresses, addresses) != 0) {
+        memcpy(vm->view.addresses, addresses, sizeof(addresses));
+        vms_publish(vms, vm, "vm.addresses", NULL);
+    }
     pthread_mutex_unlock(&vms->lock);
 }
 
@@ -264,6 +339,8 @@ static void heard_event(struct vms *vms, struct vm *vm, const json_t *body)
         heard_state(vms, vm, body);
     else if (strcmp(event, "memory") == 0)
         heard_memory(vms, vm, body);
+    else if (strcmp(event, "guest_info") == 0)
+        heard_guest(vms, vm, json_object_get(body, "guest"));
     else if (strcmp(event, "disk_error") == 0)
         log_write(LOG_LEVEL_WARNING, "disk error", "vm", vm->view.id, "disk", json_text(body, "id"),
                   "detail", json_text(body, "message"), NULL);
@@ -290,6 +367,10 @@ static void heard(struct vms *vms, struct vm *vm, struct bh_control_message *mes
     pthread_mutex_unlock(&vms->lock);
     if (message->kind == BH_CONTROL_EVENT) {
         heard_event(vms, vm, message->body);
+    } else if (message->id == vm->status_id) {
+        vm->status_id = -1;
+        if (message->kind == BH_CONTROL_RESULT)
+            heard_guest(vms, vm, json_object_get(message->body, "guest"));
     } else if (message->id == vm->stats_id) {
         vm->stats_id = -1;
         if (message->kind == BH_CONTROL_RESULT)
@@ -301,7 +382,7 @@ static void heard(struct vms *vms, struct vm *vm, struct bh_control_message *mes
 static void lost(struct vms *vms, struct vm *vm)
 {
     if (vm->ended || process_ended(vms, vm)) {
-        end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.", NULL);
+        end_unheard(vms, vm);
         return;
     }
     pthread_mutex_lock(&vms->lock);
@@ -390,7 +471,7 @@ static void sweep_one(struct vms *vms, struct vm *vm)
 
     if (!vm->client && state != VM_STARTING) {
         if (process_ended(vms, vm)) {
-            end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.", NULL);
+            end_unheard(vms, vm);
             return;
         }
         supervisor_attach(vms, vm->view.id, &error);
@@ -483,7 +564,7 @@ static void dispatch(struct vms *vms, const struct epoll_event *event)
         /* What it said last comes first. */
         receive(vms, vm);
         if (vm->pid_fd >= 0)
-            end_vm(vms, vm, VM_CRASHED, "The worker ended unexpectedly.", NULL);
+            end_unheard(vms, vm);
         break;
     }
 }
@@ -516,6 +597,7 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
                       const struct console_join *join)
 {
     const struct bh_control_hello *hello = bh_control_client_hello(client);
+    struct bh_control_error error;
     struct vm *vm = vms_find(vms, id);
     enum vm_state state = state_of(hello->state);
 
@@ -531,6 +613,8 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
     vm->started_at = vm->started_at ? vm->started_at : time_monotonic();
     vm->missed = 0;
     vm->stats_id = -1;
+    if (!bh_control_send(client, BH_METHOD_STATUS, NULL, &vm->status_id, &error))
+        vm->status_id = -1;
     drop_fd(&vm->pid_fd);
     vm->pid_fd = pidfd_open(hello->pid, 0);
     if (vm->view.state != state && state != VM_STOPPED && state != VM_CRASHED)

@@ -134,14 +134,14 @@ static bool add_user(void *context, const struct db_object *row)
     if (found->failed)
         return false;
     user = &found->users[found->user_count++];
-    text_add(&whole, row->head, row->head_size);
-    text_add_string(&whole, "}");
+    text_append(&whole, row->head, row->head_size);
+    text_puts(&whole, "}");
     document = whole.failed ? NULL : json_loadb(whole.bytes, whole.size, 0, NULL);
     snprintf(user->id, sizeof(user->id), "%s", row->id);
     snprintf(user->name, sizeof(user->name), "%s", row->name);
     user->role = role_parse(json_text(document, "role"));
     json_decref(document);
-    text_release(&whole);
+    text_free(&whole);
     return true;
 }
 

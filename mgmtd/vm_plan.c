@@ -39,6 +39,27 @@ static bool is_active(struct change *change)
            operations_busy(change->daemon->operations, change->object.id);
 }
 
+/* After a change of a running VM: what of it waits for the next start. */
+static void put_pending(struct change *change)
+{
+    put(change);
+    vms_set_pending(change->daemon->vms, change->object.id, change->pending);
+}
+
+static bool differ(const json_t *before, const json_t *after, const char *name)
+{
+    const json_t *a = json_object_get(before, name);
+    const json_t *b = json_object_get(after, name);
+
+    return a != b && !json_equal(a, b);
+}
+
+static unsigned pending_of(const json_t *before, const json_t *after)
+{
+    return (differ(before, after, "name") ? (unsigned)VM_PENDING_NAME : 0) |
+           (differ(before, after, "cloud_init") ? (unsigned)VM_PENDING_CLOUD_INIT : 0);
+}
+
 bool vm_plan_update(struct change *change)
 {
     struct object *object = &change->object;
@@ -54,7 +75,8 @@ bool vm_plan_update(struct change *change)
         change->arguments = json_pack("{s:O, s:O}", "before", before, "after", object->document);
     done = done && vm_spec_refer(change->db, object, before, &change->problem) &&
            change_update(change);
-    change->committed = put;
+    change->committed = put_pending;
+    change->pending = active && done ? pending_of(before, object->document) : 0;
     json_decref(before);
     return done;
 }

@@ -137,7 +137,7 @@ static bool wait_for_hello(struct operation *operation, int pid)
             return true;
         if (operation_pause(operation, STEP_MS))
             return false;
-        if (worker_reap(pid)) {
+        if (!worker_alive(operation->daemon, operation->object_id, pid)) {
             worker_path(operation->daemon, operation->object_id, "log", log);
             return operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
                                   "The worker ended before it was ready. Its log is %s.", log);
@@ -156,6 +156,17 @@ static void note_console(struct operation *operation)
     worker_save_console_base(operation->daemon, operation->object_id, span.end);
 }
 
+/* Waits for a worker that was started; one that does not get ready is ended. */
+static bool await(struct operation *operation, int pid)
+{
+    if (wait_for_hello(operation, pid))
+        return true;
+    worker_kill(operation->daemon, operation->object_id, pid);
+    for (int waited = 0; !worker_reap(pid) && waited < END_MS; waited += STEP_MS)
+        usleep(STEP_MS * 1000);
+    return false;
+}
+
 static bool launch(struct operation *operation, const struct object *vm)
 {
     json_t *config = vm_config_make(operation, vm);
@@ -172,23 +183,18 @@ static bool launch(struct operation *operation, const struct object *vm)
     if (pid == 0)
         return operation_fail(operation, API_PROBLEM_OPERATION_FAILED, "%s", message);
     operation_report(operation, 0.5, "The worker runs as process %d.", pid);
-    if (wait_for_hello(operation, pid))
-        return true;
-    worker_kill(operation->daemon, vm->id, pid);
-    for (int waited = 0; !worker_reap(pid) && waited < END_MS; waited += STEP_MS)
-        usleep(STEP_MS * 1000);
-    return false;
+    return await(operation, pid);
 }
 
-/* A worker that is there already, from before the daemon's restart, is used. */
-static bool find_worker(struct operation *operation)
+/* The worker of a start that the daemon's end interrupted is used; two would be one too many. */
+static bool resume_start(struct operation *operation, const struct object *vm)
 {
-    struct bh_control_error error;
-    char path[PATH_SIZE];
+    int pid = worker_find(operation->daemon, operation->object_id);
 
-    return worker_path(operation->daemon, operation->object_id, "control", path) &&
-           access(path, F_OK) == 0 &&
-           supervisor_attach(operation->daemon->vms, operation->object_id, &error);
+    if (pid == 0)
+        return launch(operation, vm);
+    operation_report(operation, 0.5, "The worker runs already, as process %d.", pid);
+    return await(operation, pid);
 }
 
 static bool begin(struct operation *operation)
@@ -203,19 +209,26 @@ static bool begin(struct operation *operation)
     return true;
 }
 
+static bool start_anew(struct operation *operation, const struct object *vm,
+                       const struct vm_view *view)
+{
+    if (!has_room(operation, view->memory) || !wait_for_old_worker(operation, view->pid))
+        return false;
+    set_state(operation, VM_STARTING, "");
+    return launch(operation, vm);
+}
+
 static bool start(struct operation *operation, const struct vm_view *view)
 {
     struct db *db = store_reader(operation->daemon->store);
     struct object vm;
     bool done;
 
-    if (!has_room(operation, view->memory) || !wait_for_old_worker(operation, view->pid))
-        return false;
     if (!db || object_load(&vm, db, DB_VM, "", operation->object_id) != DB_OK)
         return operation_fail(operation, API_PROBLEM_NOT_FOUND, "The VM is gone.");
-    set_state(operation, VM_STARTING, "");
-    done = (find_worker(operation) || launch(operation, &vm)) && !operation_cancelled(operation) &&
-           begin(operation);
+    done = view->state == VM_STARTING ? resume_start(operation, &vm)
+                                      : start_anew(operation, &vm, view);
+    done = done && !operation_cancelled(operation) && begin(operation);
     if (!done) {
         vms_give_up(operation->daemon->vms, operation->object_id);
         vm_config_release(operation->daemon, &vm);

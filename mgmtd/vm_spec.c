@@ -200,12 +200,12 @@ static bool take_target(void *context, const struct db_object *row)
 
     snprintf(target->id, sizeof(target->id), "%s", row->id);
     snprintf(target->state, sizeof(target->state), "%s", row->state);
-    text_add(&whole, row->head, row->head_size);
-    text_add_string(&whole, "}");
+    text_append(&whole, row->head, row->head_size);
+    text_puts(&whole, "}");
     document = whole.failed ? NULL : json_loadb(whole.bytes, whole.size, 0, NULL);
     snprintf(target->kind, sizeof(target->kind), "%s", json_text(document, "kind"));
     json_decref(document);
-    text_release(&whole);
+    text_free(&whole);
     return false;
 }
 

@@ -31,6 +31,7 @@ struct vm {
     int console_fd;
     int pid_fd;
     int64_t stats_id;   /* of the request that is under way, or -1 */
+    int64_t status_id;  /* the same */
     int missed;         /* sweeps without an answer */
     int64_t restart_at; /* time_monotonic; 0: no restart is due */
     int64_t started_at; /* time_monotonic of the last start */

@@ -69,6 +69,7 @@ static struct vm *make(struct vms *vms, const char *id)
     vm->console_fd = -1;
     vm->pid_fd = -1;
     vm->stats_id = -1;
+    vm->status_id = -1;
     if (!tsearch(vm, &vms->tree, compare)) {
         free(vm);
         return NULL;
@@ -83,11 +84,11 @@ static void write_tail(struct text *text, const struct vm_view *view)
     char time[TIME_SIZE];
 
     time_format(view->since, time);
-    text_format(text, ",\"desired_state\":\"%s\",\"status\":{\"state\":\"%s\",\"since\":\"%s\"",
+    text_printf(text, ",\"desired_state\":\"%s\",\"status\":{\"state\":\"%s\",\"since\":\"%s\"",
                 desired_names[view->desired], state_names[view->state], time);
     if (view->state == VM_UNKNOWN) {
         time_format(view->heard_at, time);
-        text_format(text, ",\"last_known\":\"%s\",\"observed_at\":\"%s\"",
+        text_printf(text, ",\"last_known\":\"%s\",\"observed_at\":\"%s\"",
                     state_names[view->last_known], time);
     }
     if (view->reason[0])
@@ -97,6 +98,13 @@ static void write_tail(struct text *text, const struct vm_view *view)
     if (view->memory_assigned)
         text_member_integer(text, "memory_assigned", view->memory_assigned);
     text_member_integer(text, "restarts", view->restarts);
+    if (view->addresses[0])
+        text_printf(text, ",\"addresses\":[%s]", view->addresses);
+    if (view->pending)
+        text_printf(text, ",\"pending\":[%s%s%s]",
+                    view->pending & VM_PENDING_NAME ? "\"/name\"" : "",
+                    view->pending == (VM_PENDING_NAME | VM_PENDING_CLOUD_INIT) ? "," : "",
+                    view->pending & VM_PENDING_CLOUD_INIT ? "\"/cloud_init\"" : "");
 }
 
 char *vm_first_tail(void)
@@ -153,13 +161,13 @@ static void write_data(struct publication *publication, const struct vm_view *vi
 {
     struct text data = {0};
 
-    text_format(&data, "{\"state\":\"%s\"", state_names[view->state]);
+    text_printf(&data, "{\"state\":\"%s\"", state_names[view->state]);
     if (view->reason[0])
         text_member(&data, "reason", view->reason);
-    text_add_string(&data, "}");
+    text_puts(&data, "}");
     snprintf(publication->data, sizeof(publication->data), "%s",
              data.size < sizeof(publication->data) ? data.bytes : "{}");
-    text_release(&data);
+    text_free(&data);
 }
 
 void vms_publish(struct vms *vms, struct vm *vm, const char *type, const struct vm_cause *cause)
@@ -217,7 +225,10 @@ void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const
         vm->view.pid = 0;
         vm->view.memory_assigned = 0;
         vm->view.heard_at = 0;
+        vm->view.addresses[0] = '\0';
     }
+    if (!(VM_STATE_BIT(state) & VM_STATES_ACTIVE) || state == VM_STARTING)
+        vm->view.pending = 0;
     vms_publish(vms, vm, event_of(before, state), cause);
     pthread_cond_broadcast(&vms->changed);
 }
@@ -246,6 +257,20 @@ void vms_set_state(struct vms *vms, const char *id, enum vm_state state, const c
         vms_change_state(vms, vm, state, reason, &cause);
     else if (vm && vm->desired_changed)
         vms_publish(vms, vm, "vm.desired", &cause);
+    pthread_mutex_unlock(&vms->lock);
+}
+
+void vms_set_pending(struct vms *vms, const char *id, unsigned pending)
+{
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm && VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE &&
+        (vm->view.pending | pending) != vm->view.pending) {
+        vm->view.pending |= pending;
+        vms_publish(vms, vm, "vm.pending", NULL);
+    }
     pthread_mutex_unlock(&vms->lock);
 }
 
@@ -408,15 +433,29 @@ void vms_remove(struct vms *vms, const char *id)
     eventfd_write(vms->wake, 1);
 }
 
+static unsigned read_pending(const json_t *pointers)
+{
+    unsigned pending = 0;
+    const json_t *pointer;
+    size_t index;
+
+    json_array_foreach(pointers, index, pointer)
+    {
+        pending |= strcmp(json_string_value(pointer), "/name") == 0 ? VM_PENDING_NAME
+                                                                    : VM_PENDING_CLOUD_INIT;
+    }
+    return pending;
+}
+
 static void take_status(struct vm *vm, const struct object *object)
 {
     struct text text = {0};
     json_t *tail;
     json_t *status;
 
-    text_format(&text, "{%s}}", object->tail[0] ? object->tail + 1 : "");
+    text_printf(&text, "{%s}}", object->tail[0] ? object->tail + 1 : "");
     tail = text.failed ? NULL : json_loadb(text.bytes, text.size, 0, NULL);
-    text_release(&text);
+    text_free(&text);
     status = json_object_get(tail, "status");
     vm->view.state = (enum vm_state)index_of(state_names, VM_STATE_COUNT, object->state);
     vm->view.last_known =
@@ -426,6 +465,7 @@ static void take_status(struct vm *vm, const struct object *object)
     vm->view.pid = (int)json_number(status, "pid", 0);
     vm->view.restarts = json_number(status, "restarts", 0);
     snprintf(vm->view.reason, sizeof(vm->view.reason), "%s", json_text(status, "reason"));
+    vm->view.pending = read_pending(json_object_get(status, "pending"));
     json_decref(tail);
 }
 
@@ -501,6 +541,46 @@ void vms_visit(struct vms *vms, void (*visit)(void *context, const struct vm_vie
     pthread_mutex_unlock(&vms->lock);
 }
 
+struct copying {
+    struct vm_view *views;
+    size_t count;
+    size_t capacity;
+};
+
+static void copy_view(void *context, const struct vm_view *view)
+{
+    struct copying *copying = context;
+
+    if (copying->count == copying->capacity) {
+        size_t capacity = copying->capacity ? copying->capacity * 2 : 64;
+        struct vm_view *grown = realloc(copying->views, capacity * sizeof(*grown));
+
+        if (!grown)
+            return;
+        copying->views = grown;
+        copying->capacity = capacity;
+    }
+    copying->views[copying->count] = *view;
+    json_incref(view->stats);
+    copying->count++;
+}
+
+struct vm_view *vms_copy(struct vms *vms, size_t *count)
+{
+    struct copying copying = {.views = NULL};
+
+    vms_visit(vms, copy_view, &copying);
+    *count = copying.count;
+    return copying.views;
+}
+
+void vms_copy_free(struct vm_view *views, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        json_decref(views[i].stats);
+    free(views);
+}
+
 static void add_commitment(void *context, const struct vm_view *vm)
 {
     struct vms_commitment *commitment = context;
@@ -552,6 +632,24 @@ ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void 
         got = console_read(vm->console, offset, bytes, size, span);
     pthread_mutex_unlock(&vms->lock);
     return got;
+}
+
+bool vms_console_end(struct vms *vms, const char *id, uint64_t *end)
+{
+    struct console_span span = {.end = 0};
+    char path[PATH_SIZE];
+    char nothing[1];
+    struct vm *vm;
+
+    if (!path_join(path, vms->daemon->options.state, "consoles/%s", id) || access(path, F_OK) != 0)
+        return false;
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm && vms_console(vms, vm))
+        console_read(vm->console, UINT64_MAX, nothing, 0, &span);
+    pthread_mutex_unlock(&vms->lock);
+    *end = span.end;
+    return vm != NULL;
 }
 
 bool vms_console_write(struct vms *vms, const char *id, const void *bytes, size_t size)

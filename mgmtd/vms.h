@@ -28,6 +28,11 @@ enum vm_desired { VM_WANT_STOPPED, VM_WANT_RUNNING, VM_WANT_PAUSED, VM_DESIRED_C
 
 #define VM_STATE_BIT(state) (1u << (state))
 
+/* Changes of a VM that runs which its worker or guest sees at the next start only. */
+enum vm_pending { VM_PENDING_NAME = 1, VM_PENDING_CLOUD_INIT = 2 };
+
+#define VM_ADDRESSES_SIZE 256
+
 /* The states in which a worker is there, or may be. */
 #define VM_STATES_ACTIVE                                                               \
     (VM_STATE_BIT(VM_STARTING) | VM_STATE_BIT(VM_RUNNING) | VM_STATE_BIT(VM_PAUSING) | \
@@ -51,7 +56,9 @@ struct vm_view {
     int64_t since;
     int64_t heard_at; /* when its worker was heard last; 0 without a worker */
     char reason[256];
-    int pid; /* of the worker; 0: none */
+    char addresses[VM_ADDRESSES_SIZE]; /* that the guest told: JSON texts with commas between */
+    unsigned pending;                  /* bits of enum vm_pending */
+    int pid;                           /* of the worker; 0: none */
     int64_t restarts;
     int64_t processors;
     int64_t memory;
@@ -77,6 +84,13 @@ void vms_remove(struct vms *vms, const char *id);
 
 /* False when there is no such VM. view->stats is NULL. */
 bool vms_get(struct vms *vms, const char *id, struct vm_view *view);
+/*
+ * Copies of all VMs, to look at without the table's lock; NULL without memory, or when there are
+ * none. Their stats are references.
+ */
+struct vm_view *vms_copy(struct vms *vms, size_t *count);
+void vms_copy_free(struct vm_view *views, size_t count);
+
 void vms_visit(struct vms *vms, void (*visit)(void *context, const struct vm_view *vm),
                void *context);
 
@@ -102,6 +116,9 @@ char *vm_first_tail(void);
 void vms_set_state(struct vms *vms, const char *id, enum vm_state state, const char *reason,
                    const struct operation *operation);
 
+/* Notes what of a running VM's change waits for the next start, and tells it in its status. */
+void vms_set_pending(struct vms *vms, const char *id, unsigned pending);
+
 /* What an operation wants from now on. It is written with the next state. */
 void vms_set_desired(struct vms *vms, const char *id, enum vm_desired desired, bool forget_restarts,
                      const struct operation *operation);
@@ -121,6 +138,8 @@ void vms_give_up(struct vms *vms, const char *id);
 /* -1: no such VM. */
 ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes, size_t size,
                          struct console_span *span);
+/* The offset behind the last byte; false: nothing was ever written. */
+bool vms_console_end(struct vms *vms, const char *id, uint64_t *end);
 /* False: the VM does not run, or its guest does not read. */
 bool vms_console_write(struct vms *vms, const char *id, const void *bytes, size_t size);
 

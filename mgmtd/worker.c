@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Starting, finding and ending workers. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mgmtd/object.h"
 #include "mgmtd/worker.h"
 
 static const char *const files[] = {"control", "config.json", "console.base", "seed.iso"};
@@ -64,19 +66,24 @@ static int spawn(const char *program, char *const arguments[], const char *log)
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
+    sigset_t all;
     char *environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", NULL};
     pid_t pid = 0;
     int error;
 
     sigemptyset(&none);
+    sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND,
+                                     0600);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
     posix_spawn_file_actions_addclosefrom_np(&actions, 3);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&attributes, &all); /* the daemon ignores SIGPIPE */
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     error = posix_spawn(&pid, program, &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -160,6 +167,23 @@ bool worker_alive(const struct daemon *daemon, const char *id, int pid)
     return size > 0 && memmem(command, (size_t)size, config, strlen(config) + 1) != NULL;
 }
 
+int worker_find(const struct daemon *daemon, const char *id)
+{
+    DIR *processes = opendir("/proc");
+    int found = 0;
+
+    for (struct dirent *entry = processes ? readdir(processes) : NULL; entry && !found;
+         entry = readdir(processes)) {
+        int pid = (int)strtol(entry->d_name, NULL, 10);
+
+        if (pid > 0 && worker_alive(daemon, id, pid))
+            found = pid;
+    }
+    if (processes)
+        closedir(processes);
+    return found;
+}
+
 void worker_kill(const struct daemon *daemon, const char *id, int pid)
 {
     if (worker_alive(daemon, id, pid))
@@ -169,6 +193,34 @@ void worker_kill(const struct daemon *daemon, const char *id, int pid)
 bool worker_reap(int pid)
 {
     return pid <= 0 || waitpid(pid, NULL, WNOHANG) != 0;
+}
+
+#define LAST_WORDS 4096
+
+bool worker_last_words(const struct daemon *daemon, const char *id, json_t **event)
+{
+    char text[LAST_WORDS + 1];
+    char path[PATH_SIZE];
+    ssize_t got = 0;
+    char *line;
+    int fd = -1;
+
+    *event = NULL;
+    if (worker_path(daemon, id, "log", path))
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && lseek(fd, -LAST_WORDS, SEEK_END) < 0)
+        lseek(fd, 0, SEEK_SET);
+    if (fd >= 0) {
+        got = read(fd, text, LAST_WORDS);
+        close(fd);
+    }
+    text[got > 0 ? got : 0] = '\0';
+    /* The last whole line. */
+    if (got > 0 && text[got - 1] == '\n')
+        text[got - 1] = '\0';
+    line = strrchr(text, '\n');
+    *event = json_loads(line ? line + 1 : text, 0, NULL);
+    return strcmp(json_text(*event, "event"), "state") == 0;
 }
 
 void worker_save_console_base(const struct daemon *daemon, const char *id, uint64_t base)

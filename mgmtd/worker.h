@@ -30,11 +30,23 @@ struct bh_control_client *worker_connect(const struct daemon *daemon, const char
 /* Whether the process is there and is this VM's worker. */
 bool worker_alive(const struct daemon *daemon, const char *id, int pid);
 
+/*
+ * The VM's worker, looked for among all processes: one that a daemon before us started and that has
+ * no socket yet. 0: there is none.
+ */
+int worker_find(const struct daemon *daemon, const char *id);
+
 /* Ends the process without asking. Does nothing when it is not this VM's worker. */
 void worker_kill(const struct daemon *daemon, const char *id, int pid);
 
 /* Takes the exit status of a worker that is our child. False: it has not ended yet. */
 bool worker_reap(int pid);
+
+/*
+ * What a worker that is gone wrote last to its log: its `state` event, which it also writes there
+ * at its end. For who was not connected then. False: it ended without a word.
+ */
+bool worker_last_words(const struct daemon *daemon, const char *id, json_t **event);
 
 /* Where the console's output of this run begins, counted from the VM's first output ever. */
 void worker_save_console_base(const struct daemon *daemon, const char *id, uint64_t base);

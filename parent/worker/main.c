@@ -227,6 +227,17 @@ static bool prepare(struct worker *worker)
     return true;
 }
 
+/* For who was not connected: the last line on standard output is the last event. */
+static void tell_end(const struct bh_vm_status *status)
+{
+    char *line = bh_control_encode_event("state", bh_service_state_event(status));
+
+    /* write(2): stdio would ask for the kind of file, which the sandbox forbids. */
+    if (line != NULL && write(STDOUT_FILENO, line, strlen(line)) < 0)
+        (void)fprintf(stderr, "bulkhead-worker: the end cannot be told: %s\n", strerror(errno));
+    free(line);
+}
+
 static int run(struct worker *worker)
 {
     const struct bh_vm_status *status;
@@ -236,10 +247,10 @@ static int run(struct worker *worker)
         (void)bh_vm_start(worker->service.vm, false, &error);
     loop(worker);
     status = bh_vm_get_status(worker->service.vm);
-    if (status->state == BH_VM_STOPPED)
-        return 0;
-    (void)fprintf(stderr, "bulkhead-worker: %s\n", status->message);
-    return 1;
+    if (status->state != BH_VM_STOPPED)
+        (void)fprintf(stderr, "bulkhead-worker: %s\n", status->message);
+    tell_end(status);
+    return status->state == BH_VM_STOPPED ? 0 : 1;
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import unittest
 
@@ -127,6 +128,8 @@ class Changes(ApiCase):
         self.addCleanup(self.api.good, "DELETE", "/v1/vms/plugs")
         self.addCleanup(self.api.good, "POST", "/v1/vms/plugs/poweroff")
         self.assertGreater(os.stat(f"/proc/{vm['status']['pid']}").st_uid, 0, "the worker is root")
+        ignored = pathlib.Path(f"/proc/{vm['status']['pid']}/status").read_text().split("SigIgn:")[1].split()[0]
+        self.assertFalse(int(ignored, 16) & 1 << signal.SIGPIPE - 1, "the worker ignores SIGPIPE as the daemon does")
         file = str(self.daemon.folder / "state" / "disks" / disk["uuid"])
         self.api.good("PATCH", "/v1/vms/plugs", {"disks": {"more": {"disk": "plugged"}, "cd": {"image": "disc-a"}},
                                                  "nics": {"b": {"network": "plug"}}})
@@ -180,6 +183,11 @@ class Changes(ApiCase):
         self.api.good("POST", "/v1/disks", {"name": "held", "size": "1MiB"})
         self.make_vm("holder", disks={"root": {"disk": "held"}})
         self.assert_problem(self.api.delete("/v1/disks/held?wait=10"), 409, "in-use")
+        status = self.api.get("/v1/disks/held").json["status"]
+        self.assertEqual(status["used_by"], [self.api.get("/v1/vms/holder").json["uuid"]])
+        self.assertIsNone(status["operation"])
+        self.api.good("PATCH", "/v1/vms/holder", {"disks": {"root": None}})
+        self.assertEqual(self.api.get("/v1/disks/held").json["status"]["used_by"], [])
 
     def test_a_second_change_waits_in_line(self):
         self.make_vm("busy")

@@ -125,7 +125,14 @@ class Daemon:
 
     def workers(self):
         """Process ids of the workers of this daemon, by VM."""
-        found = {}
+        return {vm: pid for pid, vm in self.find_workers()}
+
+    def worker_pids(self):
+        return sorted(pid for pid, _ in self.find_workers())
+
+    def find_workers(self):
+        """(process id, VM) of each worker; a VM must not have two."""
+        found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -133,7 +140,7 @@ class Daemon:
             except OSError:
                 continue
             if len(words) > 4 and words[4].startswith(self.path("run", "vms")):
-                found[words[4].split("/")[-2]] = int(pid)
+                found.append((int(pid), words[4].split("/")[-2]))
         return found
 
     def check(self):
@@ -144,7 +151,7 @@ class Daemon:
 
     def remove(self):
         self.stop()
-        for pid in self.workers().values():
+        for pid in self.worker_pids():
             os.kill(pid, signal.SIGKILL)
         self.log.close()
         shutil.rmtree(self.root, ignore_errors=True)

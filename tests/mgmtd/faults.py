@@ -38,6 +38,7 @@ def a_newer_poweroff_cancels_an_older_start(daemon):
     waiting = daemon.good("GET", f"/v1/operations/{queued['uuid']}")
     assert waiting["state"] == "queued" and waiting["holder"] == start["uuid"], waiting
     assert waiting["position"] == 1
+    assert state_of(daemon, "late")["operation"] == start["uuid"], state_of(daemon, "late")
     begin = time.monotonic()
     daemon.good("POST", "/v1/vms/late/poweroff?wait=30")
     assert time.monotonic() - begin < 10
@@ -49,17 +50,20 @@ def a_newer_poweroff_cancels_an_older_start(daemon):
 
 
 def a_start_goes_on_after_a_restart(daemon):
-    make_vm(daemon, "slow", "sim.late=1500")
-    start = daemon.good("POST", "/v1/vms/slow/start")
-    time.sleep(0.3)
-    before = daemon.workers()
-    daemon.kill()
-    daemon.start()
-    ended = daemon.good("GET", f"/v1/operations/{start['uuid']}?wait=30")
-    assert ended["state"] == "succeeded", ended
-    assert state_of(daemon, "slow")["state"] == "running"
-    assert len(before) == 1 and len(daemon.workers()) == 1
-    daemon.good("POST", "/v1/vms/slow/poweroff?wait=30")
+    make_vm(daemon, "slow", "sim.late=700")
+    for pause in (0, 0.01, 0.03, 0.1, 0.3, 0.7):
+        start = daemon.good("POST", "/v1/vms/slow/start")
+        time.sleep(pause)
+        before = daemon.worker_pids()
+        daemon.kill()
+        daemon.start()
+        ended = daemon.good("GET", f"/v1/operations/{start['uuid']}?wait=30")
+        assert ended["state"] == "succeeded", ended
+        assert state_of(daemon, "slow")["state"] == "running"
+        assert len(daemon.worker_pids()) == 1, daemon.worker_pids()
+        assert not before or daemon.worker_pids() == before, "another worker was started"
+        daemon.good("POST", "/v1/vms/slow/poweroff?wait=30")
+        assert not daemon.worker_pids(), daemon.worker_pids()
 
 
 def a_shutdown_that_is_ignored(daemon):
@@ -112,6 +116,68 @@ def a_guest_that_powers_off_stays_off(daemon):
     status = wait_for(daemon, "off", "stopped")
     assert "powered off" in status["reason"], status
     assert daemon.good("GET", "/v1/vms/off")["desired_state"] == "stopped"
+
+
+def types_of(daemon, name):
+    return [event["type"] for event in daemon.good("GET", f"/v1/events?limit=1000&filter=object={name}")["items"]]
+
+
+def what_ended_while_the_daemon_was_away(daemon):
+    make_vm(daemon, "away-off", "sim.off=3000", restart={"policy": "on-failure"})
+    make_vm(daemon, "away-crash", "sim.crash=3000", restart={"policy": "on-failure", "delay": 3000})
+    make_vm(daemon, "away-die", "sim.die=3000")
+    make_vm(daemon, "away-stop", "sim.slow=3000")
+    for name in ("away-off", "away-crash", "away-die", "away-stop"):
+        daemon.good("POST", f"/v1/vms/{name}/start?wait=30")
+    shutdown = daemon.good("POST", "/v1/vms/away-stop/shutdown")
+    wait_for(daemon, "away-stop", "stopping")
+    daemon.kill()
+    end = time.monotonic() + 20
+    while daemon.workers():
+        assert time.monotonic() < end, daemon.workers()
+        time.sleep(0.1)
+    daemon.start()
+    status = wait_for(daemon, "away-off", "stopped")
+    assert "powered off" in status["reason"], status
+    assert daemon.good("GET", "/v1/vms/away-off")["desired_state"] == "stopped"
+    status = wait_for(daemon, "away-crash", "crashed")
+    assert "The guest crashed" in status["reason"], status
+    status = wait_for(daemon, "away-die", "crashed")
+    assert "unexpectedly" in status["reason"], status
+    wait_for(daemon, "away-stop", "stopped")
+    assert daemon.good("GET", f"/v1/operations/{shutdown['uuid']}?wait=30")["state"] == "succeeded"
+    for name in ("away-off", "away-stop"):
+        assert "vm.crashed" not in types_of(daemon, name), types_of(daemon, name)
+    daemon.good("POST", "/v1/vms/away-crash/poweroff?wait=30")  # takes the planned restart back
+
+
+def what_the_guest_says_is_in_the_status(daemon):
+    make_vm(daemon, "says", "sim.address=10.9.8.7 sim.address=fe80::1 sim.address=\"}nonsense")
+    daemon.good("POST", "/v1/vms/says/start?wait=30")
+    end = time.monotonic() + 10
+    while state_of(daemon, "says").get("addresses") != ["10.9.8.7", "fe80::1"]:
+        assert time.monotonic() < end, state_of(daemon, "says")
+        time.sleep(0.05)
+    daemon.kill()
+    daemon.start()
+    end = time.monotonic() + 10
+    while state_of(daemon, "says").get("addresses") != ["10.9.8.7", "fe80::1"]:
+        assert time.monotonic() < end, state_of(daemon, "says")
+        time.sleep(0.05)
+    assert state_of(daemon, "says")["console_end"] > 0
+    daemon.good("PATCH", "/v1/vms/says?wait=10", {"cloud_init": {"hostname": "other"}})
+    end = time.monotonic() + 5
+    while state_of(daemon, "says").get("pending") != ["/cloud_init"]:
+        assert time.monotonic() < end, state_of(daemon, "says")
+        time.sleep(0.02)
+    daemon.good("PATCH", "/v1/vms/says?wait=10", {"description": "told at once"})
+    daemon.kill()
+    daemon.start()
+    assert state_of(daemon, "says")["pending"] == ["/cloud_init"]
+    daemon.good("POST", "/v1/vms/says/poweroff?wait=30")
+    status = state_of(daemon, "says")
+    assert "addresses" not in status and "pending" not in status, status
+    assert status["console_end"] > 0 and status["operation"] is None, status
 
 
 def a_worker_that_hangs_is_unknown_not_gone(daemon):
@@ -289,6 +355,7 @@ def a_start_is_quick(daemon):
 TESTS = [a_newer_poweroff_cancels_an_older_start, a_start_goes_on_after_a_restart,
          a_shutdown_that_is_ignored, a_worker_that_dies, restarts_back_off_and_give_up,
          each_worker_has_a_user_of_its_own, a_guest_that_powers_off_stays_off,
+         what_ended_while_the_daemon_was_away, what_the_guest_says_is_in_the_status,
          a_worker_that_hangs_is_unknown_not_gone,
          a_host_that_starts_again, the_console_survives_the_daemon, keys_repeat_and_refuse,
          the_database_is_saved_and_put_back, a_locked_database_is_said,

@@ -8,7 +8,8 @@
  * on its kernel command line: `sim.tick=MS` prints a line each MS milliseconds,
  * `sim.crash=MS` crashes after MS, `sim.off=MS` powers off after MS, `sim.deaf`
  * ignores a shutdown, `sim.slow=MS` takes MS to shut down, `sim.die=MS` ends the
- * process without a word, `sim.late=MS` opens its socket only after MS.
+ * process without a word, `sim.late=MS` opens its socket only after MS,
+ * each `sim.address=TEXT` is an address that the guest says it has.
  *
  * Like the real one it opens what its configuration names, then becomes the user
  * it is told, and from then on uses only descriptors that come with requests.
@@ -192,7 +193,24 @@ static void end(struct worker *worker, enum bh_vm_reason reason)
                                           "0x4", "0x5", "message", "Kernel panic"));
     }
     enter(worker, BH_VM_STOPPED, reason);
+    printf("{\"event\":\"state\",\"state\":\"stopped\",\"reason\":\"%s\"}\n",
+           bh_vm_reason_name(reason));
+    fflush(stdout);
     worker->ended = true;
+}
+
+/* What the guest tells of itself: the texts behind each `sim.address=`. */
+static json_t *guest(const struct worker *worker)
+{
+    static const char name[] = "sim.address=";
+    json_t *addresses = json_array();
+
+    for (const char *at = strstr(worker->config.command_line, name); at != NULL;
+         at = strstr(at, name)) {
+        at += strlen(name);
+        json_array_append_new(addresses, json_stringn(at, strcspn(at, " ")));
+    }
+    return json_pack("{s:s, s:o}", "heartbeat", "ok", "addresses", addresses);
 }
 
 static void boot(struct worker *worker)
@@ -201,6 +219,8 @@ static void boot(struct worker *worker)
     worker->shutdown_at = 0;
     worker->next_tick = worker->started_at;
     print_line(worker, "booted");
+    bh_control_server_event(worker->server, "guest_info",
+                            json_pack("{s:o}", "guest", guest(worker)));
 }
 
 static json_t *state_of(const struct worker *worker)
@@ -249,7 +269,7 @@ static json_t *status(const struct worker *worker)
 {
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:o, s:o, s:[s],"
-        " s:{s:s}}",
+        " s:o}",
         "vm", worker->config.id, "name", worker->config.name, "state",
         bh_vm_state_name(worker->state), "reason", bh_vm_reason_name(worker->reason), "pid",
         (int)getpid(), "since", worker->since, "resets", (int)worker->resets, "partition_id", 0,
@@ -258,7 +278,7 @@ static json_t *status(const struct worker *worker)
         (int)worker->config.weight, "cap_percent", (int)worker->config.cap_percent,
         "reserve_percent", (int)worker->config.reserve_percent, "disks",
         devices_list_disks(&worker->devices), "nics", devices_list_nics(&worker->devices),
-        "consoles", "serial0", "guest", "heartbeat", "ok");
+        "consoles", "serial0", "guest", guest(worker));
 }
 
 /* Counters that grow with the time the guest has run. */

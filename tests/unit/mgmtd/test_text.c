@@ -19,14 +19,14 @@ static void json_strings_are_json(void **state)
             struct text text = {0};
             json_t *value;
 
-            text_add_json(&text, raw);
+            text_json(&text, raw);
             value = json_loadb(text.bytes, text.size, JSON_DECODE_ANY, NULL);
             if (!value)
                 fail_msg("%02x %02x became %s", a, b, text.bytes);
             if (a >= 0x20 && a < 0x7f && b >= 0x20 && b < 0x7f)
                 assert_string_equal(json_string_value(value), raw);
             json_decref(value);
-            text_release(&text);
+            text_free(&text);
         }
     }
 }
@@ -41,17 +41,17 @@ static void good_utf8_is_kept(void **state)
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        text_add_json(&text, kept[i]);
+        text_json(&text, kept[i]);
         snprintf(quoted, sizeof(quoted), "\"%s\"", kept[i]);
         assert_string_equal(text.bytes, quoted);
         text.size = 0;
     }
     for (size_t i = 0; i < 4; i++) {
-        text_add_json(&text, replaced[i]);
-        assert_memory_equal(text.bytes, "\"\\ufffd", 7);
+        text_json(&text, replaced[i]);
+        assert_memory_equal(text.bytes, "\"\xef\xbf\xbd", 4);
         text.size = 0;
     }
-    text_release(&text);
+    text_free(&text);
 }
 
 /* The examples of RFC 7396, appendix A, with an object on the left. */
