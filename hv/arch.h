@@ -95,6 +95,12 @@ struct vp *arch_parent_vp(const struct vp *vp);
 bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
 bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
 
+/* The VP's XSAVE area, which its registers are in from now on; NULL: the processor has none. */
+uint8_t *arch_vp_xsave(struct vp *vp);
+/* Of all VPs: the components that there can be, and the size of an area. */
+uint64_t arch_xsave_components(void);
+uint64_t arch_xsave_size(void);
+
 /* ---- instructions that a guest's exit asks for ---- */
 
 /* The processor's own answer, while the VP's registers are in it. On the VP's LP. */

@@ -88,6 +88,9 @@ static const struct {
 #define VERSION_BUILD 27744u
 #define VERSION_MAJOR 10u
 
+#define PARENT_PRIVILEGES (uint64_t)(HV_PRIV_CREATE_PARTITIONS | HV_PRIV_MEMORY_POOL)
+#define CHILD_PRIVILEGES  (uint64_t)(HV_PRIV_POST_MESSAGES | HV_PRIV_SIGNAL_EVENTS)
+
 #define VENDOR_INTEL_EBX 0x756e6547u
 #define TOPOLOGY_THREADS (1u << 8)
 #define TOPOLOGY_CORES   (2u << 8)
@@ -97,16 +100,16 @@ static void set_bit_to(uint32_t *word, uint32_t bit, bool on)
     *word = on ? *word | bit : *word & ~bit;
 }
 
-static uint32_t feature_privileges(void)
+uint64_t cpuid_privileges(const struct partition *partition)
 {
-    uint32_t bits = HV_ACCESS_VP_RUNTIME | HV_ACCESS_REFERENCE_COUNTER | HV_ACCESS_SYNIC |
+    uint64_t bits = HV_ACCESS_VP_RUNTIME | HV_ACCESS_REFERENCE_COUNTER | HV_ACCESS_SYNIC |
                     HV_ACCESS_STIMER | HV_ACCESS_APIC_MSRS | HV_ACCESS_HYPERCALL |
                     HV_ACCESS_VP_INDEX | HV_ACCESS_FREQUENCY;
     if (arch_tsc_is_synchronized())
         bits |= HV_ACCESS_REFERENCE_TSC;
     if (arch_tsc_is_synchronized() && arch_tsc_is_invariant())
         bits |= HV_ACCESS_TSC_INVARIANT;
-    return bits;
+    return bits | (partition_is_parent(partition) ? PARENT_PRIVILEGES : CHILD_PRIVILEGES) << 32;
 }
 
 static void interface_leaf(const struct vp *vp, uint32_t leaf, struct cpuid_result *r)
@@ -124,10 +127,8 @@ static void interface_leaf(const struct vp *vp, uint32_t leaf, struct cpuid_resu
         r->ebx = VERSION_MAJOR << 16;
         break;
     case HV_CPUID_FEATURES:
-        r->eax = feature_privileges();
-        r->ebx = partition_is_parent(vp->partition)
-                     ? HV_PRIV_CREATE_PARTITIONS | HV_PRIV_MEMORY_POOL
-                     : HV_PRIV_POST_MESSAGES | HV_PRIV_SIGNAL_EVENTS;
+        r->eax = (uint32_t)cpuid_privileges(vp->partition);
+        r->ebx = (uint32_t)(cpuid_privileges(vp->partition) >> 32);
         r->edx = HV_FEATURE_FREQUENCY_MSRS | HV_FEATURE_CRASH_MSRS | HV_FEATURE_DIRECT_STIMER;
         break;
     case HV_CPUID_RECOMMENDATIONS:

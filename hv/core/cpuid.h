@@ -15,6 +15,10 @@ struct cpuid_result {
 void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
 void cpuid_default(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
 
+/* EAX and EBX of HV_CPUID_FEATURES. */
+struct partition;
+uint64_t cpuid_privileges(const struct partition *partition);
+
 /* Else AMD's forms of what the vendors tell differently. */
 bool cpuid_is_intel(struct vp *vp);
 

@@ -15,31 +15,8 @@ struct override_page {
 };
 _Static_assert(sizeof(struct override_page) == PAGE_SIZE, "a page of overrides");
 
-static bool is_same(const struct cpuid_override *a, const struct cpuid_override *b)
-{
-    return a->vp_index == b->vp_index && a->eax == b->eax && a->ecx == b->ecx &&
-           a->subleaf_specific == b->subleaf_specific;
-}
-
-/* One of the same kind is replaced. */
-static bool replace(struct partition *partition, const struct cpuid_override *wanted)
-{
-    bool found = false;
-    for (spa_t at = partition->cpuid_overrides; at.raw != 0 && !found;) {
-        struct override_page *page = arch_window_map(at);
-        for (uint64_t i = 0; i < page->count && !found; i++) {
-            found = is_same(&page->entry[i], wanted);
-            if (found)
-                page->entry[i] = *wanted;
-        }
-        at = page->next;
-        arch_window_unmap(page);
-    }
-    return found;
-}
-
 /* False: the newest page is full, or there is none. */
-static bool append(struct partition *partition, const struct cpuid_override *wanted)
+static bool append(const struct partition *partition, const struct cpuid_override *wanted)
 {
     if (partition->cpuid_overrides.raw == 0)
         return false;
@@ -63,13 +40,20 @@ static bool add_page(struct partition *partition)
     return true;
 }
 
-enum hv_status cpuid_override_set(struct partition *partition, const struct cpuid_override *wanted)
+enum hv_status cpuid_override_add(struct partition *partition, const struct cpuid_override *wanted)
 {
     spinlock_acquire(&partition->register_lock);
-    const bool done = replace(partition, wanted) || append(partition, wanted) ||
-                      (add_page(partition) && append(partition, wanted));
+    const bool done =
+        append(partition, wanted) || (add_page(partition) && append(partition, wanted));
     spinlock_release(&partition->register_lock);
     return done ? HV_STATUS_SUCCESS : HV_STATUS_INSUFFICIENT_MEMORY;
+}
+
+static bool is_for(const struct cpuid_override *entry, const struct vp *vp, uint32_t leaf,
+                   uint32_t subleaf)
+{
+    return (entry->vp_index == HV_ANY_VP || entry->vp_index == vp->index) && entry->eax == leaf &&
+           (!entry->subleaf_specific || entry->ecx == subleaf);
 }
 
 static void apply(const struct cpuid_override *entry, struct cpuid_result *result)
@@ -83,20 +67,19 @@ static void apply(const struct cpuid_override *entry, struct cpuid_result *resul
 void cpuid_override_apply(struct vp *vp, uint32_t leaf, uint32_t subleaf,
                           struct cpuid_result *result)
 {
-    struct partition *partition = vp->partition;
-    spinlock_acquire(&partition->register_lock);
-    for (spa_t at = partition->cpuid_overrides; at.raw != 0;) {
+    bool found = false;
+    spinlock_acquire(&vp->partition->register_lock);
+    for (spa_t at = vp->partition->cpuid_overrides; at.raw != 0 && !found;) {
         struct override_page *page = arch_window_map(at);
-        for (uint64_t i = 0; i < page->count; i++) {
-            const struct cpuid_override *entry = &page->entry[i];
-            if ((entry->vp_index == HV_ANY_VP || entry->vp_index == vp->index) &&
-                entry->eax == leaf && (!entry->subleaf_specific || entry->ecx == subleaf))
-                apply(entry, result);
+        for (uint64_t i = page->count; i-- > 0 && !found;) {
+            found = is_for(&page->entry[i], vp, leaf, subleaf);
+            if (found)
+                apply(&page->entry[i], result);
         }
         at = page->next;
         arch_window_unmap(page);
     }
-    spinlock_release(&partition->register_lock);
+    spinlock_release(&vp->partition->register_lock);
 }
 
 void cpuid_override_drop(struct partition *partition)

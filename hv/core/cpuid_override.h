@@ -21,8 +21,8 @@ struct cpuid_override {
     struct hv_cpuid_override result[4];
 };
 
-/* Takes the place of one with the same VP and leaf. INSUFFICIENT_MEMORY: the pool is empty. */
-enum hv_status cpuid_override_set(struct partition *partition, const struct cpuid_override *wanted);
+/* Of several that fit, the newest counts. INSUFFICIENT_MEMORY: the pool is empty. */
+enum hv_status cpuid_override_add(struct partition *partition, const struct cpuid_override *wanted);
 void cpuid_override_apply(struct vp *vp, uint32_t leaf, uint32_t subleaf,
                           struct cpuid_result *result);
 /* Gives the pages back; no VP is left. */

@@ -38,9 +38,8 @@ static struct frame_record record_read(const struct frame_table *table, frame_t 
 {
     uint32_t raw = 0;
 
-    if (frame < table->count) {
+    if (frame < table->count)
         raw = __atomic_load_n(&table->record[frame], __ATOMIC_RELAXED);
-    }
     return (struct frame_record){
         .state = (enum frame_state)(raw & 0xf),
         .partition = (partition_id_t)((raw >> 4) & 0xfff),
@@ -82,15 +81,13 @@ static bool frame_is_child(partition_id_t partition)
 
 static enum hv_status range_check(struct frame_table_locked locked, frame_t first, frame_t count)
 {
-    if (first > locked.table->count || count > locked.table->count - first) {
+    if (first > locked.table->count || count > locked.table->count - first)
         return HV_STATUS_INVALID_PARAMETER;
-    }
     for (frame_t frame = first; frame < first + count; frame++) {
         struct frame_record record = record_read(locked.table, frame);
 
-        if (record.state == FRAME_SHARED || frame_is_deposited(record)) {
+        if (record.state == FRAME_SHARED || frame_is_deposited(record))
             return HV_STATUS_OPERATION_DENIED;
-        }
     }
     return HV_STATUS_SUCCESS;
 }
@@ -99,17 +96,14 @@ enum hv_status frame_table_set_range(struct frame_table *table, frame_t first, f
                                      enum frame_state state, partition_id_t partition)
 {
     if (state > FRAME_PARENT ||
-        partition != (state == FRAME_PARENT ? PARTITION_PARENT : PARTITION_NONE)) {
+        partition != (state == FRAME_PARENT ? PARTITION_PARENT : PARTITION_NONE))
         return HV_STATUS_INVALID_PARAMETER;
-    }
     struct frame_table_locked locked = table_lock(table);
     enum hv_status status = range_check(locked, first, count);
 
-    if (status == HV_STATUS_SUCCESS) {
-        for (frame_t frame = first; frame < first + count; frame++) {
+    if (status == HV_STATUS_SUCCESS)
+        for (frame_t frame = first; frame < first + count; frame++)
             record_write(locked, frame, (struct frame_record){state, partition, 0});
-        }
-    }
     table_unlock(locked);
     return status;
 }
@@ -166,17 +160,15 @@ typedef enum hv_status frame_change(struct frame_record *record, partition_id_t 
 /* Why a frame that is not in the state a change needs is refused. */
 static enum hv_status refuse(const struct frame_record *record, bool owner)
 {
-    if (record->state == FRAME_ABSENT) {
+    if (record->state == FRAME_ABSENT)
         return HV_STATUS_INVALID_PARAMETER;
-    }
     return owner ? HV_STATUS_OPERATION_DENIED : HV_STATUS_ACCESS_DENIED;
 }
 
 static enum hv_status change_deposit(struct frame_record *record, partition_id_t partition)
 {
-    if (record->state != FRAME_PARENT) {
+    if (record->state != FRAME_PARENT)
         return refuse(record, record->state == FRAME_SHARED);
-    }
     *record = (struct frame_record){FRAME_DEPOSITED, partition, 0};
     return HV_STATUS_SUCCESS;
 }
@@ -187,9 +179,8 @@ static enum hv_status change_deposited(struct frame_record *record, partition_id
 {
     bool owner = frame_is_deposited(*record) && record->partition == partition;
 
-    if (!owner || record->state != from) {
+    if (!owner || record->state != from)
         return refuse(record, owner);
-    }
     *record = to;
     return HV_STATUS_SUCCESS;
 }
@@ -230,27 +221,22 @@ static enum hv_status change_share(struct frame_record *record, partition_id_t p
         *record = (struct frame_record){FRAME_SHARED, partition, 1};
         return HV_STATUS_SUCCESS;
     }
-    if (record->state != FRAME_SHARED) {
+    if (record->state != FRAME_SHARED)
         return refuse(record, false);
-    }
-    if (record->partition != partition) {
+    if (record->partition != partition)
         return HV_STATUS_OPERATION_DENIED;
-    }
-    if (record->maps == FRAME_MAPS_MAX) {
+    if (record->maps == FRAME_MAPS_MAX)
         return HV_STATUS_NO_RESOURCES;
-    }
     record->maps++;
     return HV_STATUS_SUCCESS;
 }
 
 static enum hv_status change_unshare(struct frame_record *record, partition_id_t partition)
 {
-    if (record->state != FRAME_SHARED || record->partition != partition) {
+    if (record->state != FRAME_SHARED || record->partition != partition)
         return refuse(record, record->state == FRAME_SHARED || record->state == FRAME_PARENT);
-    }
-    if (--record->maps == 0) {
+    if (--record->maps == 0)
         *record = (struct frame_record){FRAME_PARENT, PARTITION_PARENT, 0};
-    }
     return HV_STATUS_SUCCESS;
 }
 
@@ -258,12 +244,10 @@ static enum hv_status change_unshare(struct frame_record *record, partition_id_t
 static enum hv_status frames_change(struct frame_table *table, frame_t first, frame_t count,
                                     partition_id_t partition, frame_change *change)
 {
-    if (!frame_is_child(partition)) {
+    if (!frame_is_child(partition))
         return HV_STATUS_INVALID_PARTITION_ID;
-    }
-    if (first >= table->count || count > table->count - first) {
+    if (first >= table->count || count > table->count - first)
         return HV_STATUS_INVALID_PARAMETER;
-    }
     struct frame_table_locked locked = table_lock(table);
     enum hv_status status = HV_STATUS_SUCCESS;
 
@@ -324,16 +308,14 @@ enum hv_status frame_unshare(struct frame_table *table, frame_t frame, partition
 
 enum hv_status frame_share_2m(struct frame_table *table, frame_t first, partition_id_t partition)
 {
-    if (first % FRAMES_PER_2M != 0) {
+    if (first % FRAMES_PER_2M != 0)
         return HV_STATUS_INVALID_ALIGNMENT;
-    }
     return frames_change(table, first, FRAMES_PER_2M, partition, change_share);
 }
 
 enum hv_status frame_unshare_2m(struct frame_table *table, frame_t first, partition_id_t partition)
 {
-    if (first % FRAMES_PER_2M != 0) {
+    if (first % FRAMES_PER_2M != 0)
         return HV_STATUS_INVALID_ALIGNMENT;
-    }
     return frames_change(table, first, FRAMES_PER_2M, partition, change_unshare);
 }

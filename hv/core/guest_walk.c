@@ -6,6 +6,9 @@
 #include "hv/core/registers.h"
 
 #define PTE_PRESENT   (1ull << 0)
+#define PTE_WRITE     (1ull << 1)
+#define PTE_USER      (1ull << 2)
+#define PTE_NX        (1ull << 63)
 #define PTE_LARGE     (1ull << 7)
 #define ADDRESS_LONG  0x000ffffffffff000ull
 #define ADDRESS_SHORT 0xfffff000ull
@@ -40,9 +43,11 @@ static uint64_t page_base(const struct walk_mode *mode, uint64_t entry, uint64_t
     return base;
 }
 
-bool guest_walk(struct partition *partition, const struct guest_paging *paging, uint64_t address,
-                gpa_t *gpa)
+/* What a page allows: the AND of PTE_WRITE and PTE_USER and the OR of PTE_NX over all levels. */
+static bool walk(struct partition *partition, const struct guest_paging *paging, uint64_t address,
+                 gpa_t *gpa, uint64_t *rights)
 {
+    *rights = PTE_WRITE | PTE_USER;
     if (!(paging->cr0 & CR0_PG)) {
         *gpa = gpa_make(address & 0xffffffff);
         return true;
@@ -57,6 +62,10 @@ bool guest_walk(struct partition *partition, const struct guest_paging *paging, 
                             mode.entry_size) ||
             !(entry & PTE_PRESENT))
             return false;
+        if (level < 2 || mode.levels > 3) /* the top entries of PAE have no rights */
+            *rights &= entry | PTE_NX;
+        if (mode.entry_size == 8)
+            *rights |= entry & PTE_NX;
         const bool large = level > 0 && level <= mode.large_levels && (entry & PTE_LARGE);
         if (level == 0 || large) {
             const uint64_t page_mask = (1ull << shift) - 1;
@@ -66,6 +75,44 @@ bool guest_walk(struct partition *partition, const struct guest_paging *paging, 
         table = entry & mode.address_mask;
     }
     return false;
+}
+
+bool guest_walk(struct partition *partition, const struct guest_paging *paging, uint64_t address,
+                gpa_t *gpa)
+{
+    uint64_t rights;
+    return walk(partition, paging, address, gpa, &rights);
+}
+
+static bool is_allowed(const struct guest_paging *paging, uint64_t rights, uint64_t flags)
+{
+    const bool user = flags & HV_TRANSLATE_USER;
+    if (!(paging->cr0 & CR0_PG) || (flags & HV_TRANSLATE_PRIVILEGE_EXEMPT))
+        return true;
+    if (user && !(rights & PTE_USER))
+        return false;
+    if ((flags & HV_TRANSLATE_WRITE) && !(rights & PTE_WRITE) && (user || (paging->cr0 & CR0_WP)))
+        return false;
+    if (!user && (rights & PTE_USER) && (flags & HV_TRANSLATE_EXECUTE) && (paging->cr4 & CR4_SMEP))
+        return false;
+    return !(flags & HV_TRANSLATE_EXECUTE) || !(rights & PTE_NX) || !(paging->efer & EFER_NXE);
+}
+
+enum hv_translate_code guest_translate(struct partition *partition,
+                                       const struct guest_paging *paging, uint64_t address,
+                                       uint64_t flags, gpa_t *gpa)
+{
+    uint64_t rights;
+    spa_t page;
+    if (!walk(partition, paging, address, gpa, &rights))
+        return HV_TRANSLATE_NOT_PRESENT;
+    if (!is_allowed(paging, rights, flags))
+        return HV_TRANSLATE_PRIVILEGE_VIOLATION;
+    if (!partition_translate(partition, *gpa, false, &page))
+        return HV_TRANSLATE_GPA_UNMAPPED;
+    if ((flags & HV_TRANSLATE_WRITE) && !partition_translate(partition, *gpa, true, &page))
+        return HV_TRANSLATE_GPA_NO_WRITE;
+    return HV_TRANSLATE_SUCCESS;
 }
 
 size_t guest_fetch(struct partition *partition, const struct guest_paging *paging, uint64_t address,

@@ -52,12 +52,10 @@ static struct heap_node *tree_merge(heap_before *before, struct heap_node *a, st
         a = a->right;
     }
     *link = a ? a : b;
-    if (*link) {
+    if (*link)
         (*link)->parent = parent;
-    }
-    for (; parent; parent = parent->parent) {
+    for (; parent; parent = parent->parent)
         node_settle(parent);
-    }
     return root;
 }
 
@@ -73,19 +71,16 @@ void heap_remove(struct heap *heap, struct heap_node *node)
     struct heap_node *parent = node->parent;
     struct heap_node *rest = tree_merge(heap->before, node->left, node->right);
 
-    if (rest) {
+    if (rest)
         rest->parent = parent;
-    }
-    if (!parent) {
+    if (!parent)
         heap->root = rest;
-    } else if (parent->left == node) {
+    else if (parent->left == node)
         parent->left = rest;
-    } else {
+    else
         parent->right = rest;
-    }
-    while (parent && node_settle(parent)) {
+    while (parent && node_settle(parent))
         parent = parent->parent;
-    }
     heap->count--;
     *node = (struct heap_node){0};
 }

@@ -74,6 +74,17 @@ static const struct call_entry call_table[] = {
      sizeof(struct hv_input_register_intercept_result), 0, 0, hypercall_register_intercept_result},
     {HVCALL_GET_VP_CPUID_VALUES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_get_cpuid),
      sizeof(struct cpuid_result), sizeof(struct hv_cpuid_leaf), hypercall_get_vp_cpuid_values},
+    {HVCALL_GET_PARTITION_PROPERTY, CALL_PARENT_ONLY,
+     sizeof(struct hv_input_get_partition_property),
+     sizeof(struct hv_output_get_partition_property), 0, hypercall_get_partition_property},
+    {HVCALL_GET_GPA_PAGES_ACCESS_STATES, CALL_PARENT_ONLY | CALL_REP,
+     sizeof(struct hv_input_get_gpa_access), 1, 0, hypercall_get_gpa_access},
+    {HVCALL_TRANSLATE_VIRTUAL_ADDRESS, CALL_PARENT_ONLY, sizeof(struct hv_input_translate),
+     sizeof(struct hv_output_translate), 0, hypercall_translate_address},
+    {HVCALL_GET_VP_STATE, CALL_PARENT_ONLY | CALL_VARIABLE, sizeof(struct hv_input_vp_state),
+     sizeof(struct hv_stimers_state), 0, hypercall_vp_state},
+    {HVCALL_SET_VP_STATE, CALL_PARENT_ONLY | CALL_VARIABLE, sizeof(struct hv_input_vp_state), 0, 0,
+     hypercall_vp_state},
     {BH_CALL_GET_INFO, CALL_PARENT_ONLY, 0, PAGE_SIZE, 0, hypercall_get_info},
     {BH_CALL_READ_LOG, CALL_PARENT_ONLY, sizeof(struct bh_log_input), PAGE_SIZE, 0,
      hypercall_read_log},
@@ -195,6 +206,7 @@ static enum hv_status run_call(struct vp *vp, uint64_t control, const struct cal
 {
     struct hypercall_buffers *buffers = arch_hypercall_buffers();
     call->vp = vp;
+    call->code = entry->code;
     call->input = buffers->input;
     call->output = buffers->output;
     call->variable_words =
@@ -215,7 +227,8 @@ static enum hv_status run_call(struct vp *vp, uint64_t control, const struct cal
     if (entry->flags & CALL_REP)
         call->started = arch_time_now();
     status = entry->handler(call);
-    if (!copy_output(vp, entry, call, rep_start(control), status != HV_STATUS_SUCCESS))
+    if (!copy_output(vp, entry, call, rep_start(control),
+                     status != HV_STATUS_SUCCESS || call->no_output))
         status = HV_STATUS_INVALID_HYPERCALL_INPUT;
     return status;
 }

@@ -20,6 +20,7 @@ struct hypercall_buffers {
 
 struct hypercall {
     struct vp *vp; /* the caller */
+    uint32_t code;
     const void *input;
     size_t input_size;
     uint32_t variable_words; /* of the variable header, behind the fixed one */
@@ -28,7 +29,8 @@ struct hypercall {
     const void *rep_input;   /* the elements, all of them */
     void *output;            /* zeroed; of a rep call, the elements from number 0 */
     reftime_t started;
-    bool again; /* nothing was done; the VP shall make the call anew */
+    bool no_output; /* of a call that has output only sometimes */
+    bool again;     /* nothing was done; the VP shall make the call anew */
 };
 
 struct partition;
@@ -97,6 +99,10 @@ enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call);
 enum hv_status hypercall_assert_virtual_interrupt(struct hypercall *call);
 enum hv_status hypercall_register_intercept_result(struct hypercall *call);
 enum hv_status hypercall_get_vp_cpuid_values(struct hypercall *call);
+enum hv_status hypercall_get_gpa_access(struct hypercall *call);
+enum hv_status hypercall_translate_address(struct hypercall *call);
+enum hv_status hypercall_vp_state(struct hypercall *call);
+enum hv_status hypercall_get_partition_property(struct hypercall *call);
 enum hv_status hypercall_get_info(struct hypercall *call);
 enum hv_status hypercall_read_log(struct hypercall *call);
 enum hv_status hypercall_get_stats(struct hypercall *call);

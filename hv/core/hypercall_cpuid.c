@@ -33,7 +33,7 @@ enum hv_status hypercall_register_intercept_result(struct hypercall *call)
     memcpy(wanted.result, input->result, sizeof wanted.result);
     status = check_override(partition, input);
     if (status == HV_STATUS_SUCCESS)
-        status = cpuid_override_set(partition, &wanted);
+        status = cpuid_override_add(partition, &wanted);
     partition_release(partition);
     return status;
 }

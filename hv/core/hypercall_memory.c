@@ -12,7 +12,10 @@
 
 #define MAP_ACCESS \
     (HV_MAP_READABLE | HV_MAP_WRITABLE | HV_MAP_KERNEL_EXECUTABLE | HV_MAP_USER_EXECUTABLE)
-#define MAP_FLAGS  (MAP_ACCESS | HV_MAP_ADJUSTABLE | HV_MAP_LARGE)
+#define MAP_FLAGS (MAP_ACCESS | HV_MAP_ADJUSTABLE | HV_MAP_LARGE)
+#define ACCESS_FLAGS                                                                         \
+    (HV_GPA_ACCESS_CLEAR_ACCESSED | HV_GPA_ACCESS_SET_ACCESSED | HV_GPA_ACCESS_CLEAR_DIRTY | \
+     HV_GPA_ACCESS_SET_DIRTY)
 #define FRAME_BITS (NESTED_GPA_BITS - PAGE_SHIFT)
 
 _Static_assert(HV_UNMAP_GPA_PAGES_MAX * sizeof(frame_t) <= PAGE_SIZE, "frames fit the output page");
@@ -170,6 +173,57 @@ enum hv_status hypercall_unmap_gpa_pages(struct hypercall *call)
         arch_flush_partition(child);
     for (uint32_t i = 0; i < count; i++)
         partition_unshare(child, frames[i], large);
+    partition_release(child);
+    return status;
+}
+
+/* ---- accessed and dirty bits ---- */
+
+/* They are told for 4 KiB: a larger page is split first, by a change that is not committed. */
+static enum hv_status harvest(struct partition *child, gpa_t gpa, uint32_t clear, uint32_t set,
+                              uint8_t *state)
+{
+    struct nested_change split;
+    spinlock_acquire(&child->memory_lock);
+    const enum hv_status status = nested_prepare_unmap(&child->nested, gpa, SIZE_4K, &split);
+    if (status == HV_STATUS_SUCCESS) {
+        const uint32_t use = nested_harvest(&child->nested, gpa, clear, set);
+        *state = (uint8_t)((use & NESTED_ACCESSED ? HV_GPA_ACCESSED : 0) |
+                           (use & NESTED_DIRTY ? HV_GPA_DIRTY : 0));
+    }
+    spinlock_release(&child->memory_lock);
+    return status;
+}
+
+/*
+ * After the flush a write sets the bit anew. Until then one may go unseen, but the caller looks at
+ * the page only after the call. The flush also sets the bits of pages that the hypervisor writes.
+ */
+enum hv_status hypercall_get_gpa_access(struct hypercall *call)
+{
+    const struct hv_input_get_gpa_access *input = call->input;
+    uint8_t *states = call->output;
+    const uint32_t clear = (input->flags & HV_GPA_ACCESS_CLEAR_ACCESSED ? NESTED_ACCESSED : 0) |
+                           (input->flags & HV_GPA_ACCESS_CLEAR_DIRTY ? NESTED_DIRTY : 0);
+    const uint32_t set = (input->flags & HV_GPA_ACCESS_SET_ACCESSED ? NESTED_ACCESSED : 0) |
+                         (input->flags & HV_GPA_ACCESS_SET_DIRTY ? NESTED_DIRTY : 0);
+    enum hv_status status;
+    if (input->flags & ~ACCESS_FLAGS)
+        return HV_STATUS_INVALID_PARAMETER;
+    struct partition *child = hypercall_acquire_child(call, input->partition_id, &status);
+    if (child == NULL)
+        return status;
+    status = check_range(child, input->base, call->reps, 1);
+    if (status == HV_STATUS_SUCCESS && !child->tracks_access)
+        status = HV_STATUS_OPERATION_DENIED;
+    while (status == HV_STATUS_SUCCESS && hypercall_next(call)) {
+        const gpa_t gpa = gpa_make((input->base + call->done) << PAGE_SHIFT);
+        status = harvest(child, gpa, clear, set, &states[call->done]);
+        if (status == HV_STATUS_SUCCESS)
+            call->done++;
+    }
+    if (clear != 0)
+        arch_flush_partition(child);
     partition_release(child);
     return status;
 }

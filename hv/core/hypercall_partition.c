@@ -107,6 +107,11 @@ static enum hv_status set_property(struct partition *partition, uint32_t code, u
             return HV_STATUS_INVALID_PARAMETER;
         partition->ignores_unknown_msrs = value == 1;
         return HV_STATUS_SUCCESS;
+    case HV_PROPERTY_GPA_ACCESS_TRACKING:
+        if (value > 1)
+            return HV_STATUS_INVALID_PARAMETER;
+        partition->tracks_access = value == 1;
+        return HV_STATUS_SUCCESS;
     case BH_PROPERTY_WEIGHT: /* of the VPs created from now on */
         if (value < 1 || value > BH_WEIGHT_MAX)
             return HV_STATUS_INVALID_PARAMETER;

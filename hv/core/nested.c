@@ -94,9 +94,8 @@ static uint32_t entry_flags(const struct nested_format *format, uint64_t entry)
 
 static bool table_take(struct nested *nested, spa_t *table)
 {
-    if (!nested->source->take(nested->source, table)) {
+    if (!nested->source->take(nested->source, table))
         return false;
-    }
     nested->table_pages++;
     return true;
 }
@@ -117,13 +116,11 @@ static bool table_release(struct nested *nested, spa_t table, unsigned level, un
             }
         }
         arch_window_unmap(entries);
-        if (!released) {
+        if (!released)
             return false;
-        }
     }
-    if (*budget == 0) {
+    if (*budget == 0)
         return false;
-    }
     (*budget)--;
     nested->table_pages--;
     nested->source->give(nested->source, table);
@@ -137,9 +134,8 @@ static void table_fill(const struct nested_format *format, spa_t table, uint64_t
     uint64_t *entries = arch_window_map(table);
     uint64_t part = level == 2 ? entry & ~format->large : entry;
 
-    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++)
         entries[i] = part + i * level_size(level - 1);
-    }
     arch_window_unmap(entries);
 }
 
@@ -155,14 +151,12 @@ static enum hv_status table_insert(struct nested *nested, spa_t table, unsigned 
     uint64_t old = *entry;
     spa_t below;
 
-    if (!table_take(nested, &below)) {
+    if (!table_take(nested, &below))
         return HV_STATUS_INSUFFICIENT_MEMORY;
-    }
     *entry = below.raw | format->table;
     do {
-        if (old & format->present) {
+        if (old & format->present)
             table_fill(format, below, old, level);
-        }
     } while (!entry_replace(table, index, &old, *entry));
     return HV_STATUS_SUCCESS;
 }
@@ -177,15 +171,13 @@ static enum hv_status entry_find(struct nested_change *change, gpa_t gpa, bool b
         unsigned index = level_index(gpa, level);
         uint64_t entry = entry_read(table, index);
 
-        if (!build && !(entry & nested->format->present)) {
+        if (!build && !(entry & nested->format->present))
             return HV_STATUS_SUCCESS;
-        }
         if (!entry_is_table(nested->format, entry, level)) {
             enum hv_status status = table_insert(nested, table, index, level, &entry);
 
-            if (status != HV_STATUS_SUCCESS) {
+            if (status != HV_STATUS_SUCCESS)
                 return status;
-            }
         }
         table = spa_make(entry & nested->format->address);
     }
@@ -196,12 +188,10 @@ static enum hv_status entry_find(struct nested_change *change, gpa_t gpa, bool b
 
 static enum hv_status size_check(uint64_t size, gpa_t gpa, spa_t spa)
 {
-    if (size != SIZE_4K && size != SIZE_2M) {
+    if (size != SIZE_4K && size != SIZE_2M)
         return HV_STATUS_INVALID_PARAMETER;
-    }
-    if ((gpa.raw | spa.raw) % size != 0) {
+    if ((gpa.raw | spa.raw) % size != 0)
         return HV_STATUS_INVALID_ALIGNMENT;
-    }
     return gpa.raw >> NESTED_GPA_BITS ? HV_STATUS_INVALID_PARAMETER : HV_STATUS_SUCCESS;
 }
 
@@ -224,9 +214,8 @@ static uint64_t identity_size(const struct nested *nested, uint64_t address, uin
 {
     uint64_t size = nested->largest_leaf;
 
-    while (address % size != 0 || size > end - address) {
+    while (address % size != 0 || size > end - address)
         size = size == SIZE_1G ? SIZE_2M : SIZE_4K;
-    }
     return size;
 }
 
@@ -236,17 +225,15 @@ enum hv_status nested_map_identity(struct nested *nested, spa_t first, uint64_t 
     uint64_t limit = 1ull << NESTED_GPA_BITS;
     uint64_t end = first.raw + size;
 
-    if ((first.raw | size) & PAGE_MASK || first.raw > limit || size > limit - first.raw) {
+    if ((first.raw | size) & PAGE_MASK || first.raw > limit || size > limit - first.raw)
         return HV_STATUS_INVALID_PARAMETER;
-    }
     for (uint64_t at = first.raw, step; at < end; at += step) {
         step = identity_size(nested, at, end);
         struct nested_change change = change_make(nested, step);
         enum hv_status status = entry_find(&change, gpa_make(at), true);
 
-        if (status != HV_STATUS_SUCCESS) {
+        if (status != HV_STATUS_SUCCESS)
             return status;
-        }
         change.entry = entry_of_leaf(nested->format, spa_make(at), change.level, flags);
         nested_commit(&change);
         nested_finish(&change);
@@ -260,12 +247,10 @@ enum hv_status nested_prepare_map(struct nested *nested, gpa_t gpa, spa_t spa, u
     *change = change_make(nested, size);
     enum hv_status status = size_check(size, gpa, spa);
 
-    if (status != HV_STATUS_SUCCESS) {
+    if (status != HV_STATUS_SUCCESS)
         return status;
-    }
-    if (spa.raw & ~nested->format->address) {
+    if (spa.raw & ~nested->format->address)
         return HV_STATUS_INVALID_PARAMETER;
-    }
     change->entry = entry_of_leaf(nested->format, spa, change->level, flags);
     return entry_find(change, gpa, true);
 }
@@ -283,14 +268,12 @@ bool nested_commit(struct nested_change *change)
 {
     const struct nested_format *format = change->nested->format;
 
-    if (change->table.raw == 0) {
+    if (change->table.raw == 0)
         return false;
-    }
     uint64_t old = entry_exchange(change->table, change->index, change->entry);
 
-    if (entry_is_table(format, old, change->level)) {
+    if (entry_is_table(format, old, change->level))
         change->retired = spa_make(old & format->address);
-    }
     return (old & format->present) && (old & ~(format->accessed | format->dirty)) != change->entry;
 }
 
@@ -325,39 +308,42 @@ bool nested_lookup(const struct nested *nested, gpa_t gpa, struct nested_leaf *l
     uint64_t size = level_size(level);
 
     *leaf = (struct nested_leaf){.gpa = gpa_make(ALIGN_DOWN(gpa.raw, size)), .size = size};
-    if (!(entry & format->present)) {
+    if (!(entry & format->present))
         return false;
-    }
     leaf->base = spa_make(entry & format->address);
     leaf->spa = spa_make(leaf->base.raw + gpa.raw % size);
     leaf->flags = entry_flags(format, entry);
     return true;
 }
 
-uint32_t nested_harvest(struct nested *nested, gpa_t gpa, uint32_t clear)
+static uint64_t use_bits(const struct nested_format *format, uint32_t use)
+{
+    return (use & NESTED_ACCESSED ? format->accessed : 0) |
+           (use & NESTED_DIRTY ? format->dirty : 0);
+}
+
+uint32_t nested_harvest(struct nested *nested, gpa_t gpa, uint32_t clear, uint32_t set)
 {
     const struct nested_format *format = nested->format;
     struct nested_leaf leaf;
 
-    if (!nested_lookup(nested, gpa, &leaf)) {
+    if (!nested_lookup(nested, gpa, &leaf))
         return 0;
-    }
     struct nested_change at = change_make(nested, leaf.size);
-    uint64_t bits = (clear & NESTED_ACCESSED ? format->accessed : 0) |
-                    (clear & NESTED_DIRTY ? format->dirty : 0);
 
     entry_find(&at, gpa, false);
     uint64_t *entries = arch_window_map(at.table);
-    uint64_t old = __atomic_fetch_and(&entries[at.index], ~bits, __ATOMIC_ACQ_REL);
+    uint64_t old =
+        __atomic_fetch_and(&entries[at.index], ~use_bits(format, clear), __ATOMIC_ACQ_REL);
 
+    __atomic_fetch_or(&entries[at.index], use_bits(format, set), __ATOMIC_ACQ_REL);
     arch_window_unmap(entries);
     return entry_use(format, old);
 }
 
 bool nested_destroy(struct nested *nested, unsigned budget)
 {
-    if (nested->root.raw != 0 && table_release(nested, nested->root, LEVELS, &budget)) {
+    if (nested->root.raw != 0 && table_release(nested, nested->root, LEVELS, &budget))
         nested->root = spa_make(0);
-    }
     return nested->root.raw == 0;
 }

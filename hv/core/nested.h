@@ -118,10 +118,10 @@ bool nested_lookup(const struct nested *nested, gpa_t gpa, struct nested_leaf *l
 
 /*
  * Clears the bits of clear (NESTED_ACCESSED, NESTED_DIRTY) in the page at gpa, whatever its
- * size, and returns which of the two were set. The caller must flush before it relies on the
- * bits being set anew, if a bit returned was to be cleared.
+ * size, then sets those of set, and returns which of the two were set before. The caller must flush
+ * before it relies on the bits being set anew, if a bit returned was to be cleared.
  */
-uint32_t nested_harvest(struct nested *nested, gpa_t gpa, uint32_t clear);
+uint32_t nested_harvest(struct nested *nested, gpa_t gpa, uint32_t clear, uint32_t set);
 
 /*
  * Gives table pages back, budget of them at most; true when all are gone, the root included.

@@ -151,6 +151,8 @@ static bool translate_child(struct partition *partition, gpa_t gpa, bool write, 
     const bool found = partition->state == PARTITION_ACTIVE &&
                        nested_lookup(&partition->nested, gpa, &leaf) &&
                        (!write || (leaf.flags & NESTED_WRITE));
+    if (found && write && !(leaf.flags & NESTED_DIRTY))
+        nested_harvest(&partition->nested, gpa, 0, NESTED_ACCESSED | NESTED_DIRTY);
     spinlock_release(&partition->memory_lock);
     if (found)
         *page = spa_make(ALIGN_DOWN(leaf.spa.raw, PAGE_SIZE));

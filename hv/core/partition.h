@@ -53,6 +53,7 @@ struct partition {
     bool hypercall_page_locked;
     bool tsc_invariant_shown;
     bool ignores_unknown_msrs;
+    bool tracks_access;        /* accessed and dirty bits may be asked for */
     struct sched_params share; /* for each of its VPs */
     uint64_t crash_parameter[CRASH_PARAMETER_COUNT];
     uint64_t crash_count;

@@ -48,8 +48,8 @@ static enum hv_status map_locked(struct partition *partition, gpa_t gpa, frame_t
     return status;
 }
 
-/* A large page may take the place of an emptied table, which processors may still walk. */
-static void finish_map(struct partition *partition, struct nested_change *change)
+/* A large page, or none, may take the place of a table that processors still walk. */
+static void finish(struct partition *partition, struct nested_change *change)
 {
     if (change->retired.raw != 0)
         arch_flush_partition(partition);
@@ -70,34 +70,47 @@ enum hv_status partition_map(struct partition *partition, gpa_t gpa, frame_t fra
     status = map_locked(partition, gpa, frame, large, flags, &change);
     spinlock_release(&partition->memory_lock);
     if (status == HV_STATUS_SUCCESS)
-        finish_map(partition, &change);
+        finish(partition, &change);
     else
         partition_unshare(partition, frame, large);
     return status;
 }
 
-static enum hv_status unmap_locked(struct partition *partition, gpa_t gpa, bool large,
-                                   frame_t *frame)
+/* Is it all there, as it was mapped? A large page may have been split since. */
+static bool is_whole(const struct partition *partition, gpa_t gpa, bool large, frame_t first)
 {
     struct nested_leaf leaf;
-    struct nested_change change;
+    for (uint64_t i = 0; large && i < FRAMES_PER_2M; i += leaf.size >> PAGE_SHIFT)
+        if (!nested_lookup(&partition->nested, gpa_make(gpa.raw + (i << PAGE_SHIFT)), &leaf) ||
+            spa_frame(leaf.spa) != first + i)
+            return false;
+    return !large || first % FRAMES_PER_2M == 0;
+}
+
+static enum hv_status unmap_locked(struct partition *partition, gpa_t gpa, bool large,
+                                   frame_t *frame, struct nested_change *change)
+{
+    struct nested_leaf leaf;
     const uint64_t size = large ? SIZE_2M : SIZE_4K;
-    if (!nested_lookup(&partition->nested, gpa, &leaf) || leaf.size < size)
-        return HV_STATUS_INVALID_PARAMETER;
-    const enum hv_status status = nested_prepare_unmap(&partition->nested, gpa, size, &change);
+    const enum hv_status status = nested_prepare_unmap(&partition->nested, gpa, size, change);
     if (status != HV_STATUS_SUCCESS)
         return status;
+    if (!nested_lookup(&partition->nested, gpa, &leaf) ||
+        !is_whole(partition, gpa, large, spa_frame(leaf.spa)))
+        return HV_STATUS_INVALID_PARAMETER;
     *frame = spa_frame(leaf.spa);
-    nested_commit(&change);
-    nested_finish(&change);
+    nested_commit(change);
     return HV_STATUS_SUCCESS;
 }
 
 enum hv_status partition_unmap(struct partition *partition, gpa_t gpa, bool large, frame_t *frame)
 {
+    struct nested_change change;
     spinlock_acquire(&partition->memory_lock);
-    const enum hv_status status = unmap_locked(partition, gpa, large, frame);
+    const enum hv_status status = unmap_locked(partition, gpa, large, frame, &change);
     spinlock_release(&partition->memory_lock);
+    if (status == HV_STATUS_SUCCESS)
+        finish(partition, &change);
     return status;
 }
 

@@ -52,9 +52,8 @@ static bool list_pop(struct pool_locked locked,
 {
     struct pool *pool = locked.pool;
 
-    if (pool->free_pages == 0) {
+    if (pool->free_pages == 0)
         return false;
-    }
     if (claim(pool->frames, pool->first, pool->partition) != HV_STATUS_SUCCESS) {
         pool->lost_pages += pool->free_pages;
         pool->free_pages = 0;
@@ -76,9 +75,8 @@ enum hv_status pool_add(struct pool *pool, frame_t frame)
     struct pool_locked locked = pool_lock(pool);
     enum hv_status status = frame_pool_enter(pool->frames, frame, pool->partition);
 
-    if (status == HV_STATUS_SUCCESS) {
+    if (status == HV_STATUS_SUCCESS)
         list_push(locked, frame);
-    }
     pool_unlock(locked);
     return status;
 }

@@ -15,7 +15,9 @@ set(HV_CORE_SOURCES
   hv/core/hypercall_memory.c
   hv/core/hypercall_message.c
   hv/core/hypercall_partition.c
+  hv/core/hypercall_property.c
   hv/core/hypercall_vp.c
+  hv/core/hypercall_state.c
   hv/core/intercept.c
   hv/core/log.c
   hv/core/msr.c
@@ -31,6 +33,8 @@ set(HV_CORE_SOURCES
   hv/core/timer.c
   hv/core/vapic.c
   hv/core/vapic_ipi.c
+  hv/core/vapic_state.c
   hv/core/vapic_timer.c
   hv/core/vp.c
-  hv/core/vp_register.c)
+  hv/core/vp_register.c
+  hv/core/xsave.c)

@@ -3,6 +3,7 @@
 #include "hv/core/stimer.h"
 
 #include "hv/abi/msr.h"
+#include "hv/abi/vp.h"
 #include "hv/arch.h"
 #include "hv/core/lib.h"
 #include "hv/core/vp.h"
@@ -119,12 +120,16 @@ static bool has_target(const struct stimer *stimer)
                                              : sint(stimer) != 0;
 }
 
-static bool write_config(struct vp *vp, struct stimer *stimer, uint64_t value)
+static bool is_valid_config(uint64_t value)
 {
     const struct stimer wanted = {.config = value};
-    if (value & ~HV_STIMER_CONFIG_VALID)
-        return false;
-    if ((value & HV_STIMER_ENABLE) && (value & HV_STIMER_DIRECT) && !has_target(&wanted))
+    return !(value & ~HV_STIMER_CONFIG_VALID) &&
+           (!(value & HV_STIMER_ENABLE) || !(value & HV_STIMER_DIRECT) || has_target(&wanted));
+}
+
+static bool write_config(struct vp *vp, struct stimer *stimer, uint64_t value)
+{
+    if (!is_valid_config(value))
         return false;
     stimer->config = value;
     if (!has_target(stimer))
@@ -166,4 +171,34 @@ void stimer_deliver_waiting(struct vp *vp)
         if (stimer->message_waits)
             stimer->message_waits = !send_message(vp, stimer);
     }
+}
+
+void stimer_get_state(const struct vp *vp, struct hv_stimers_state *state)
+{
+    for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
+        const struct stimer *stimer = &vp->stimer[i];
+        state->timer[i] = (struct hv_stimer_state){
+            .flags = stimer->message_waits,
+            .config = stimer->config,
+            .count = stimer->count,
+            .undelivered_expiry = stimer->message_waits ? stimer->expiration : 0,
+        };
+    }
+}
+
+bool stimer_set_state(struct vp *vp, const struct hv_stimers_state *state)
+{
+    for (unsigned i = 0; i < HV_STIMER_COUNT; i++)
+        if (state->timer[i].flags > 1 || !is_valid_config(state->timer[i].config))
+            return false;
+    for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
+        struct stimer *stimer = &vp->stimer[i];
+        stimer->count = state->timer[i].count;
+        write_config(vp, stimer, state->timer[i].config);
+        stimer->message_waits = state->timer[i].flags;
+        if (stimer->message_waits && !stimer->timer.armed)
+            stimer->expiration = state->timer[i].undelivered_expiry;
+    }
+    stimer_deliver_waiting(vp);
+    return true;
 }

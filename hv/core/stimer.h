@@ -26,6 +26,11 @@ void stimer_reset(struct vp *vp);
 bool stimer_read_msr(struct vp *vp, uint32_t index, uint64_t *value);
 bool stimer_write_msr(struct vp *vp, uint32_t index, uint64_t value);
 
+/* All timers at once. False: not a state that timers can be in; nothing has changed. */
+struct hv_stimers_state;
+void stimer_get_state(const struct vp *vp, struct hv_stimers_state *state);
+bool stimer_set_state(struct vp *vp, const struct hv_stimers_state *state);
+
 /* Tries again to deliver the messages of expired timers. */
 void stimer_deliver_waiting(struct vp *vp);
 

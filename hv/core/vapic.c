@@ -388,7 +388,7 @@ static bool write_plain(struct vp *vp, uint32_t reg, uint64_t value)
         return write_icr(
             vp, vapic_is_x2apic(apic) ? value : (apic->icr & 0xffffffff00000000) | (uint32_t)value);
     case VAPIC_TIMER_INITIAL:
-        vapic_timer_start(vp, (uint32_t)value);
+        vapic_timer_load(vp, (uint32_t)value, (uint32_t)value);
         return true;
     case VAPIC_TIMER_DIVIDE:
         vapic_timer_set_divide(vp, (uint32_t)value);
@@ -398,8 +398,7 @@ static bool write_plain(struct vp *vp, uint32_t reg, uint64_t value)
     }
 }
 
-/* x2APIC: the bits a write may hold; any other faults. */
-static uint64_t x2apic_writable(uint32_t reg)
+uint64_t vapic_writable(uint32_t reg)
 {
     if (lvt_index(reg) >= 0)
         return lvt_writable[lvt_index(reg)] | LVT_STATUS_BITS;
@@ -425,7 +424,7 @@ bool vapic_write(struct vp *vp, uint32_t reg, uint64_t value)
 {
     const bool x2apic = vapic_is_x2apic(&vp->apic);
     vapic_sync(vp);
-    if (x2apic && (value & ~x2apic_writable(reg)))
+    if (x2apic && (value & ~vapic_writable(reg)))
         return false;
     if (lvt_index(reg) >= 0) {
         write_lvt(vp, lvt_index(reg), (uint32_t)value);

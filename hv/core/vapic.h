@@ -121,6 +121,11 @@ struct partition;
  */
 bool vapic_inject(struct partition *partition, uint64_t icr, uint32_t destination);
 
+/* All of it at once. False: not a state that an APIC can be in; nothing has changed. */
+struct hv_lapic_state;
+void vapic_get_state(struct vp *vp, struct hv_lapic_state *state);
+bool vapic_set_state(struct vp *vp, const struct hv_lapic_state *state);
+
 /* Sends a fixed interrupt to the VP. */
 void vapic_send_fixed(struct vp *target, uint8_t vector);
 

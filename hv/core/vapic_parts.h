@@ -18,11 +18,15 @@ bool vapic_is_x2apic(const struct vapic *apic);
 /* Highest vector of a 256-bit register, or VAPIC_NONE. */
 int vapic_highest(const uint64_t bits[4]);
 
+/* Bits that a write of the register may hold in x2APIC mode. */
+uint64_t vapic_writable(uint32_t reg);
+
 /* False: the command is one that the architecture calls an illegal vector. */
 bool vapic_ipi_send(struct vp *vp, uint64_t icr);
 
 void vapic_timer_expire(struct timer *timer);
-void vapic_timer_start(struct vp *vp, uint32_t initial);
+/* Counts from `current` down; only then from `initial`, if the timer is periodic. */
+void vapic_timer_load(struct vp *vp, uint32_t initial, uint32_t current);
 void vapic_timer_set_divide(struct vp *vp, uint32_t divide);
 void vapic_timer_mode_changed(struct vp *vp, uint32_t old_lvt);
 uint32_t vapic_timer_current(const struct vapic *apic);

@@ -70,12 +70,14 @@ static void rearm(struct vp *vp)
     }
 }
 
-void vapic_timer_start(struct vp *vp, uint32_t initial)
+void vapic_timer_load(struct vp *vp, uint32_t initial, uint32_t current)
 {
-    if (timer_mode(&vp->apic) == VAPIC_TIMER_MODE_DEADLINE)
+    struct vapic *apic = &vp->apic;
+    if (timer_mode(apic) == VAPIC_TIMER_MODE_DEADLINE)
         return;
-    vp->apic.timer_initial = initial;
-    vp->apic.timer_started = arch_time_now();
+    const uint64_t counted = (uint64_t)(initial - current) << divide_shift(apic);
+    apic->timer_initial = initial;
+    apic->timer_started = arch_time_now() - counted / COUNTS_PER_REFTIME;
     rearm(vp);
 }
 

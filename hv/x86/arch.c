@@ -180,7 +180,7 @@ bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value)
 
 bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
 {
-    const uint64_t *extended = extended_register(vp->lp, vp, name);
+    const uint64_t *extended = extended_register(vp, name);
     if (extended == NULL)
         return vendor->get_register(vp, name, value);
     value->u64 = *extended;

@@ -3,6 +3,7 @@
 #include "hv/x86/extended.h"
 
 #include "hv/abi/vp.h"
+#include "hv/arch.h"
 #include "hv/core/vp.h"
 #include "hv/x86/cpu.h"
 #include "hv/x86/lp.h"
@@ -10,6 +11,7 @@
 #define ECX1_XSAVE   (1u << 26)
 #define EDX81_RDTSCP (1u << 27)
 #define XCR0_RESET   1u
+#define FCW_RESET    0x37fu
 #define MXCSR_RESET  0x1f80u
 #define AREA_MXCSR   24 /* offsets in the XSAVE area */
 #define AREA_MINIMUM 576u
@@ -55,6 +57,7 @@ void extended_reset(void *state)
 {
     struct extended *extended = state;
     extended->xcr0 = XCR0_RESET;
+    *(uint16_t *)(void *)extended->area = FCW_RESET;
     *(uint32_t *)(void *)(extended->area + AREA_MXCSR) = MXCSR_RESET;
 }
 
@@ -116,15 +119,34 @@ void extended_switch(struct lp *lp, struct vp *vp)
     lp->extended_owner = vp;
 }
 
-uint64_t *extended_register(struct lp *lp, struct vp *vp, uint32_t name)
+uint8_t *arch_vp_xsave(struct vp *vp)
 {
     struct extended *extended = vp->extended;
+    struct lp *lp = vp->lp;
     if (extended == NULL)
         return NULL;
     if (lp->extended_owner == vp) {
         save(extended);
         lp->extended_owner = NULL;
     }
+    return extended->area;
+}
+
+uint64_t arch_xsave_components(void)
+{
+    return all_components;
+}
+
+uint64_t arch_xsave_size(void)
+{
+    return area_size;
+}
+
+uint64_t *extended_register(struct vp *vp, uint32_t name)
+{
+    struct extended *extended = vp->extended;
+    if (arch_vp_xsave(vp) == NULL)
+        return NULL;
     if (name >= HV_REGISTER_DR0 && name <= HV_REGISTER_DR3)
         return &extended->dr[name - HV_REGISTER_DR0];
     if (name == HV_REGISTER_TSC_AUX)

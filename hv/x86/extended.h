@@ -26,6 +26,6 @@ void extended_reset(void *state);
 void extended_switch(struct lp *lp, struct vp *vp);
 
 /* By TLFS name: XFEM, DR0 to DR3, TSC_AUX. NULL: another register. */
-uint64_t *extended_register(struct lp *lp, struct vp *vp, uint32_t name);
+uint64_t *extended_register(struct vp *vp, uint32_t name);
 
 #endif

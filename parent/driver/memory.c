@@ -307,9 +307,23 @@ static int bitmap_piece(struct bh_partition *partition, const struct mshv_gpap_a
     };
     u8 wanted = args->access_type == MSHV_GPAP_ACCESS_TYPE_DIRTY ? HV_GPA_DIRTY : HV_GPA_ACCESSED;
     u8 bitmap[STATES_A_CALL / 8] = {0};
-    u16 status = bh_hypercall_rep(&call, done);
+    u16 wanted_count = call.count;
+    u16 status;
+    u16 some;
     u16 i;
+    int err = 0;
 
+    /* Large pages are split for it, which may take tables. */
+    *done = 0;
+    do {
+        input.base = args->gpap_base + at + *done;
+        call.count = wanted_count - *done;
+        call.out = states + *done;
+        status = bh_hypercall_rep(&call, &some);
+        *done += some;
+        if (status == HV_STATUS_INSUFFICIENT_MEMORY)
+            err = bh_deposit(partition->id, BH_DEPOSIT_MAP);
+    } while (status == HV_STATUS_INSUFFICIENT_MEMORY && !err);
     for (i = 0; i < *done; i++)
         if (states[i] & wanted)
             bitmap[i / 8] |= (u8)(1u << i % 8);

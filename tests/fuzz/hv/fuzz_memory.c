@@ -365,7 +365,7 @@ static void harvest(struct child *child, unsigned page, uint32_t clear)
     if (!child->has_tables || !nested_lookup(&child->nested, gpa_of(page), &leaf)) {
         return;
     }
-    MUST(nested_harvest(&child->nested, gpa_of(page), clear) ==
+    MUST(nested_harvest(&child->nested, gpa_of(page), clear, 0) ==
          (leaf.flags & (NESTED_ACCESSED | NESTED_DIRTY)));
     MUST(!child->dirty[page] || (leaf.flags & NESTED_DIRTY));
     if (clear & NESTED_DIRTY) {

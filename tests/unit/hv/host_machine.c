@@ -389,6 +389,21 @@ struct vp *arch_parent_vp(const struct vp *vp)
     return &host.vp[0];
 }
 
+uint8_t *arch_vp_xsave(struct vp *vp)
+{
+    return host.xsave[vp->index];
+}
+
+uint64_t arch_xsave_components(void)
+{
+    return HOST_XSAVE_COMPONENTS;
+}
+
+uint64_t arch_xsave_size(void)
+{
+    return HOST_XSAVE_SIZE;
+}
+
 bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
 {
     (void)vp;

@@ -31,9 +31,11 @@ enum host_page {
 
 #define HOST_TABLES 16u /* pages behind HOST_PAGE_ABSENT, for a child's nested tables */
 
-#define HOST_TSC_HZ       1000000000ull /* 100 ticks a unit of reference time */
-#define HOST_TSC_PER_UNIT 100ull
-#define HOST_APIC_BASE    0xfee00000ull
+#define HOST_XSAVE_SIZE       5000u /* more than a page */
+#define HOST_XSAVE_COMPONENTS 7ull
+#define HOST_TSC_HZ           1000000000ull /* 100 ticks a unit of reference time */
+#define HOST_TSC_PER_UNIT     100ull
+#define HOST_APIC_BASE        0xfee00000ull
 
 /* What was asked for on behalf of a VP. */
 struct host_record {
@@ -62,7 +64,8 @@ struct host_machine {
     unsigned flushes;                       /* arch_flush_partition */
     unsigned suspend_changes;               /* arch_suspend_changed */
     union hv_register_value register_value; /* RIP, the one register of the back end */
-    char console[1024];                     /* the newest text written */
+    _Alignas(64) uint8_t xsave[HOST_VPS][HOST_XSAVE_SIZE];
+    char console[1024]; /* the newest text written */
 };
 
 #define HOST_PROCESSOR_MSR 0xc0010015u

@@ -203,7 +203,7 @@ static void test_empty(void **state)
     assert_hole(UINT64_MAX, 1ull << 48);
     assert_false(unmap(0x1000, SIZE_4K));
     assert_false(unmap(SIZE_2M, SIZE_2M));
-    assert_int_equal(nested_harvest(&nested, gpa_make(0), NESTED_DIRTY), 0);
+    assert_int_equal(nested_harvest(&nested, gpa_make(0), NESTED_DIRTY, 0), 0);
     assert_int_equal(nested.table_pages, 1);
 }
 
@@ -273,7 +273,7 @@ static void test_ept_entry_bits(void **state)
         assert_maps(gpa, 0x40000000, want[i].size, want[i].flags);
     }
     touch(0, true);
-    assert_int_equal(nested_harvest(&nested, gpa_make(0), 0), NESTED_ACCESSED | NESTED_DIRTY);
+    assert_int_equal(nested_harvest(&nested, gpa_make(0), 0, 0), NESTED_ACCESSED | NESTED_DIRTY);
 }
 
 static void test_identity_takes_the_largest_pages(void **state)
@@ -593,15 +593,16 @@ static void test_harvest(void **state)
     const uint64_t at[] = {0x1000, SIZE_2M + 0x7000, SIZE_1G + 5 * SIZE_2M};
 
     for (size_t i = 0; i < ARRAY_COUNT(at); i++) {
-        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), both), 0);
+        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), both, 0), 0);
         touch(at[i], false);
-        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), 0), NESTED_ACCESSED);
-        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), both), NESTED_ACCESSED);
-        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), both), 0);
+        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), 0, 0), NESTED_ACCESSED);
+        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), both, 0), NESTED_ACCESSED);
+        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), both, 0), 0);
         touch(at[i], true);
-        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), NESTED_DIRTY), both);
-        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), NESTED_DIRTY), NESTED_ACCESSED);
-        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), both), NESTED_ACCESSED);
+        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), NESTED_DIRTY, 0), both);
+        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), NESTED_DIRTY, 0),
+                         NESTED_ACCESSED);
+        assert_int_equal(nested_harvest(&nested, gpa_make(at[i]), both, 0), NESTED_ACCESSED);
     }
     assert_maps(0x1000, 0x5000, SIZE_4K, RW);
     assert_maps(SIZE_2M + 0x7000, SIZE_2M + 0x7000, SIZE_2M, RW);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Properties of a partition and of the machine, read. What is the machine's is so for all. */
+#include "hv/abi/cpuid.h"
+#include "hv/abi/partition.h"
+#include "hv/arch.h"
+#include "hv/core/cpuid.h"
+#include "hv/core/hypercall.h"
+#include "hv/core/partition.h"
+#include "hv/core/vp.h"
+
+#define VENDOR_AMD   0u
+#define VENDOR_INTEL 1u
+
+static uint64_t physical_address_width(struct vp *vp)
+{
+    struct cpuid_result r;
+    arch_cpuid(vp, 0x80000008, 0, &r);
+    return r.eax & 0xff;
+}
+
+static bool get_property(struct vp *vp, const struct partition *partition, uint32_t code,
+                         uint64_t *value)
+{
+    const struct {
+        uint32_t code;
+        uint64_t value;
+    } table[] = {
+        {HV_PROPERTY_PRIVILEGE_FLAGS, cpuid_privileges(partition)},
+        {HV_PROPERTY_GPA_ACCESS_TRACKING, partition->tracks_access},
+        {HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, partition->ignores_unknown_msrs},
+        {HV_PROPERTY_PROCESSOR_VENDOR, cpuid_is_intel(vp) ? VENDOR_INTEL : VENDOR_AMD},
+        {HV_PROPERTY_PHYSICAL_ADDRESS_WIDTH, physical_address_width(vp)},
+        {HV_PROPERTY_XSAVE_STATES, arch_xsave_components()},
+        {HV_PROPERTY_MAX_XSAVE_SIZE, arch_xsave_size()},
+        {HV_PROPERTY_PROCESSOR_CLOCK, arch_tsc_hz()},
+    };
+    for (unsigned i = 0; i < ARRAY_COUNT(table); i++) {
+        *value = table[i].value;
+        if (table[i].code == code)
+            return true;
+    }
+    return false;
+}
+
+enum hv_status hypercall_get_partition_property(struct hypercall *call)
+{
+    const struct hv_input_get_partition_property *input = call->input;
+    struct hv_output_get_partition_property *output = call->output;
+    enum hv_status status;
+    struct partition *partition = hypercall_acquire(call, input->partition_id, &status);
+    if (partition == NULL)
+        return status;
+    if (!get_property(call->vp, partition, input->code, &output->value))
+        status = HV_STATUS_UNKNOWN_PROPERTY;
+    partition_release(partition);
+    return status;
+}
