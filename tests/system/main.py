@@ -18,10 +18,11 @@ sys.path.insert(0, str(TOP / "tests"))
 
 from lib.parent import Site  # noqa: E402
 from lib.suite import Reporter, run_group  # noqa: E402
+from system.appliance import GROUP as APPLIANCE  # noqa: E402
 from system.child import GROUP as CHILD  # noqa: E402
 from system.parent import GROUP as PARENT  # noqa: E402
 
-GROUPS = [PARENT, CHILD]
+GROUPS = [PARENT, CHILD, APPLIANCE]
 
 
 def list_tests():

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""The appliance boots to an API; what it does with disks it finds, and what it never does."""
+
+import hashlib
+import json
+import re
+import ssl
+import subprocess
+import urllib.request
+
+from lib.machine import Failure, Machine
+from system.appliance import GROUP
+from system.parent.boot import expect
+
+READY = r"^bulkhead: health: ready$"
+BOOT_SECONDS = 300
+IMAGE_SECONDS = 600
+MIB = 1 << 20
+
+
+def make_appliance(site):
+    """Builds the image once a run; its packages are kept in the build folder."""
+    if not site.made.get("appliance"):
+        made = subprocess.run([str(site.top / "packaging/appliance/build"), str(site.build)],
+                              capture_output=True, text=True, timeout=IMAGE_SECONDS)
+        expect(made.returncode == 0, made.stderr.strip())
+        site.made["appliance"] = site.build / "appliance"
+    return site.made["appliance"]
+
+
+def boot(site, folder, disks, network=True):
+    """The appliance with raw disks of the folder; returns the machine before it is ready."""
+    for name in ("bulkhead32.elf", "vmlinuz", "initrd.img"):
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(make_appliance(site) / name)
+    arguments = ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
+                 "-kernel", "bulkhead32.elf", "-append", "console=com1 loglevel=warning",
+                 "-initrd", "vmlinuz console=ttyS0 quiet panic=10,initrd.img"]
+    for disk in disks:
+        arguments += ["-drive", f"file={disk},if=virtio,format=raw"]
+    if network:
+        arguments += ["-nic", "user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:0-:8443"]
+    return Machine(folder, [*arguments, "-no-reboot"], 600)
+
+
+def blank(folder, name, size=512 * MIB):
+    with open(folder / name, "wb") as file:
+        file.truncate(size)
+    return name
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def power_off(machine):
+    """As by the power button; the data disk must be unmounted before the end."""
+    machine.qmp("system_powerdown")
+    machine.wait_exit(90)
+    expect("the data disk is unmounted" in machine.log(), "the data disk was not unmounted")
+
+
+def api(machine, path, token=None):
+    """GET from the appliance, trusting the authority whose fingerprint its console shows."""
+    text = machine.qmp("human-monitor-command", **{"command-line": "info usernet"})
+    port = re.search(r"TCP\[HOST_FORWARD\]\s+\S+\s+127\.0\.0\.1\s+(\d+)", text).group(1)
+    url = f"https://127.0.0.1:{port}"
+    open_context = ssl._create_unverified_context()
+    with urllib.request.urlopen(f"{url}/v1/ca", context=open_context, timeout=60) as answer:
+        authority = json.load(answer)["items"][0]["certificate"]
+    shown = re.findall(r"certificate authority sha256 ([0-9a-f]{64})", machine.log())[-1]
+    found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(authority)).hexdigest()
+    expect(found == shown, "the API's authority is not the one on the console")
+    context = ssl.create_default_context(cadata=authority)
+    request = urllib.request.Request(url + path)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, context=context, timeout=60) as answer:
+        return json.load(answer)
+
+
+def first_token(machine):
+    found = re.findall(r"\bbh_[0-9a-f_]+", machine.log())
+    expect(len(found) == 1, f"{len(found)} tokens on the console")
+    return found[0]
+
+
+@GROUP.test("appliance-keeps-state")
+def _(site):
+    """A blank disk becomes the data disk; the next start finds keys, token and state on it."""
+    folder = site.logs / "appliance-keeps-state"
+    disk = blank(folder, "data.img")
+    with boot(site, folder, [disk]) as machine:
+        machine.expect_log("makes the file system of the data disk", BOOT_SECONDS)
+        machine.expect_log(READY, BOOT_SECONDS)
+        token = first_token(machine)
+        host = api(machine, "/v1/hosts/self", token)
+        expect(host["status"]["hypervisor"], f"the host names no hypervisor: {host['status']}")
+        power_off(machine)
+    checked = subprocess.run(["/sbin/e2fsck", "-fn", str(folder / disk)], capture_output=True, text=True)
+    expect(checked.returncode == 0, f"e2fsck: {checked.stdout[-300:]}")
+    (folder / "com1.log").unlink()
+    with boot(site, folder, [disk]) as machine:
+        machine.expect_log(READY, BOOT_SECONDS)
+        expect(not re.findall(r"\bbh_[0-9a-f_]+", machine.log()), "a second token was made")
+        expect("makes the file system" not in machine.log(), "the data disk was made anew")
+        api(machine, "/v1/vms", token)
+        power_off(machine)
+
+
+@GROUP.test("appliance-leaves-disks-alone")
+def _(site):
+    """Two blank disks: none is chosen. A disk that holds something is not even looked at twice."""
+    folder = site.logs / "appliance-leaves-disks-alone"
+    disks = [blank(folder, "one.img"), blank(folder, "two.img"), blank(folder, "used.img")]
+    with open(folder / "used.img", "r+b") as file:
+        file.seek(4096)
+        file.write(b"somebody's data")
+    before = [digest(folder / disk) for disk in disks]
+    with boot(site, folder, disks, network=False) as machine:
+        machine.expect_log("note: no data disk", BOOT_SECONDS)
+        machine.expect_log("note: no network card", 10)
+        machine.expect_log(READY, BOOT_SECONDS)
+    if [digest(folder / disk) for disk in disks] != before:
+        raise Failure("a disk was written to")
