@@ -78,12 +78,16 @@ static bool disk_file(struct operation *operation, const struct object *vm, cons
 {
     struct object disk;
     bool done = load_target(operation, vm, DB_DISK, role, &disk) && require_ready(operation, &disk);
+    char pointer[96];
 
-    if (done && strcmp(json_text(disk.document, "format"), "raw") != 0)
+    if (done && strcmp(json_text(disk.document, "format"), "raw") != 0) {
         done = operation_fail(operation, API_PROBLEM_WRONG_STATE,
                               "The disk %s is %s, and VMs run from raw disks. Clone the VM: the "
                               "disks of the clone are raw.",
                               disk.name, json_text(disk.document, "format"));
+        snprintf(pointer, sizeof(pointer), "/%s/disk", role);
+        api_problem_point(&operation->problem, pointer, "is not a raw disk");
+    }
     done = done && disk_path(operation->daemon, disk.id, path);
     object_release(&disk);
     return done;

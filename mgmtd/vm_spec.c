@@ -118,6 +118,23 @@ static void check_disk(const char *name, const json_t *disk, struct api_problem 
         api_problem_point(problem, pointer, "needs disk, or cdrom: true");
     if (!cdrom && json_is_string(json_object_get(disk, "image")))
         api_problem_point(problem, pointer, "only a CD drive takes an image");
+    snprintf(pointer, sizeof(pointer), "/disks/%s/bus", name);
+    if (strcmp(json_text(disk, "bus"), "scsi") != 0)
+        api_problem_point(problem, pointer, "this version has scsi only; leave it out");
+}
+
+/* What the contract has and this version's worker has not is refused when it is asked for. */
+static void check_boot(const json_t *boot, struct api_problem *problem)
+{
+    if (json_object_get(boot, "firmware"))
+        api_problem_point(problem, "/boot/firmware",
+                          "this version has no firmware for VMs yet; leave it out, and set "
+                          "/boot/kernel to an image of kind kernel");
+    else if (json_array_size(json_object_get(boot, "order")) > 0)
+        api_problem_point(problem, "/boot/order",
+                          "is for firmware, which this version has not yet; leave it out");
+    if (json_object_get(boot, "initrd") && !json_object_get(boot, "kernel"))
+        api_problem_point(problem, "/boot/initrd", "needs a kernel");
 }
 
 static void check_devices(const json_t *spec, struct api_problem *problem)
@@ -134,18 +151,14 @@ static void check_devices(const json_t *spec, struct api_problem *problem)
 bool vm_spec_complete(json_t *spec, struct api_problem *problem)
 {
     const json_t *processors;
-    const json_t *boot = json_object_get(spec, "boot");
 
     fill(spec);
     processors = json_object_get(spec, "processors");
     check_memory(json_object_get(spec, "memory"), problem);
+    check_boot(json_object_get(spec, "boot"), problem);
     check_devices(spec, problem);
     if (json_number(processors, "reserve", 0) > json_number(processors, "cap", 100))
         api_problem_point(problem, "/processors/reserve", "must not be above the cap");
-    if (json_object_get(boot, "kernel") && json_object_get(boot, "firmware"))
-        api_problem_point(problem, "/boot/firmware", "give a kernel or firmware, not both");
-    if (json_object_get(boot, "initrd") && !json_object_get(boot, "kernel"))
-        api_problem_point(problem, "/boot/initrd", "needs a kernel");
     if (!problem->errors)
         return true;
     api_problem_set(problem, API_PROBLEM_INVALID_FIELDS, "Correct the fields that are named.");

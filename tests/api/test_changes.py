@@ -170,6 +170,21 @@ class Changes(ApiCase):
         self.assertIn("/processors/count", answer.pointers)
         self.assert_problem(self.api.delete("/v1/vms/stiff"), 409, "wrong-state")
 
+    def test_what_is_not_there_yet_is_refused(self):
+        for boot, pointer in (({"firmware": "seabios"}, "/boot/firmware"), ({"kernel": "linux", "order": ["root"]}, "/boot/order")):
+            answer = self.api.post("/v1/vms", {"name": "early", "memory": {"size": "64MiB"}, "boot": boot})
+            self.assert_problem(answer, 422, "invalid-fields")
+            self.assertIn(pointer, answer.pointers)
+        self.api.good("POST", "/v1/disks", {"name": "cow", "size": "1MiB", "format": "qcow2"})
+        self.make_vm("cows", disks={"root": {"disk": "cow"}})
+        answer = self.api.post("/v1/vms/cows/start?wait=20")
+        self.assert_problem(answer, 409, "wrong-state")
+        self.assertIn("/disks/root/disk", answer.pointers)
+        self.assertIn("Clone the VM", answer.json["detail"])
+        self.api.good("POST", "/v1/vms/cows/clone", {"name": "calves"})
+        self.api.good("POST", "/v1/vms/calves/start")  # the remedy helps
+        self.api.good("POST", "/v1/vms/calves/poweroff")
+
     def test_references_are_checked(self):
         answer = self.api.post("/v1/vms", {"name": "lost", "memory": {"size": "64MiB"},
                                            "disks": {"root": {"disk": "nowhere"}},
