@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void must(bool condition)
@@ -81,9 +82,9 @@ struct guest *guest_begin(void)
     struct guest *guest = calloc(1, sizeof(*guest));
 
     must(guest != NULL);
-    guest->memory = aligned_alloc(VMBUS_PAGE_SIZE, (size_t)GUEST_PAGES * VMBUS_PAGE_SIZE);
-    must(guest->memory != NULL);
-    memset(guest->memory, 0, (size_t)GUEST_PAGES * VMBUS_PAGE_SIZE);
+    guest->memory = mmap(NULL, (size_t)GUEST_PAGES * VMBUS_PAGE_SIZE, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(guest->memory != MAP_FAILED);
     guest->room = UINT32_MAX;
     for (unsigned i = 0; i < sizeof(guest->doorbell) / sizeof(int); i++)
         guest->doorbell[i] = -1;
@@ -106,7 +107,7 @@ void guest_end(struct guest *guest)
     bh_vmbus_reset(guest->bus);
     bh_vmbus_destroy(guest->bus);
     bh_loop_destroy(guest->loop);
-    free(guest->memory);
+    (void)munmap(guest->memory, (size_t)GUEST_PAGES * VMBUS_PAGE_SIZE);
     free(guest);
 }
 
