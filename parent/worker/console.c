@@ -6,13 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define KEPT        1048576u /* bytes of output; a power of two */
 #define READERS_MAX 32u
 #define INPUT_MAX   4096u
+
+/* Output waits this long for more: readers then wake for a line, not for each byte of it. */
+#define OUTPUT_WAIT_NS 2000000
+#define AT_ONCE_NS     1
 
 struct reader {
     int fd; /* -1: free */
@@ -24,7 +28,7 @@ struct bh_console {
     size_t (*input)(void *context, const uint8_t *data, size_t length);
     void *context;
     int epoll;
-    int wake;             /* eventfd: there is output, or room for input */
+    int wake;             /* timerfd: there is output, or room for input */
     pthread_mutex_t lock; /* of the next three */
     uint64_t end;         /* bytes ever written */
     uint8_t *kept;
@@ -58,7 +62,7 @@ struct bh_console *bh_console_create(size_t (*input)(void *context, const uint8_
         console->reader[i].fd = -1;
     console->kept = malloc(KEPT);
     console->epoll = epoll_create1(EPOLL_CLOEXEC);
-    console->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    console->wake = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (console->kept != NULL && console->epoll >= 0 && console->wake >= 0 &&
         watch(console, EPOLL_CTL_ADD, console->wake, EPOLLIN, NULL))
         return console;
@@ -92,11 +96,11 @@ int bh_console_fd(const struct bh_console *console)
     return console->epoll;
 }
 
-static void wake(const struct bh_console *console)
+static void wake(const struct bh_console *console, long nanoseconds)
 {
-    uint64_t one = 1;
+    const struct itimerspec time = {.it_value = {.tv_nsec = nanoseconds}};
 
-    (void)!write(console->wake, &one, sizeof(one)); /* full: it is awake already */
+    (void)timerfd_settime(console->wake, 0, &time, NULL);
 }
 
 void bh_console_output(struct bh_console *console, uint8_t byte)
@@ -109,12 +113,12 @@ void bh_console_output(struct bh_console *console, uint8_t byte)
     console->woken = true;
     (void)pthread_mutex_unlock(&console->lock);
     if (first)
-        wake(console);
+        wake(console, OUTPUT_WAIT_NS);
 }
 
 void bh_console_input_wanted(struct bh_console *console)
 {
-    wake(console);
+    wake(console, AT_ONCE_NS);
 }
 
 /* Copies what is kept from *position on; false when it is no longer kept. */

@@ -40,6 +40,12 @@ bool bh_image_open(const char *path, struct bh_boot_image *image, struct bh_erro
     return good;
 }
 
+void bh_image_rest(const struct bh_boot_image *image)
+{
+    if (image->size > 0)
+        (void)madvise((void *)(uintptr_t)image->data, image->size, MADV_DONTNEED);
+}
+
 void bh_image_close(struct bh_boot_image *image)
 {
     if (image->size > 0)

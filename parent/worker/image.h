@@ -8,6 +8,9 @@
 
 /* Maps a regular file. An empty path gives an image of size 0. */
 bool bh_image_open(const char *path, struct bh_boot_image *image, struct bh_error *error);
+
+/* Its pages need not stay in memory until it is read again. */
+void bh_image_rest(const struct bh_boot_image *image);
 void bh_image_close(struct bh_boot_image *image);
 
 #endif

@@ -139,15 +139,30 @@ static void serve_signals(struct worker *worker)
         bh_vm_power_off(worker->service.vm, BH_REASON_REQUESTED);
 }
 
-static void look_for_crash(struct worker *worker)
+/* True when the guest has reported a crash; what it did after that no longer counts. */
+static bool serve_crash(struct worker *worker)
 {
     uint64_t parameters[BH_CRASH_PARAMETERS];
     uint64_t partition_id = bh_vm_get_status(worker->service.vm)->partition_id;
 
     if (!bh_crash_look(&worker->crash, worker->service.host, partition_id, parameters))
-        return;
+        return false;
+    (void)fprintf(stderr, "bulkhead-worker: the guest reported a crash:");
+    for (unsigned i = 0; i < BH_CRASH_PARAMETERS; i++)
+        (void)fprintf(stderr, " 0x%llx", (unsigned long long)parameters[i]);
+    (void)fputc('\n', stderr);
     bh_control_server_event(worker->server, "guest_crash", bh_service_crash_event(parameters));
     bh_vm_crashed(worker->service.vm);
+    return true;
+}
+
+/* News first: a guest that resets itself has reported its crash before. */
+static void serve_vm(struct worker *worker)
+{
+    uint32_t news = bh_vm_take_news(worker->service.vm);
+
+    if (!serve_crash(worker))
+        bh_vm_serve(worker->service.vm, news);
 }
 
 static void loop(struct worker *worker)
@@ -163,9 +178,8 @@ static void loop(struct worker *worker)
         if (poll(fds, sizeof(fds) / sizeof(fds[0]), BH_CRASH_LOOK_MS) < 0 && errno != EINTR)
             break;
         bh_control_server_serve(worker->server);
-        bh_vm_serve(worker->service.vm);
+        serve_vm(worker);
         bh_console_serve(bh_vm_get_console(worker->service.vm));
-        look_for_crash(worker);
         if ((fds[3].revents & POLLIN) != 0)
             serve_signals(worker);
     }

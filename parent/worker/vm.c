@@ -232,10 +232,14 @@ static bool load(struct bh_vm *vm, struct bh_boot_state *boot, struct bh_error *
     struct bh_boot_input input = {
         .kernel = vm->kernel, .initrd = vm->initrd, .command_line = vm->config.command_line};
     struct bh_boot_error boot_error;
+    bool loaded;
 
     if (!bh_firmware_write(&vm->memory, vm->config.vps, &input.rsdp))
         return bh_error_set(error, EINVAL, "The VM's memory is too small for its ACPI tables.");
-    if (!bh_boot_load(&vm->memory, &input, boot, &boot_error))
+    loaded = bh_boot_load(&vm->memory, &input, boot, &boot_error);
+    bh_image_rest(&vm->kernel);
+    bh_image_rest(&vm->initrd);
+    if (!loaded)
         return bh_error_set(error, EINVAL, "%.120s: %s", vm->config.kernel, boot_error.text);
     return true;
 }
@@ -355,14 +359,18 @@ static void serve_failure(struct bh_vm *vm)
     fail(vm, text);
 }
 
-void bh_vm_serve(struct bh_vm *vm)
+uint32_t bh_vm_take_news(struct bh_vm *vm)
 {
-    struct bh_error error;
     uint64_t count;
-    uint32_t news;
 
     (void)!read(vm->wake, &count, sizeof(count));
-    news = atomic_exchange(&vm->news, 0);
+    return atomic_exchange(&vm->news, 0);
+}
+
+void bh_vm_serve(struct bh_vm *vm, uint32_t news)
+{
+    struct bh_error error;
+
     if (vm->partition == NULL || news == 0)
         return; /* of a run that is over */
     if ((news & NEWS_FAILED) != 0) {

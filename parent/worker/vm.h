@@ -37,7 +37,10 @@ struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_de
 void bh_vm_destroy(struct bh_vm *vm);
 
 int bh_vm_fd(const struct bh_vm *vm);
-void bh_vm_serve(struct bh_vm *vm);
+
+/* What VP threads have told since the last call; it is acted on by handing it to bh_vm_serve. */
+uint32_t bh_vm_take_news(struct bh_vm *vm);
+void bh_vm_serve(struct bh_vm *vm, uint32_t news);
 
 /* The caller has checked that the state allows it. A failed start or reset leaves state failed. */
 bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error);

@@ -117,7 +117,7 @@ def prepare_folder(site, name, plan):
     folder = site.logs / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for source in (site.image / "vmlinuz", site.image / "initrd.img", site.elf32):
+    for source in (site.image / "vmlinuz", *site.image.glob("*.img"), site.elf32):
         (folder / source.name).symlink_to(source)
     for disk in plan.disks:
         disk.create(folder)

@@ -99,7 +99,7 @@ static void expect_state(enum bh_vm_state state, enum bh_vm_reason reason)
                                      bh_vm_get_status(vm)->reason != reason);
          i++) {
         (void)poll(&one, 1, 100);
-        bh_vm_serve(vm);
+        bh_vm_serve(vm, bh_vm_take_news(vm));
     }
     assert_int_equal(bh_vm_get_status(vm)->state, state);
     assert_int_equal(bh_vm_get_status(vm)->reason, reason);

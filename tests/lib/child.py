@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""A child of a running test machine: its worker in the parent, and the shell on its console.
+
+All goes through the parent's own shell (lib/machine.py). The console is what `bhctl SOCKET console`
+copies into a file of the parent, from which new text is fetched; input goes in through a pipe. The
+guest runs the same first process as the parent, tests/system/guest/init.
+"""
+
+import json
+import re
+import shlex
+import time
+import uuid
+from dataclasses import dataclass
+
+from lib.machine import Failure
+
+READY = "init: ready"
+BOOT_SECONDS = 300
+POLL = 0.3  # seconds between looks at a file of the parent
+FIRST_UID = 60000
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What a child boots and what it gets."""
+    kernel: str = "/guest/cloud"
+    initrd: str = "/guest/initrd.img"
+    options: str = "console=ttyS0 shell=ttyS0 quiet pci=noearly panic=-1"
+    vps: int = 1
+    memory: int = 160  # MiB
+    on_crash: str = "stop"
+
+
+class Child:
+    """One worker. `number` tells children of a machine apart; a number may be used again later."""
+
+    def __init__(self, machine, number, guest):
+        self.machine = machine
+        self.number = number
+        self.guest = guest
+        self.uid = FIRST_UID + number
+        self.socket = f"/run/child{number}.sock"
+        self.files = f"/tmp/child{number}"
+        self.text = ""          # of the console, as far as it is read
+        self.read = 0           # bytes of the file
+        self.position = 0       # in text, behind the last match
+        self.commands = 0
+
+    def config(self):
+        boot = {"kernel": self.guest.kernel, "command_line": self.guest.options}
+        if self.guest.initrd:
+            boot["initrd"] = self.guest.initrd
+        return {"version": 1, "id": str(uuid.UUID(int=self.number + 1)),
+                "name": f"child{self.number}", "vps": self.guest.vps,
+                "memory_bytes": self.guest.memory << 20, "boot": boot,
+                "on_crash": self.guest.on_crash}
+
+    def start(self, paused=False):
+        """Starts the worker, its console and its log of events."""
+        ask, files = self.machine.ask, self.files
+        ask(f"rm -rf {files}; mkdir {files}; mkfifo {files}/in; rm -f {self.socket}")
+        ask(f"echo {shlex.quote(json.dumps(self.config()))} >{files}/config")
+        ask(f"(bulkhead-worker --config {files}/config --control {self.socket} --user {self.uid} "
+            f"--group {self.uid} >{files}/log 2>&1; echo $? >{files}/status) & "
+            f"until test -S {self.socket} -o -e {files}/status; do usleep 20000; done", 60)
+        if self.machine.run(f"test -e {files}/status")[0] == 0:
+            raise Failure(f"child {self.number}: the worker ended: {self.log()}")
+        ask(f"bhctl {self.socket} console <>{files}/in >{files}/out 2>/dev/null & "
+            f"bhctl {self.socket} events >{files}/events 2>/dev/null & true")
+        self.control("start", paused=paused)
+
+    def boot(self):
+        """Starts it and waits for its shell."""
+        self.start()
+        self.wait_ready()
+        return self
+
+    # The control socket
+
+    def control(self, method, seconds=60, **params):
+        """Result of one request; a refusal is a failure."""
+        words = f" {shlex.quote(json.dumps(params))}" if params else ""
+        return json.loads(self.machine.ask(f"bhctl {self.socket} {method}{words}", seconds))
+
+    def state(self):
+        return self.control("status")["state"]
+
+    def pid(self):
+        return self.control("status")["pid"]
+
+    def events(self, name):
+        """Events of that name so far."""
+        lines = self.machine.ask(f"cat {self.files}/events").splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    def log(self):
+        """What the worker wrote to its standard error."""
+        return self.machine.ask(f"cat {self.files}/log")
+
+    def wait_exit(self, seconds=60):
+        """Waits for the worker to end; returns its exit status."""
+        return int(self.machine.ask(
+            f"until test -s {self.files}/status; do usleep 50000; done; cat {self.files}/status",
+            seconds))
+
+    def stop(self):
+        """Powers it off, if it still runs."""
+        self.machine.run(f"test -s {self.files}/status || bhctl {self.socket} power_off", 60)
+        return self.wait_exit()
+
+    # The console
+
+    def fetch(self):
+        """Reads what the console has new."""
+        new = self.machine.ask(f"tail -c +{self.read + 1} {self.files}/out; echo .")[:-1]
+        self.read += len(new.encode(errors="replace"))
+        self.text += new.replace("\r", "")
+
+    def expect(self, pattern, seconds):
+        """Waits until the console shows the pattern behind the place of the last match."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.fetch()
+            match = re.compile(pattern, re.MULTILINE).search(self.text, self.position)
+            if match:
+                before = self.text[self.position:match.start()]
+                self.position = match.end()
+                return before, match
+            if time.monotonic() > deadline:
+                raise Failure(f"child {self.number} did not show {pattern!r} within {seconds} s; "
+                              f"its console ends with {self.text[-300:]!r}, its worker's log with "
+                              f"{self.log()[-300:]!r}")
+            time.sleep(POLL)
+
+    def wait_ready(self, seconds=BOOT_SECONDS):
+        self.expect(f"^{READY}$", seconds)
+
+    def tell(self, command):
+        """Types a command whose end is not awaited."""
+        self.machine.ask(f"echo {shlex.quote(f'%untold {command}')} >{self.files}/in")
+
+    def run(self, command, seconds=60):
+        """Runs a shell command in the guest; returns (status, output)."""
+        self.commands += 1
+        mark = f"%{self.commands}"
+        self.machine.ask(f"echo {shlex.quote(f'{mark} {command}')} >{self.files}/in")
+        output, match = self.expect(rf"\n{mark} (\d+)@\n", seconds)
+        return int(match.group(1)), output.strip("\n")
+
+    def ask(self, command, seconds=60):
+        """Output of a command that must succeed."""
+        status, output = self.run(command, seconds)
+        if status != 0:
+            raise Failure(f"child {self.number}: {command!r} ended with status {status}: "
+                          f"{output[-300:]}")
+        return output

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Makes the RAM disk of a parent that runs children: parent_image.py's, and behind it
+
+    /bin              the worker, bhctl, and the libraries they need
+    /guest            Debian's kernels, generic and cloud, the children's RAM disk, test kernels
+
+    guest_image.py BUILD_FOLDER      makes BUILD_FOLDER/parent-image/children.img
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests"))
+
+from lib import child_image  # noqa: E402
+from lib.parent import Site  # noqa: E402
+from lib.parent_image import DIRECTORIES, GUEST, make_initrd  # noqa: E402
+
+# What runs in a child, of the programs in tests/system/guest.
+PROGRAMS = ("marker", "pattern")
+
+
+def guest_initrd(site):
+    """The children's RAM disk: the parent's first process, no modules, and a few programs."""
+    root = site.image / "guest-root"
+    shutil.rmtree(root, ignore_errors=True)
+    for name in DIRECTORIES:
+        (root / name).mkdir(parents=True)
+    shutil.copy2("/bin/busybox", root / "bin" / "busybox")
+    shutil.copy2(GUEST / "init", root / "init")
+    (root / "init").chmod(0o755)
+    (root / "etc" / "modules").touch()
+    for name in PROGRAMS:
+        shutil.copy2(site.build / "tests" / "system" / "guest" / name, root / "bin" / name)
+    make_initrd(root, site.image / "guest.img")
+    return site.image / "guest.img"
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    build = Path(sys.argv[1]).resolve()
+    site = Site(top=TOP, build=build, logs=None)
+
+    def fill(root):
+        child_image.add_ours(root, site)
+        child_image.add_file(root, site.image / "vmlinuz", "/guest/generic")
+        child_image.add_file(root, child_image.cloud_kernel(site), "/guest/cloud")
+        child_image.add_file(root, guest_initrd(site), "/guest/initrd.img")
+        for kernel in (build / "tests" / "system" / "guest" / "kernel").glob("*.elf"):
+            child_image.add_file(root, kernel, f"/guest/{kernel.stem}")
+
+    print(f"children image: {child_image.make(site, 'children', fill).name}")
+
+
+if __name__ == "__main__":
+    main()
