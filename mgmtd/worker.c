@@ -197,30 +197,53 @@ bool worker_reap(int pid)
 
 #define LAST_WORDS 4096
 
-bool worker_last_words(const struct daemon *daemon, const char *id, json_t **event)
+/* The end of the worker's log, without the last line feed. */
+static void read_log(const struct daemon *daemon, const char *id, char text[LAST_WORDS])
 {
-    char text[LAST_WORDS + 1];
     char path[PATH_SIZE];
     ssize_t got = 0;
-    char *line;
     int fd = -1;
 
-    *event = NULL;
     if (worker_path(daemon, id, "log", path))
         fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && lseek(fd, -LAST_WORDS, SEEK_END) < 0)
+    if (fd >= 0 && lseek(fd, -(LAST_WORDS - 1), SEEK_END) < 0)
         lseek(fd, 0, SEEK_SET);
     if (fd >= 0) {
-        got = read(fd, text, LAST_WORDS);
+        got = read(fd, text, LAST_WORDS - 1);
         close(fd);
     }
     text[got > 0 ? got : 0] = '\0';
-    /* The last whole line. */
     if (got > 0 && text[got - 1] == '\n')
         text[got - 1] = '\0';
-    line = strrchr(text, '\n');
-    *event = json_loads(line ? line + 1 : text, 0, NULL);
+}
+
+static const char *last_line(const char *text)
+{
+    const char *feed = strrchr(text, '\n');
+
+    return feed ? feed + 1 : text;
+}
+
+bool worker_last_words(const struct daemon *daemon, const char *id, json_t **event)
+{
+    char text[LAST_WORDS];
+
+    read_log(daemon, id, text);
+    *event = json_loads(last_line(text), 0, NULL);
     return strcmp(json_text(*event, "event"), "state") == 0;
+}
+
+void worker_complaint(const struct daemon *daemon, const char *id, char *text, size_t size)
+{
+    static const char name[] = "bulkhead-worker: ";
+    char log[LAST_WORDS];
+    const char *line;
+
+    read_log(daemon, id, log);
+    line = last_line(log);
+    if (strncmp(line, name, strlen(name)) == 0)
+        line += strlen(name);
+    snprintf(text, size, "%s", line[0] == '{' ? "" : line);
 }
 
 void worker_save_console_base(const struct daemon *daemon, const char *id, uint64_t base)
