@@ -2,8 +2,8 @@
 /*
  * Bulkhead's own hypercalls: what the TLFS has no call for. Only the parent
  * partition may issue them. All are "slow" calls: RDX is the address of the
- * input structure, R8 the address of a 4 KiB-aligned output page, which is
- * always written whole (unused bytes are zero).
+ * input structure, R8 the address of a 4 KiB-aligned output page, which but for
+ * the rep call is always written whole (unused bytes are zero).
  *
  * The structures only ever grow at their ends; BH_ABI_VERSION counts the
  * changes that do not fit this rule.
@@ -18,6 +18,20 @@
 #define BH_CALL_GET_INFO  0x8b00u /* no input            -> struct bh_info */
 #define BH_CALL_READ_LOG  0x8b01u /* struct bh_log_input -> struct bh_log_output */
 #define BH_CALL_GET_STATS 0x8b02u /* struct bh_stats_input -> struct bh_*_stats by object */
+
+/*
+ * A rep call: each repetition takes the oldest message out of a message port (hv/abi/port.h).
+ * Output: a struct hv_message each. NO_RESOURCES ends it when there is none left.
+ */
+#define BH_CALL_READ_MESSAGES 0x8b03u
+#define BH_READ_MESSAGES_MAX  16u
+
+struct bh_read_messages_input {
+    uint64_t partition_id; /* the child whose messages they are */
+    uint32_t port_id;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct bh_read_messages_input) == 16, "bh_read_messages_input");
 
 struct bh_info {
     uint32_t abi_version;

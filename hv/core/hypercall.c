@@ -4,6 +4,7 @@
 
 #include "hv/abi/bulkhead.h"
 #include "hv/abi/partition.h"
+#include "hv/abi/port.h"
 #include "hv/abi/vp.h"
 #include "hv/arch.h"
 #include "hv/core/cpuid.h"
@@ -35,6 +36,19 @@ static const struct call_entry call_table[] = {
      sizeof(struct hv_output_signal_event_direct), 0, hypercall_signal_event_direct},
     {HVCALL_POST_MESSAGE_DIRECT, CALL_PARENT_ONLY, sizeof(struct hv_input_post_message_direct), 0,
      0, hypercall_post_message_direct},
+    {HVCALL_POST_MESSAGE, 0, sizeof(struct hv_input_post_message), 0, 0, hypercall_post_message},
+    {HVCALL_SIGNAL_EVENT, 0, sizeof(struct hv_input_signal_event), 0, 0, hypercall_signal_event},
+    {HVCALL_CREATE_PORT, CALL_PARENT_ONLY, sizeof(struct hv_input_create_port), 0, 0,
+     hypercall_create_port},
+    {HVCALL_CONNECT_PORT, CALL_PARENT_ONLY, sizeof(struct hv_input_connect_port), 0, 0,
+     hypercall_connect_port},
+    {HVCALL_DISCONNECT_PORT, CALL_PARENT_ONLY, sizeof(struct hv_input_disconnect_port), 0, 0,
+     hypercall_disconnect_port},
+    {HVCALL_DELETE_PORT, CALL_PARENT_ONLY, sizeof(struct hv_input_delete_port), 0, 0,
+     hypercall_delete_port},
+    {HVCALL_NOTIFY_PORT_RING_EMPTY, CALL_PARENT_ONLY, 8, 0, 0, hypercall_notify_port_ring_empty},
+    {BH_CALL_READ_MESSAGES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct bh_read_messages_input),
+     sizeof(struct hv_message), 0, hypercall_read_messages},
     {HVCALL_CREATE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_create_partition),
      sizeof(struct hv_output_create_partition), 0, hypercall_create_partition},
     {HVCALL_INITIALIZE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_partition), 0, 0,

@@ -28,7 +28,8 @@ enum hv_status hypercall_post_message_direct(struct hypercall *call)
     if (status == HV_STATUS_SUCCESS) {
         struct hv_message message;
         memcpy(&message, input->message, sizeof message);
-        status = synic_post_message(vp, input->sint, &message);
+        status = partition_is_parent(partition) ? synic_post_message(vp, input->sint, &message)
+                                                : synic_queue_message(vp, input->sint, &message);
     }
     partition_release(partition);
     return status;

@@ -50,7 +50,7 @@ static bool finalize_step(struct partition *partition)
             return false;
         }
     }
-    return partition_release_memory(partition);
+    return port_release_all(partition) && partition_release_memory(partition);
 }
 
 enum hv_status hypercall_finalize_partition(struct hypercall *call)

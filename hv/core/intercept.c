@@ -46,15 +46,21 @@ static struct hv_message make_message(const struct vp *vp, uint32_t type, const 
     return message;
 }
 
+/* False: the slot is busy; the parent's EOM brings us back. */
+static bool tell(struct vp *parent_vp, const struct vp *vp, uint32_t type, const void *payload,
+                 size_t size)
+{
+    const struct hv_message message = make_message(vp, type, payload, size);
+    return synic_post_message(parent_vp, INTERCEPT_SINT, &message) == HV_STATUS_SUCCESS;
+}
+
 static bool tell_eoi(struct vp *parent_vp, struct vp *vp)
 {
     for (unsigned word = 0; word < 4; word++) {
         while (vp->ended[word] != 0) {
             const uint32_t vector = word * 64 + (uint32_t)__builtin_ctzll(vp->ended[word]);
             const struct hv_apic_eoi_message payload = {vp->index, vector};
-            const struct hv_message message =
-                make_message(vp, HV_MESSAGE_APIC_EOI, &payload, sizeof payload);
-            if (synic_post_message(parent_vp, INTERCEPT_SINT, &message) != HV_STATUS_SUCCESS)
+            if (!tell(parent_vp, vp, HV_MESSAGE_APIC_EOI, &payload, sizeof payload))
                 return false;
             vp->ended[word] &= vp->ended[word] - 1;
         }
@@ -63,22 +69,45 @@ static bool tell_eoi(struct vp *parent_vp, struct vp *vp)
     return true;
 }
 
+static bool tell_room(struct vp *parent_vp, struct vp *vp)
+{
+    const struct hv_sint_deliverable payload = {.header = {.vp_index = vp->index},
+                                                .sints = UINT16_MAX};
+    if (!tell(parent_vp, vp, HV_MESSAGE_SINT_DELIVERABLE, &payload, sizeof payload))
+        return false;
+    vp->news &= ~VP_NEWS_ROOM;
+    return true;
+}
+
 static bool tell_intercept(struct vp *parent_vp, struct vp *vp)
 {
     const struct hv_opaque_intercept payload = {vp->index};
-    const struct hv_message message =
-        make_message(vp, HV_MESSAGE_OPAQUE_INTERCEPT, &payload, sizeof payload);
-    if (synic_post_message(parent_vp, INTERCEPT_SINT, &message) != HV_STATUS_SUCCESS)
+    if (!tell(parent_vp, vp, HV_MESSAGE_OPAQUE_INTERCEPT, &payload, sizeof payload))
         return false;
     vp->news &= ~VP_NEWS_INTERCEPT;
     return true;
 }
 
+static bool tell_rings(struct vp *parent_vp)
+{
+    uint32_t *left = &parent_vp->rings_signaled;
+    for (; *left != 0; *left &= *left - 1) {
+        const struct hv_sint_intercept payload = {(uint32_t)__builtin_ctz(*left)};
+        if (!tell(parent_vp, parent_vp, HV_MESSAGE_SINT_INTERCEPT, &payload, sizeof payload))
+            return false;
+    }
+    return true;
+}
+
 void intercept_deliver(struct vp *parent_vp)
 {
+    if (!tell_rings(parent_vp))
+        return;
     while (parent_vp->news_first != NULL) {
         struct vp *vp = parent_vp->news_first;
         if ((vp->news & VP_NEWS_EOI) && !tell_eoi(parent_vp, vp))
+            return;
+        if ((vp->news & VP_NEWS_ROOM) && !tell_room(parent_vp, vp))
             return;
         if ((vp->news & VP_NEWS_INTERCEPT) && !tell_intercept(parent_vp, vp))
             return;
@@ -184,4 +213,15 @@ void intercept_tell_eoi(struct vp *vp, uint8_t vector)
 {
     vp->ended[vector / 64] |= 1ull << (vector % 64);
     add_news(vp, VP_NEWS_EOI);
+}
+
+void intercept_tell_room(struct vp *vp)
+{
+    add_news(vp, VP_NEWS_ROOM);
+}
+
+void intercept_tell_ring(struct vp *parent_vp, uint32_t sint)
+{
+    parent_vp->rings_signaled |= 1u << sint;
+    intercept_deliver(parent_vp);
 }

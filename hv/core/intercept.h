@@ -25,6 +25,12 @@ void intercept_resume(struct vp *vp);
 /* The VP ended a level interrupt: the parent's interrupt controller wants to know. */
 void intercept_tell_eoi(struct vp *vp, uint8_t vector);
 
+/* There is room for messages to the VP's partition again. */
+void intercept_tell_room(struct vp *vp);
+
+/* On a parent's VP: there are entries in its event ring of this SINT. */
+void intercept_tell_ring(struct vp *parent_vp, uint32_t sint);
+
 /* On a parent's VP, when its message slot may be free again. */
 void intercept_deliver(struct vp *parent_vp);
 

@@ -29,6 +29,7 @@ void partition_init(struct partition *partition, partition_id_t id, struct frame
     partition->frames = frames;
     spinlock_init(&partition->register_lock);
     spinlock_init(&partition->memory_lock);
+    spinlock_init(&partition->ports.lock);
     pool_init(&partition->pool, frames, id);
     partition->pool_source = (struct nested_source){pool_source_take, pool_source_give};
     partition->share = (struct sched_params){.weight = BH_WEIGHT_DEFAULT};

@@ -20,6 +20,7 @@
 #include "hv/core/nested.h"
 #include "hv/core/overlay.h"
 #include "hv/core/pool.h"
+#include "hv/core/port.h"
 #include "hv/core/sched.h"
 #include "hv/core/types.h"
 
@@ -46,6 +47,7 @@ struct partition {
     struct pool pool;
     struct nested_source pool_source;
     spa_t cpuid_overrides; /* list of pages, raw 0: none */
+    struct ports ports;    /* of the parent, for this child */
     uint64_t frames_mapped;
     gpa_t release_cursor; /* finalize: how far the memory is given back */
     uint64_t guest_os_id;

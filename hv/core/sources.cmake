@@ -5,6 +5,7 @@ set(HV_CORE_SOURCES
   hv/core/cpuid_override.c
   hv/core/crash.c
   hv/core/decode.c
+  hv/core/event_ring.c
   hv/core/frame.c
   hv/core/guest_walk.c
   hv/core/heap.c
@@ -16,6 +17,7 @@ set(HV_CORE_SOURCES
   hv/core/hypercall_message.c
   hv/core/hypercall_partition.c
   hv/core/hypercall_property.c
+  hv/core/hypercall_port.c
   hv/core/hypercall_vp.c
   hv/core/hypercall_state.c
   hv/core/intercept.c
@@ -26,6 +28,8 @@ set(HV_CORE_SOURCES
   hv/core/partition.c
   hv/core/partition_memory.c
   hv/core/pool.c
+  hv/core/port.c
+  hv/core/queue.c
   hv/core/sched.c
   hv/core/stimer.c
   hv/core/synic.c

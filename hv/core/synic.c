@@ -3,9 +3,11 @@
 #include "hv/core/synic.h"
 
 #include "hv/abi/msr.h"
+#include "hv/abi/port.h"
 #include "hv/arch.h"
 #include "hv/core/intercept.h"
 #include "hv/core/lib.h"
+#include "hv/core/partition.h"
 #include "hv/core/stimer.h"
 #include "hv/core/vp.h"
 
@@ -21,78 +23,9 @@ void synic_reset(struct vp *vp)
         synic->sint[i] = HV_SINT_RESET_VALUE;
     overlay_drop(&synic->messages);
     overlay_drop(&synic->events);
+    overlay_drop(&synic->rings);
+    queue_release(&synic->queue, &vp->partition->pool);
     spinlock_release(&synic->lock);
-}
-
-/* ---- registers ---- */
-
-bool synic_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
-{
-    const struct synic *synic = &vp->synic;
-    if (index >= HV_MSR_SINT0 && index <= HV_MSR_SINT15) {
-        *value = synic->sint[index - HV_MSR_SINT0];
-        return true;
-    }
-    switch (index) {
-    case HV_MSR_SCONTROL:
-        *value = synic->control;
-        return true;
-    case HV_MSR_SVERSION:
-        *value = SYNIC_VERSION;
-        return true;
-    case HV_MSR_SIEFP:
-        *value = synic->events.msr;
-        return true;
-    case HV_MSR_SIMP:
-        *value = synic->messages.msr;
-        return true;
-    case HV_MSR_EOM:
-        *value = 0;
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool write_sint(struct synic *synic, uint32_t sint, uint64_t value)
-{
-    if (!(value & HV_SINT_MASKED) && (value & HV_SINT_VECTOR_MASK) < LOWEST_VECTOR)
-        return false;
-    synic->sint[sint] = value;
-    return true;
-}
-
-static bool write_register(struct vp *vp, uint32_t index, uint64_t value)
-{
-    struct synic *synic = &vp->synic;
-    if (index >= HV_MSR_SINT0 && index <= HV_MSR_SINT15)
-        return write_sint(synic, index - HV_MSR_SINT0, value);
-    switch (index) {
-    case HV_MSR_SCONTROL:
-        synic->control = value;
-        return true;
-    case HV_MSR_SIEFP:
-        return overlay_place(&synic->events, vp->partition, value);
-    case HV_MSR_SIMP:
-        return overlay_place(&synic->messages, vp->partition, value);
-    case HV_MSR_EOM:
-        return true;
-    default:
-        return false;
-    }
-}
-
-bool synic_write_msr(struct vp *vp, uint32_t index, uint64_t value)
-{
-    spinlock_acquire(&vp->synic.lock);
-    const bool done = write_register(vp, index, value);
-    spinlock_release(&vp->synic.lock);
-    /* A slot was emptied, or the SynIC turned on: a message that waits may fit now. */
-    if (done) {
-        stimer_deliver_waiting(vp);
-        intercept_deliver(vp);
-    }
-    return done;
 }
 
 /* ---- delivery ---- */
@@ -145,16 +78,164 @@ static enum hv_status post_locked(struct vp *vp, uint32_t sint, const struct hv_
     return HV_STATUS_SUCCESS;
 }
 
+static bool is_message(uint32_t sint, const struct hv_message *message)
+{
+    return sint < HV_SINT_COUNT && message->type != HV_MESSAGE_NONE &&
+           message->payload_size <= HV_MESSAGE_PAYLOAD_SIZE;
+}
+
 enum hv_status synic_post_message(struct vp *vp, uint32_t sint, const struct hv_message *message)
 {
-    if (sint >= HV_SINT_COUNT || message->type == HV_MESSAGE_NONE ||
-        message->payload_size > HV_MESSAGE_PAYLOAD_SIZE)
+    if (!is_message(sint, message))
         return HV_STATUS_INVALID_PARAMETER;
     spinlock_acquire(&vp->synic.lock);
     const enum hv_status status = post_locked(vp, sint, message);
     spinlock_release(&vp->synic.lock);
     return status;
 }
+
+/* A message that waits has its SINT in `reserved`. */
+static enum hv_status post_or_queue(struct vp *vp, uint32_t sint, const struct hv_message *message)
+{
+    struct synic *synic = &vp->synic;
+    if (synic->queue.count == 0) {
+        const enum hv_status status = post_locked(vp, sint, message);
+        if (status != HV_STATUS_INSUFFICIENT_BUFFERS)
+            return status;
+    }
+    struct hv_message waiting = *message;
+    waiting.reserved = (uint16_t)sint;
+    const enum hv_status status = queue_put(&synic->queue, &vp->partition->pool, &waiting);
+    synic->room_wanted = synic->room_wanted || status == HV_STATUS_INSUFFICIENT_BUFFERS;
+    return status;
+}
+
+enum hv_status synic_queue_message(struct vp *vp, uint32_t sint, const struct hv_message *message)
+{
+    if (!is_message(sint, message))
+        return HV_STATUS_INVALID_PARAMETER;
+    spinlock_acquire(&vp->synic.lock);
+    const enum hv_status status = post_or_queue(vp, sint, message);
+    spinlock_release(&vp->synic.lock);
+    return status;
+}
+
+/* The attempt that finds the slot busy asks the guest for the next EOM. True: the parent waits
+ * for the room that there is now. */
+static bool deliver_queue_of(struct vp *vp)
+{
+    struct synic *synic = &vp->synic;
+    struct hv_message message;
+    spinlock_acquire(&synic->lock);
+    while (queue_peek(&synic->queue, &message) &&
+           post_locked(vp, message.reserved, &message) == HV_STATUS_SUCCESS)
+        queue_drop(&synic->queue);
+    const bool room = synic->room_wanted && synic->queue.count <= QUEUE_MESSAGES / 2;
+    synic->room_wanted = synic->room_wanted && !room;
+    spinlock_release(&synic->lock);
+    return room;
+}
+
+/* Of all VPs: a guest that crashes empties all its slots from one VP. */
+static void deliver_queued(struct vp *vp)
+{
+    const struct partition *partition = vp->partition;
+    bool room = false;
+    for (uint32_t i = 0; i < partition->vp_count && !partition_is_parent(partition); i++) {
+        struct vp *other = partition_vp(partition, i);
+        room = (other != NULL && deliver_queue_of(other)) || room;
+    }
+    if (room)
+        intercept_tell_room(vp);
+}
+
+/* ---- registers ---- */
+
+bool synic_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
+{
+    const struct synic *synic = &vp->synic;
+    if (index >= HV_MSR_SINT0 && index <= HV_MSR_SINT15) {
+        *value = synic->sint[index - HV_MSR_SINT0];
+        return true;
+    }
+    switch (index) {
+    case HV_MSR_SCONTROL:
+        *value = synic->control;
+        return true;
+    case HV_MSR_SVERSION:
+        *value = SYNIC_VERSION;
+        return true;
+    case HV_MSR_SIEFP:
+        *value = synic->events.msr;
+        return true;
+    case HV_MSR_SIMP:
+        *value = synic->messages.msr;
+        return true;
+    case HV_MSR_SIRBP:
+        *value = synic->rings.msr;
+        return partition_is_parent(vp->partition);
+    case HV_MSR_EOM:
+        *value = 0;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool write_sint(struct synic *synic, uint32_t sint, uint64_t value)
+{
+    if (!(value & HV_SINT_MASKED) && (value & HV_SINT_VECTOR_MASK) < LOWEST_VECTOR)
+        return false;
+    synic->sint[sint] = value;
+    return true;
+}
+
+static bool place_rings(struct vp *vp, uint64_t value)
+{
+    struct synic *synic = &vp->synic;
+    if (!partition_is_parent(vp->partition) || !overlay_place(&synic->rings, vp->partition, value))
+        return false;
+    memset(synic->ring_next, 0, sizeof synic->ring_next);
+    return true;
+}
+
+static bool write_register(struct vp *vp, uint32_t index, uint64_t value)
+{
+    struct synic *synic = &vp->synic;
+    if (index >= HV_MSR_SINT0 && index <= HV_MSR_SINT15)
+        return write_sint(synic, index - HV_MSR_SINT0, value);
+    switch (index) {
+    case HV_MSR_SCONTROL:
+        synic->control = value;
+        return true;
+    case HV_MSR_SIEFP:
+        return overlay_place(&synic->events, vp->partition, value);
+    case HV_MSR_SIMP:
+        return overlay_place(&synic->messages, vp->partition, value);
+    case HV_MSR_SIRBP:
+        return place_rings(vp, value);
+    case HV_MSR_EOM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool synic_write_msr(struct vp *vp, uint32_t index, uint64_t value)
+{
+    spinlock_acquire(&vp->synic.lock);
+    const bool done = write_register(vp, index, value);
+    spinlock_release(&vp->synic.lock);
+    /* A slot was emptied, or the SynIC turned on: a message that waits may fit now. */
+    if (done) {
+        stimer_deliver_waiting(vp);
+        intercept_deliver(vp);
+        deliver_queued(vp);
+    }
+    return done;
+}
+
+/* ---- events ---- */
 
 static enum hv_status signal_locked(struct vp *vp, uint32_t sint, uint32_t flag, bool *newly)
 {

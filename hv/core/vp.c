@@ -92,6 +92,7 @@ void vp_check_overlays(struct vp *vp)
     spinlock_acquire(&vp->synic.lock);
     overlay_check(&vp->synic.messages, vp->partition);
     overlay_check(&vp->synic.events, vp->partition);
+    overlay_check(&vp->synic.rings, vp->partition);
     spinlock_release(&vp->synic.lock);
 }
 

@@ -37,6 +37,7 @@ enum vp_activity {
 /* What a VP waits to tell the parent. */
 #define VP_NEWS_INTERCEPT (1u << 0)
 #define VP_NEWS_EOI       (1u << 1)
+#define VP_NEWS_ROOM      (1u << 2) /* for messages */
 
 struct vp {
     struct vp_registers registers;
@@ -53,6 +54,7 @@ struct vp {
     uint64_t ended[4];                            /* level interrupts, for VP_NEWS_EOI */
     struct vp *next_news;                         /* list of the parent's VP of the same LP */
     struct vp *news_first;                        /* of a parent's VP: who has news */
+    uint32_t rings_signaled;                      /* of a parent's VP: event rings not yet told */
     struct timer_queue *timers;                   /* of its LP */
     struct vapic apic;
     struct synic synic;

@@ -163,6 +163,7 @@ static void detach(void *argument)
     vp->explicit_suspend = true;
     vapic_reset(vp);
     stimer_reset(vp);
+    synic_reset(vp);
     intercept_forget(vp);
     run_forget(lp, vp);
     for (struct vp **at = &lp->children; *at != NULL; at = &(*at)->next_on_lp) {

@@ -99,6 +99,16 @@ int bh_deposit(u64 partition_id, unsigned pages)
     return given < 0 ? given : 0;
 }
 
+u16 bh_deposit_and_call(u64 partition_id, u16 code, const void *in, size_t in_size)
+{
+    u16 status;
+
+    do
+        status = bh_hypercall_status(bh_hypercall(code, in, in_size, NULL, 0));
+    while (status == HV_STATUS_INSUFFICIENT_MEMORY && !bh_deposit(partition_id, BH_DEPOSIT_RETRY));
+    return status;
+}
+
 void bh_withdraw_all(u64 partition_id)
 {
     struct hv_input_withdraw_memory input = {.partition_id = partition_id};
@@ -119,7 +129,7 @@ void bh_withdraw_all(u64 partition_id)
         status = bh_hypercall_rep(&call, &done);
         for (i = 0; i < done; i++)
             free_given(partition_id, pages[i]);
-    } while (status == HV_STATUS_SUCCESS);
+    } while (status == HV_STATUS_SUCCESS && done);
     if (status != HV_STATUS_NO_RESOURCES)
         pr_err("memory of partition %llu is not returned (status 0x%x)\n", partition_id, status);
     free_page((unsigned long)pages);

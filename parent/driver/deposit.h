@@ -17,6 +17,12 @@
 /* 0 or a negative errno. What could be given stays given. */
 int bh_deposit(u64 partition_id, unsigned pages);
 
+/*
+ * A call whose memory the partition pays: when it runs out, a page is given and the call made
+ * again. Returns the status; INSUFFICIENT_MEMORY only when there is none to give.
+ */
+u16 bh_deposit_and_call(u64 partition_id, u16 code, const void *in, size_t in_size);
+
 /* Takes back and frees all that the hypervisor returns. */
 void bh_withdraw_all(u64 partition_id);
 

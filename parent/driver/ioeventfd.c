@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/eventfd.h>
 #include <linux/kernel.h>
-#include <linux/printk.h>
 #include <linux/slab.h>
 
-#include "hv/abi/port.h"
-#include "parent/driver/deposit.h"
-#include "parent/driver/hypercall.h"
 #include "parent/driver/ioeventfd.h"
 #include "parent/driver/port.h"
-#include "parent/driver/synic.h"
 
 struct ioeventfd {
     struct list_head list;
@@ -26,23 +19,6 @@ struct ioeventfd {
 static void ioeventfd_ring(struct bh_port *port)
 {
     eventfd_signal(container_of(port, struct ioeventfd, port)->eventfd, 1);
-}
-
-/* --- in the hypervisor -------------------------------------------------------------------- */
-
-/* Calls, and again after a deposit when memory ran out. */
-static int call_with_deposit(u64 partition_id, u16 code, const void *input, size_t size)
-{
-    for (;;) {
-        u16 status = bh_hypercall_status(bh_hypercall(code, input, size, NULL, 0));
-        int err;
-
-        if (status != HV_STATUS_INSUFFICIENT_MEMORY)
-            return bh_status_to_errno(status);
-        err = bh_deposit(partition_id, BH_DEPOSIT_RETRY);
-        if (err)
-            return err;
-    }
 }
 
 static u64 doorbell_flags(const struct ioeventfd *ioeventfd)
@@ -63,52 +39,23 @@ static u64 doorbell_flags(const struct ioeventfd *ioeventfd)
     }
 }
 
-static int connect(u64 partition_id, const struct ioeventfd *ioeventfd)
+static int open_port(u64 partition_id, struct ioeventfd *ioeventfd)
 {
-    struct hv_input_create_port create = {
-        .port_partition = HV_PARTITION_ID_SELF,
-        .port_id = ioeventfd->port.id,
-        .connection_partition = partition_id,
-        .info = {.type = HV_PORT_DOORBELL, .message = {.sint = BH_SINT_DOORBELL, .vp = HV_ANY_VP}},
+    struct hv_connection_info info = {
+        .type = HV_PORT_DOORBELL,
+        .doorbell = {.gpa = ioeventfd->address,
+                     .trigger_value = ioeventfd->value,
+                     .flags = doorbell_flags(ioeventfd)},
     };
-    struct hv_input_connect_port connection = {
-        .connection_partition = partition_id,
-        .connection_id = ioeventfd->port.id,
-        .port_partition = HV_PARTITION_ID_SELF,
-        .port_id = ioeventfd->port.id,
-        .info = {.type = HV_PORT_DOORBELL,
-                 .doorbell = {.gpa = ioeventfd->address,
-                              .trigger_value = ioeventfd->value,
-                              .flags = doorbell_flags(ioeventfd)}},
-    };
-    int err = call_with_deposit(partition_id, HVCALL_CREATE_PORT, &create, sizeof(create));
 
-    if (err)
-        return err;
-    err = call_with_deposit(partition_id, HVCALL_CONNECT_PORT, &connection, sizeof(connection));
-    if (err)
-        (void)bh_hypercall_fast(HVCALL_DELETE_PORT, HV_PARTITION_ID_SELF, ioeventfd->port.id);
-    return err;
-}
-
-static void disconnect(u64 partition_id, u32 id)
-{
-    u16 status = bh_hypercall_fast(HVCALL_DISCONNECT_PORT, partition_id,
-                                   id | (u64)HV_DISCONNECT_DOORBELL << 32);
-
-    if (status == HV_STATUS_SUCCESS)
-        status = bh_hypercall_fast(HVCALL_DELETE_PORT, HV_PARTITION_ID_SELF, id);
-    if (status != HV_STATUS_SUCCESS)
-        pr_err("doorbell %u of partition %llu is not removed (status 0x%x)\n", id, partition_id,
-               status);
+    return bh_port_open(&ioeventfd->port, partition_id, 0, &info);
 }
 
 /* --- requests ----------------------------------------------------------------------------- */
 
-static void destroy(struct bh_partition *partition, struct ioeventfd *ioeventfd)
+static void destroy(struct ioeventfd *ioeventfd)
 {
-    disconnect(partition->id, ioeventfd->port.id);
-    bh_port_remove(&ioeventfd->port);
+    bh_port_close(&ioeventfd->port);
     list_del(&ioeventfd->list);
     eventfd_ctx_put(ioeventfd->eventfd);
     kfree(ioeventfd);
@@ -129,14 +76,9 @@ static int insert(struct bh_partition *partition, struct ioeventfd *ioeventfd)
     list_for_each_entry(other, &partition->ioeventfds, list)
         if (collide(other, ioeventfd))
             return -EEXIST;
-    err = bh_port_add(&ioeventfd->port);
+    err = open_port(partition->id, ioeventfd);
     if (err)
         return err;
-    err = connect(partition->id, ioeventfd);
-    if (err) {
-        bh_port_remove(&ioeventfd->port);
-        return err;
-    }
     list_add_tail(&ioeventfd->list, &partition->ioeventfds);
     return 0;
 }
@@ -184,7 +126,7 @@ static int deassign(struct bh_partition *partition, const struct mshv_user_ioeve
     list_for_each_entry(ioeventfd, &partition->ioeventfds, list) {
         if (!matches(ioeventfd, args, eventfd))
             continue;
-        destroy(partition, ioeventfd);
+        destroy(ioeventfd);
         err = 0;
         break;
     }
@@ -222,5 +164,5 @@ void bh_ioeventfd_release(struct bh_partition *partition)
     struct ioeventfd *next;
 
     list_for_each_entry_safe(ioeventfd, next, &partition->ioeventfds, list)
-        destroy(partition, ioeventfd);
+        destroy(ioeventfd);
 }

@@ -5,6 +5,7 @@
 #include <linux/rcupdate.h>
 
 #include "hv/abi/intercept.h"
+#include "parent/driver/event_port.h"
 #include "parent/driver/irqfd.h"
 #include "parent/driver/messages.h"
 #include "parent/driver/synic.h"
@@ -38,6 +39,8 @@ static void handle_for_partition(const struct hv_message *message)
         handle_intercept(partition, message);
     else if (partition && message->type == HV_MESSAGE_APIC_EOI)
         handle_end_of_interrupt(partition, message);
+    else if (partition && message->type == HV_MESSAGE_SINT_DELIVERABLE)
+        bh_event_tell_room(partition);
     else
         pr_debug("message 0x%x of partition %llu is for nobody\n", message->type, message->sender);
     rcu_read_unlock();

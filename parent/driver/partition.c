@@ -11,11 +11,13 @@
 
 #include "hv/abi/partition.h"
 #include "parent/driver/deposit.h"
+#include "parent/driver/event_port.h"
 #include "parent/driver/hvcall.h"
 #include "parent/driver/hypercall.h"
 #include "parent/driver/ioeventfd.h"
 #include "parent/driver/irqfd.h"
 #include "parent/driver/memory.h"
+#include "parent/driver/message_port.h"
 #include "parent/driver/partition.h"
 #include "parent/driver/routing.h"
 #include "parent/driver/vp.h"
@@ -100,6 +102,7 @@ static void destroy_partition(struct kref *references)
 
     bh_irqfd_release(partition);
     bh_ioeventfd_release(partition);
+    bh_event_port_release(partition);
     for (i = 0; i < BH_VPS_MAX; i++)
         if (partition->vp[i])
             bh_vp_destroy(partition->vp[i]);
@@ -193,6 +196,51 @@ static int access_bitmap(struct bh_partition *partition, void __user *arg)
     return copy_to_user(arg, &args, sizeof(args)) ? -EFAULT : err;
 }
 
+static int open_message_port(struct bh_partition *partition, void __user *arg)
+{
+    struct bh_message_port args;
+
+    if (copy_from_user(&args, arg, sizeof(args)))
+        return -EFAULT;
+    return bh_message_port_open(partition, &args);
+}
+
+static int set_event_port(struct bh_partition *partition, void __user *arg)
+{
+    struct bh_event_port args;
+
+    if (copy_from_user(&args, arg, sizeof(args)))
+        return -EFAULT;
+    return bh_event_port_set(partition, &args);
+}
+
+static int watch_room(struct bh_partition *partition, void __user *arg)
+{
+    struct bh_watch_room args;
+
+    if (copy_from_user(&args, arg, sizeof(args)))
+        return -EFAULT;
+    return bh_event_watch_room(partition, &args);
+}
+
+static int post_message(struct bh_partition *partition, void __user *arg)
+{
+    struct bh_post_message args;
+
+    if (copy_from_user(&args, arg, sizeof(args)))
+        return -EFAULT;
+    return bh_event_post_message(partition, &args);
+}
+
+static int signal_event(struct bh_partition *partition, void __user *arg)
+{
+    struct bh_signal_event args;
+
+    if (copy_from_user(&args, arg, sizeof(args)))
+        return -EFAULT;
+    return bh_event_signal(partition, &args);
+}
+
 static long partition_call(struct bh_partition *partition, unsigned int command, void __user *arg)
 {
     switch (command) {
@@ -212,6 +260,12 @@ static long partition_call(struct bh_partition *partition, unsigned int command,
         return access_bitmap(partition, arg);
     case MSHV_ROOT_HVCALL:
         return bh_hvcall_pass(partition->id, BH_HVCALL_FROM_PARTITION, arg);
+    case BH_IOC_OPEN_MESSAGE_PORT:
+        return open_message_port(partition, arg);
+    case BH_IOC_EVENT_PORT:
+        return set_event_port(partition, arg);
+    case BH_IOC_WATCH_ROOM:
+        return watch_room(partition, arg);
     default:
         return -ENOTTY;
     }
@@ -222,6 +276,11 @@ static long partition_ioctl(struct file *file, unsigned int command, unsigned lo
     struct bh_partition *partition = file->private_data;
     long result;
 
+    /* A provider's hot path: one hypercall, not behind what changes the partition. */
+    if (command == BH_IOC_SIGNAL_EVENT)
+        return signal_event(partition, (void __user *)arg);
+    if (command == BH_IOC_POST_MESSAGE)
+        return post_message(partition, (void __user *)arg);
     if (mutex_lock_killable(&partition->lock))
         return -EINTR;
     result = partition_call(partition, command, (void __user *)arg);
@@ -309,6 +368,7 @@ static struct bh_partition *allocate(u64 pt_flags)
     INIT_LIST_HEAD(&partition->ioeventfds);
     INIT_LIST_HEAD(&partition->irqfds);
     spin_lock_init(&partition->irqfd_lock);
+    xa_init(&partition->event_ports);
     return partition;
 }
 

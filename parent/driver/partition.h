@@ -3,7 +3,7 @@
  * A child partition and its VPs as the driver holds them.
  *
  * Life: a partition is created by /dev/mshv and lives as long as a file of it
- * or of one of its VPs is open; the last close tears it down completely.
+ * or of one of its VPs or message ports is open; the last close tears it down completely.
  *
  * Locks, outermost first: vp->lock, partition->lock. The interrupt handler takes
  * neither: it finds partitions in a table under RCU, and `vp[i]`, once set,
@@ -22,12 +22,14 @@
 #include <linux/srcu.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/xarray.h>
 
 #include "parent/driver/uapi/mshv.h"
 
 #define BH_VPS_MAX 256u
 
 struct bh_routing;
+struct eventfd_ctx;
 
 struct bh_vp {
     struct bh_partition *partition;
@@ -51,6 +53,8 @@ struct bh_partition {
     struct list_head ioeventfds; /* ioeventfd.c */
     struct list_head irqfds;     /* irqfd.c, under irqfd_lock */
     spinlock_t irqfd_lock;
+    struct xarray event_ports; /* event_port.c */
+    struct eventfd_ctx *room;  /* event_port.c, under irqfd_lock; or NULL */
     struct srcu_struct routing_srcu;
     struct bh_routing __rcu *routing; /* routing.c */
 };

@@ -1,25 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Port ids of this module, and what is called when a doorbell of a port rings.
- * Callbacks run in the interrupt handler.
+ * Ports of this module: a child reaches each by one connection id or, for a doorbell, a store to
+ * its address; the hypervisor then puts the port's id in the event ring of SINT5. Callbacks run in
+ * the interrupt handler.
  */
 #ifndef PARENT_DRIVER_PORT_H
 #define PARENT_DRIVER_PORT_H
 
 #include <linux/types.h>
 
+#include "hv/abi/port.h"
+
 struct bh_port {
     void (*ring)(struct bh_port *port);
     u32 id;
+    u64 partition_id;
 };
 
-/* Gives `port` an id; 0 or a negative errno. */
-int bh_port_add(struct bh_port *port);
+/*
+ * Gives `port` (whose `ring` is set) an id, and connects it to the partition, which pays for it.
+ * connection_id: 0 to use the port's id. 0 or a negative errno: EEXIST for a connection id in use,
+ * ENOSPC when there is no place for it.
+ */
+int bh_port_open(struct bh_port *port, u64 partition_id, u32 connection_id,
+                 const struct hv_connection_info *info);
 
-/* Returns when no callback of the port is running or will run. */
-void bh_port_remove(struct bh_port *port);
+/*
+ * The child can not reach it any more. Returns when whatever reached it before has been told, and
+ * no callback is running. May sleep.
+ */
+void bh_port_close(struct bh_port *port);
 
-/* A doorbell rang; unknown ids are ignored. From the interrupt handler. */
+/* A port was reached; unknown ids are ignored. From the interrupt handler. */
 void bh_port_ring(u32 id);
 
 #endif

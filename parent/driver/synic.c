@@ -7,6 +7,7 @@
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/reboot.h>
+#include <linux/smp.h>
 
 #include <asm/io.h>
 #include <asm/irq_vectors.h>
@@ -50,18 +51,31 @@ static bool drain_entries(struct synic *synic, struct hv_event_ring *ring)
 void bh_synic_drain_ring(void)
 {
     struct synic *synic = this_cpu_ptr(&synics);
-    struct hv_event_ring *ring = &synic->rings->sint[BH_SINT_DOORBELL];
+    struct hv_event_ring *ring;
 
+    if (!synic->rings)
+        return;
+    ring = &synic->rings->sint[BH_SINT_PORTS];
     do {
         (void)drain_entries(synic, ring);
         if (READ_ONCE(ring->ring_full)) {
             WRITE_ONCE(ring->ring_full, 0);
-            (void)bh_hypercall_fast(HVCALL_NOTIFY_PORT_RING_EMPTY, BH_SINT_DOORBELL, 0);
+            (void)bh_hypercall_fast(HVCALL_NOTIFY_PORT_RING_EMPTY, BH_SINT_PORTS, 0);
         }
         WRITE_ONCE(ring->signal_masked, 0);
         /* An entry added before the unmasking was seen has no signal of its own. */
         smp_mb();
     } while (drain_entries(synic, ring));
+}
+
+static void drain_here(void *unused)
+{
+    bh_synic_drain_ring();
+}
+
+void bh_synic_drain_all(void)
+{
+    on_each_cpu(drain_here, NULL, 1);
 }
 
 /* Frees the slot; the hypervisor refills it on EOM when it had to wait. */
@@ -98,6 +112,19 @@ static void free_pages_of(struct synic *synic)
     memset(synic, 0, sizeof(*synic));
 }
 
+/* On the CPU itself. Its interrupt handler does not see the pages any more when they are freed. */
+static void give_up_pages(struct synic *synic)
+{
+    struct synic pages;
+
+    local_irq_disable();
+    bh_synic_drain_ring();
+    pages = *synic;
+    memset(synic, 0, sizeof(*synic));
+    local_irq_enable();
+    free_pages_of(&pages);
+}
+
 static int allocate_pages_of(struct synic *synic)
 {
     synic->messages = (void *)get_zeroed_page(GFP_KERNEL);
@@ -117,19 +144,19 @@ static u64 page_register(const void *page)
 static void disable(void)
 {
     (void)wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_MESSAGE, HV_SINT_MASKED);
-    (void)wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_DOORBELL, HV_SINT_MASKED);
+    (void)wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_PORTS, HV_SINT_MASKED);
     (void)wrmsrl_safe(HV_MSR_SCONTROL, 0);
     (void)wrmsrl_safe(HV_MSR_SIRBP, 0);
     (void)wrmsrl_safe(HV_MSR_SIEFP, 0);
     (void)wrmsrl_safe(HV_MSR_SIMP, 0);
 }
 
-/* Event rings are for doorbells alone; a hypervisor without them serves everything else. */
+/* Event rings are for ports alone; a hypervisor without them serves everything else. */
 static void enable_rings(const struct synic *synic)
 {
     if (wrmsrl_safe(HV_MSR_SIRBP, page_register(synic->rings)))
         return;
-    (void)wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_DOORBELL,
+    (void)wrmsrl_safe(HV_MSR_SINT0 + BH_SINT_PORTS,
                       HYPERVISOR_CALLBACK_VECTOR | HV_SINT_AS_INTERCEPT);
 }
 
@@ -154,7 +181,7 @@ static int synic_online(unsigned int cpu)
     err = enable(synic);
     if (err) {
         disable();
-        free_pages_of(synic);
+        give_up_pages(synic);
     }
     return err;
 }
@@ -162,7 +189,7 @@ static int synic_online(unsigned int cpu)
 static int synic_offline(unsigned int cpu)
 {
     disable();
-    free_pages_of(per_cpu_ptr(&synics, cpu));
+    give_up_pages(per_cpu_ptr(&synics, cpu));
     return 0;
 }
 

@@ -127,6 +127,7 @@ static int vp_mmap(struct file *file, struct vm_area_struct *vma)
         return -EINVAL;
     if (!known)
         return -ENODEV;
+    vma->vm_flags |= VM_DONTEXPAND | VM_DONTDUMP;
     vma->vm_ops = &vp_vm_operations;
     return 0;
 }

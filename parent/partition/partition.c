@@ -6,14 +6,10 @@
 #include <string.h>
 
 #include "parent/driver/uapi/mshv.h"
+#include "parent/partition/internal.h"
 #include "parent/partition/open.h"
 
 #define PAGE_SIZE 4096u
-
-struct bh_partition {
-    const struct bh_device_layer *layer;
-    int fd;
-};
 
 struct bh_vp {
     const struct bh_device_layer *layer;

@@ -49,6 +49,9 @@ void svm_handle_exit(struct lp *lp, struct vp *vp);
 void svm_handle_child_exit(struct lp *lp, struct vp *vp);
 bool svm_handle_common_exit(struct lp *lp, struct vp *vp);
 
+/* In the order of instruction encoding. */
+uint64_t svm_general_register(const struct vp *vp, unsigned number);
+
 /* svm_register.c */
 bool svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
 bool svm_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);

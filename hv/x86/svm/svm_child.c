@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits of a child that only the parent can answer become intercepts. RIP stays where it is. */
+#include "hv/core/decode.h"
 #include "hv/core/guest_walk.h"
 #include "hv/core/intercept.h"
 #include "hv/core/lib.h"
 #include "hv/core/partition.h"
+#include "hv/core/vp.h"
 #include "hv/x86/cpu.h"
 #include "hv/x86/exit.h"
 #include "hv/x86/svm/svm.h"
@@ -76,7 +78,29 @@ static enum hv_intercept_access access_of(uint64_t info)
     return info & NPF_WRITE ? HV_ACCESS_WRITE : HV_ACCESS_READ;
 }
 
-static void exit_memory(struct vp *vp)
+/*
+ * A store to a doorbell goes to the parent's event ring. PORT_AGAIN: the guest executes it again.
+ * Other writes there, and stores in 16-bit code, are left to the parent.
+ */
+static enum port_result ring_doorbell(struct vp *vp, const uint8_t *bytes, size_t count)
+{
+    const struct vmcb *vmcb = svm_of(vp)->vmcb;
+    const bool is_64bit = (vmcb->efer & EFER_LMA) && (vmcb->cs.attributes & VMCB_SEGMENT_LONG);
+    struct store store;
+    if (!vp->partition->ports.has_doorbells || access_of(vmcb->exit_info1) != HV_ACCESS_WRITE ||
+        (!is_64bit && !(vmcb->cs.attributes & VMCB_SEGMENT_BIG)) ||
+        !decode_store(bytes, count, is_64bit, &store))
+        return PORT_NONE;
+    const uint64_t value = svm_general_register(vp, store.general);
+    const enum port_result result = port_ring_doorbell(
+        vp, gpa_make(vmcb->exit_info2), store.size, value & (UINT64_MAX >> (64 - 8 * store.size)));
+    if (result == PORT_DONE)
+        vendor->advance(vp, store.length);
+    return result;
+}
+
+/* False: the parent has nothing to do, and the VP goes on. */
+static bool exit_memory(struct vp *vp)
 {
     const struct vmcb *vmcb = svm_of(vp)->vmcb;
     vp->stats.exits[BH_EXIT_NESTED_FAULT]++;
@@ -86,9 +110,12 @@ static void exit_memory(struct vp *vp)
         .gpa = vmcb->exit_info2,
     };
     message.instruction_byte_count = fetch(vp, message.instruction);
+    if (ring_doorbell(vp, message.instruction, message.instruction_byte_count) != PORT_NONE)
+        return false;
     intercept_raise(
         vp, vmcb->exit_info1 & NPF_PRESENT ? HV_MESSAGE_GPA_INTERCEPT : HV_MESSAGE_UNMAPPED_GPA,
         &message, sizeof message);
+    return true;
 }
 
 /* A triple fault, a state that the processor refuses, an exit that no child can cause. */
@@ -117,7 +144,8 @@ void svm_handle_child_exit(struct lp *lp, struct vp *vp)
         exit_io(vp);
         break;
     case VMEXIT_NPF:
-        exit_memory(vp);
+        if (!exit_memory(vp))
+            return;
         break;
     default:
         exit_fatal(vp);

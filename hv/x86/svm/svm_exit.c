@@ -67,7 +67,7 @@ static void exit_cache(struct vp *vp)
     vendor->advance(vp, CACHE_LENGTH);
 }
 
-static uint64_t general_register(const struct vp *vp, unsigned number)
+uint64_t svm_general_register(const struct vp *vp, unsigned number)
 {
     uint64_t registers[16];
     _Static_assert(sizeof registers == sizeof vp->registers, "registers in encoding order");
@@ -89,11 +89,11 @@ static void exit_cr8_write(struct vp *vp)
     count(vp, BH_EXIT_CONTROL_REGISTER);
     const size_t fetched = guest_fetch(vp->partition, &paging, vmcb->rip, bytes, sizeof bytes);
     const unsigned length = decode_mov_to_control(bytes, fetched, &general);
-    if (length == 0 || general_register(vp, general) > 15) {
+    if (length == 0 || svm_general_register(vp, general) > 15) {
         vendor->inject_fault(vp, VECTOR_GP, true, 0);
         return;
     }
-    vapic_write(vp, VAPIC_TPR, general_register(vp, general) << 4);
+    vapic_write(vp, VAPIC_TPR, svm_general_register(vp, general) << 4);
     vendor->advance(vp, length);
 }
 

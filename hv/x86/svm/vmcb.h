@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* vmcb_segment.attributes */
+#define VMCB_SEGMENT_LONG (1u << 9)
+#define VMCB_SEGMENT_BIG  (1u << 10) /* 32-bit code */
+
 struct vmcb_segment {
     uint16_t selector;
     uint16_t attributes;

@@ -361,6 +361,7 @@ enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struc
 
 void arch_vp_destroy(struct vp *vp)
 {
+    synic_reset(vp);
     intercept_forget(vp);
     free(vp);
 }

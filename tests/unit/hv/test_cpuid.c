@@ -98,7 +98,7 @@ static void test_features(void **state)
     const struct cpuid_result r = ask(0x40000003);
 
     expect_bits(r.eax, eax, "features EAX");
-    expect_bits(r.ebx, BIT(0) | BIT(2), "features EBX");
+    expect_bits(r.ebx, BIT(0) | BIT(2) | BIT(6) | BIT(7), "features EBX");
     expect_bits(r.ecx, 0, "features ECX");
     expect_bits(r.edx, BIT(8) | BIT(10) | BIT(19), "features EDX");
 }

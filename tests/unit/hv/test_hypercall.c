@@ -7,6 +7,7 @@
 #include "hv/abi/bulkhead.h"
 #include "hv/abi/msr.h"
 #include "hv/abi/partition.h"
+#include "hv/abi/port.h"
 #include "hv/abi/vp.h"
 #include "hv/core/log.h"
 #include "hv/core/msr.h"
@@ -126,7 +127,7 @@ static void test_well_formed_calls_succeed(void **state)
     }
 }
 
-/* Calls on children have tests of their own (test_child.c). */
+/* Calls on children and on ports have tests of their own (test_child.c, test_port.c). */
 static const uint16_t child_calls[] = {
     HVCALL_CREATE_PARTITION,
     HVCALL_INITIALIZE_PARTITION,
@@ -152,6 +153,14 @@ static const uint16_t child_calls[] = {
     HVCALL_TRANSLATE_VIRTUAL_ADDRESS,
     HVCALL_GET_VP_STATE,
     HVCALL_SET_VP_STATE,
+    HVCALL_CREATE_PORT,
+    HVCALL_CONNECT_PORT,
+    HVCALL_DISCONNECT_PORT,
+    HVCALL_DELETE_PORT,
+    HVCALL_NOTIFY_PORT_RING_EMPTY,
+    HVCALL_POST_MESSAGE,
+    HVCALL_SIGNAL_EVENT,
+    BH_CALL_READ_MESSAGES,
 };
 
 static bool is_known(uint32_t code)

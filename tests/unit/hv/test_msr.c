@@ -6,6 +6,7 @@
 
 #include "hv/abi/bulkhead.h"
 #include "hv/abi/msr.h"
+#include "hv/abi/port.h"
 #include "hv/abi/synic.h"
 #include "tests/unit/hv/host_arch.h"
 #include "tests/unit/hv/host_machine.h"
@@ -77,6 +78,7 @@ static const struct msr_rule {
     {HV_MSR_SVERSION, 0, READ, 0, {0}},
     {HV_MSR_SIEFP, 0, READ | WRITE, PAGE | 1, {HOST_PAGE_DEPOSITED << 12 | 1}},
     {HV_MSR_SIMP, 0, READ | WRITE, PAGE | 1, {HOST_PAGE_ABSENT << 12 | 1, ~0ull}},
+    {HV_MSR_SIRBP, 0, READ | WRITE, PAGE | 1, {HOST_PAGE_HYPERVISOR << 12 | 1}},
     {HV_MSR_EOM, 0, READ | WRITE, 0, {0}},
     {HV_MSR_SINT0, HV_MSR_SINT15, READ | WRITE, 0x40, {1, 15, HV_SINT_AUTO_EOI}},
     {0x400000b0, 0, READ | WRITE, 0x1ed9, {1ull << 13, 1ull << 20, 0x1001, ~0ull}},

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hv/abi/msr.h"
+#include "hv/abi/port.h"
 #include "hv/core/msr.h"
 #include "tests/unit/hv/host_arch.h"
 #include "tests/unit/hv/host_machine.h"
@@ -136,7 +137,7 @@ static void test_registers_fault(void **state)
     uint64_t value;
 
     assert_false(msr_write(vp, HV_MSR_SVERSION, 1));
-    for (uint32_t index = HV_MSR_EOM + 1; index < HV_MSR_SINT0; index++) {
+    for (uint32_t index = HV_MSR_SIRBP + 1; index < HV_MSR_SINT0; index++) {
         assert_false(msr_read(vp, index, &value));
         assert_false(msr_write(vp, index, 0));
     }

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages and events between a child and its parent, counted on both sides.
+ *
+ *   ports messages N   the child posts N messages while they are read
+ *   ports full N       the same, but nothing is read until the child was refused
+ *   ports events P N   P event ports, N signals in turn
+ *   ports removal N    a port opened and closed N times while the child signals it
+ *   ports replies N    N messages to the child
+ *   ports flags N      N events to the child, each answered
+ *   ports doorbell N   N stores to an address, with and without an ioeventfd
+ *   ports forever      signals and messages until it is killed
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "hv/abi/intercept.h"
+#include "parent/driver/uapi/mshv.h"
+#include "parent/partition/partition.h"
+#include "parent/partition/port.h"
+#include "tests/system/guest/ports/guest.h"
+
+#define CONNECTION 4u
+#define EVENTS     0x1000u
+#define FLAG       77u
+#define ANSWER     0x2000u
+#define BATCH      16u
+
+static struct bh_partition *partition;
+static struct bh_vp *vp;
+static unsigned char *memory;
+static struct guest_control *control;
+static struct bh_error error;
+static unsigned returns; /* from running the VP */
+static pthread_t runner;
+
+static _Noreturn void fail(const char *what)
+{
+    printf("error: %s: %s %s\n", what, error.text, strerror(errno));
+    exit(1);
+}
+
+static void check(bool ok, const char *what)
+{
+    if (!ok)
+        fail(what);
+}
+
+/* ---- the child ---- */
+
+/* Page tables for the first 2 MiB and for the doorbells' page, and a gate for each vector. */
+static void fill_memory(void)
+{
+    uint64_t *tables = (uint64_t *)(memory + GUEST_TABLES);
+    const uint64_t handler = GUEST_CODE + (uint64_t)(guest_interrupt - __start_guest_text);
+    tables[0] = (GUEST_TABLES + 0x1000) | 3;
+    tables[512] = (GUEST_TABLES + 0x2000) | 3;
+    tables[512 + (GUEST_DOORBELL >> 30)] = (GUEST_TABLES + 0x3000) | 3;
+    tables[1024] = 0x83;
+    tables[1536] = GUEST_DOORBELL | 0x83;
+    for (unsigned i = 0; i < 256; i++) {
+        uint64_t *gate = (uint64_t *)(memory + GUEST_IDT) + 2 * (size_t)i;
+        gate[0] = (handler & 0xffff) | 8u << 16 | 0x8e00ull << 32 | (handler >> 16 & 0xffff) << 48;
+        gate[1] = handler >> 32;
+    }
+    memcpy(memory + GUEST_GDT, (const uint64_t[]){0, 0x00af9b000000ffff, 0x00cf93000000ffff}, 24);
+    memcpy(memory + GUEST_CODE, __start_guest_text,
+           (size_t)(__stop_guest_text - __start_guest_text));
+}
+
+static void set_registers(void)
+{
+    const struct bh_register registers[] = {
+        {HV_REGISTER_CR4, {.u64 = 0x20}},
+        {HV_REGISTER_CR3, {.u64 = GUEST_TABLES}},
+        {HV_REGISTER_EFER, {.u64 = 0x500}},
+        {HV_REGISTER_CR0, {.u64 = 0x80000011}},
+        {HV_REGISTER_CS, {.segment = {.limit = 0xffffffff, .selector = 8, .attributes = 0xa09b}}},
+        {HV_REGISTER_SS, {.segment = {.limit = 0xffffffff, .selector = 16, .attributes = 0xc093}}},
+        {HV_REGISTER_RIP,
+         {.u64 = GUEST_CODE + (uint64_t)((const char *)guest_entry - __start_guest_text)}},
+        {HV_REGISTER_RSP, {.u64 = GUEST_STACK - 8}},
+        {HV_REGISTER_RDI, {.u64 = GUEST_CONTROL}},
+        {HV_REGISTER_RFLAGS, {.u64 = 2}},
+    };
+    check(bh_vp_set_registers(vp, registers, sizeof registers / sizeof registers[0], &error),
+          "registers");
+}
+
+static void make_child(void)
+{
+    const int node = bh_partition_open_node(&bh_device_layer_kernel, &error);
+    check(node >= 0, "node");
+    partition = bh_partition_create(&bh_device_layer_kernel, node, &error);
+    check(partition != NULL && bh_partition_initialize(partition, &error), "partition");
+    memory = mmap(NULL, GUEST_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(memory != MAP_FAILED && bh_partition_map(partition, 0, memory, GUEST_SIZE, &error),
+          "memory");
+    control = (struct guest_control *)(memory + GUEST_CONTROL);
+    fill_memory();
+    vp = bh_vp_create(partition, 0, &error);
+    check(vp != NULL, "vp");
+    set_registers();
+}
+
+/* Moves RIP behind the instruction that the message is about. */
+static void skip(uint64_t rip, unsigned length)
+{
+    const struct bh_register next = {HV_REGISTER_RIP, {.u64 = rip + length}};
+    check(bh_vp_set_registers(vp, &next, 1, &error), "skip");
+}
+
+/* Until the job's end. Stores outside memory are skipped, and counted as returns. */
+static void *run(void *argument)
+{
+    struct hv_message message;
+    (void)argument;
+    for (returns = 0;;) {
+        check(bh_vp_run(vp, &message, &error) == BH_VP_MESSAGE, "run");
+        returns++;
+        const struct hv_io_port_intercept *io = (const void *)message.payload;
+        const struct hv_gpa_intercept *gpa = (const void *)message.payload;
+        if (message.type == HV_MESSAGE_IO_PORT) {
+            skip(io->header.rip, 2);
+            return NULL;
+        }
+        if (message.type != HV_MESSAGE_UNMAPPED_GPA) {
+            printf("error: message %x\n", message.type);
+            exit(1);
+        }
+        /* movl %eax, 8(%reg) is the one store that is not waited for */
+        skip(gpa->header.rip, 3);
+    }
+}
+
+static void begin(enum guest_job job, uint32_t connection, uint32_t count, uint32_t step)
+{
+    control->job = job;
+    control->connection = connection;
+    control->count = count;
+    control->step = step;
+    control->stop = 0;
+    control->done = control->refused = control->missing = control->wrong = 0;
+    check(pthread_create(&runner, NULL, run, NULL) == 0, "thread");
+}
+
+static void finish(void)
+{
+    pthread_join(runner, NULL);
+}
+
+static void do_job(enum guest_job job, uint32_t connection, uint32_t count, uint32_t step)
+{
+    begin(job, connection, count, step);
+    finish();
+}
+
+/* ---- the parent's side ---- */
+
+static void wait_for(int fd)
+{
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    check(poll(&wanted, 1, 30000) == 1, "nothing came for 30 seconds");
+}
+
+static uint64_t take(int fd)
+{
+    uint64_t value = 0;
+    return read(fd, &value, sizeof value) == sizeof value ? value : 0;
+}
+
+static int make_event(void)
+{
+    const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    check(fd >= 0, "eventfd");
+    return fd;
+}
+
+/* Reads until `count` messages came, in order and whole. */
+static void read_messages(int fd, uint32_t count)
+{
+    struct hv_message message[BATCH];
+    for (uint32_t next = 0; next < count;) {
+        const ssize_t size = read(fd, message, sizeof message);
+        if (size < 0 && errno == EAGAIN)
+            wait_for(fd);
+        else
+            check(size > 0 && size % (ssize_t)sizeof message[0] == 0, "read");
+        for (ssize_t i = 0; i < size / (ssize_t)sizeof message[0]; i++, next++) {
+            uint32_t number;
+            memcpy(&number, message[i].payload, sizeof number);
+            if (number != next || message[i].type != 1 ||
+                message[i].payload_size != 4 + next % (HV_MESSAGE_PAYLOAD_SIZE - 3)) {
+                printf("error: message %u has number %u, type %u, size %u\n", next, number,
+                       message[i].type, message[i].payload_size);
+                exit(1);
+            }
+        }
+    }
+}
+
+static void messages(uint32_t count, bool wait_until_full)
+{
+    const int fd = bh_message_port_open(partition, CONNECTION, &error);
+    check(fd >= 0, "message port");
+    check(bh_message_port_open(partition, CONNECTION, &error) < 0 && error.number == EEXIST,
+          "a second port");
+    begin(JOB_POST, CONNECTION, count, 0);
+    while (wait_until_full && control->refused == 0)
+        usleep(1000);
+    const uint32_t held = control->done;
+    read_messages(fd, count);
+    finish();
+    printf("posted %u status %u", control->done, control->status);
+    if (wait_until_full)
+        printf(" held %u", held);
+    close(fd);
+    do_job(JOB_POST, CONNECTION, 1, 0);
+    printf(" closed %u\n", control->status);
+}
+
+static void events(uint32_t ports, uint32_t count)
+{
+    int *fd = calloc(ports, sizeof *fd);
+    uint32_t right = 0;
+    check(fd != NULL, "memory");
+    for (uint32_t i = 0; i < ports; i++) {
+        fd[i] = make_event();
+        check(bh_event_port_open(partition, EVENTS + i, fd[i], &error), "event port");
+    }
+    do_job(JOB_SIGNAL, EVENTS, count, ports);
+    for (uint32_t i = 0; i < ports; i++)
+        right += take(fd[i]) == count / ports + (i < count % ports);
+    printf("signaled %u right %u of %u", control->done, right, ports);
+    check(bh_event_port_close(partition, EVENTS, &error), "close");
+    check(!bh_event_port_close(partition, EVENTS, &error) && error.number == ENOENT, "close again");
+    do_job(JOB_SIGNAL, EVENTS, 1, 1);
+    printf(" closed %u\n", control->status);
+    free(fd);
+}
+
+static void removal(uint32_t count)
+{
+    const int fd = make_event();
+    uint64_t taken = 0;
+    begin(JOB_STORM, EVENTS, 0, 1);
+    for (uint32_t i = 0; i < count; i++) {
+        check(bh_event_port_open(partition, EVENTS, fd, &error), "open");
+        wait_for(fd);
+        taken += take(fd);
+        check(bh_event_port_close(partition, EVENTS, &error), "close");
+        taken += take(fd);
+    }
+    control->stop = 1;
+    finish();
+    printf("opened %u %s wrong %u\n", count,
+           taken == control->done && control->missing > 0 ? "same" : "DIFFERENT", control->wrong);
+}
+
+static void replies(uint32_t count)
+{
+    struct hv_message message = {.type = 1, .payload_size = 8};
+    const int room = make_event();
+    unsigned waits = 0;
+    check(bh_partition_watch_room(partition, room, &error), "room");
+    begin(JOB_RECEIVE, 0, count, 0);
+    for (uint32_t i = 0; i < count;) {
+        memcpy(message.payload, &i, sizeof i);
+        if (bh_partition_post_message(partition, 0, GUEST_SINT, &message, &error)) {
+            i++;
+        } else {
+            check(error.number == EAGAIN, "post");
+            wait_for(room);
+            take(room);
+            waits++;
+        }
+    }
+    finish();
+    printf("received %u wrong %u %s\n", control->done, control->wrong,
+           waits > 0 ? "waited for room" : "never full");
+}
+
+static void flags(uint32_t count)
+{
+    const int answer = make_event();
+    uint64_t answers = 0;
+    check(bh_event_port_open(partition, ANSWER, answer, &error), "event port");
+    begin(JOB_FLAGS, ANSWER, count, FLAG);
+    for (uint32_t i = 0; i < count; i++) {
+        check(bh_partition_signal_event(partition, 0, GUEST_SINT, FLAG, &error), "signal");
+        wait_for(answer);
+        answers += take(answer);
+    }
+    finish();
+    check(!bh_partition_signal_event(partition, 0, GUEST_SINT + 1, FLAG, &error) &&
+              error.number == ENOTCONN,
+          "a masked source");
+    printf("answered %lu interrupts %u\n", answers, *(const uint32_t *)(memory + GUEST_INTERRUPTS));
+}
+
+/* ---- doorbells ---- */
+
+static int set_ioeventfd(int fd, uint32_t offset, uint32_t size, uint32_t how, uint64_t value)
+{
+    struct mshv_user_ioeventfd args = {
+        .datamatch = value, .addr = GUEST_DOORBELL + offset, .len = size, .fd = fd, .flags = how};
+    return ioctl(bh_partition_fd(partition), MSHV_IOEVENTFD, &args);
+}
+
+static void stores(uint32_t count, uint32_t offset, uint32_t size, uint64_t value)
+{
+    control->size = size;
+    control->value = value;
+    do_job(JOB_DOORBELL, 0, count, offset);
+}
+
+static void doorbell(uint32_t count)
+{
+    const int all = make_event(), five = make_event(), seven = make_event();
+    const uint32_t match = 1u << MSHV_IOEVENTFD_BIT_DATAMATCH;
+    const uint32_t away = 1u << MSHV_IOEVENTFD_BIT_DEASSIGN;
+    check(set_ioeventfd(all, 0, 4, 0, 0) == 0, "any value");
+    check(set_ioeventfd(five, 16, 2, match, 5) == 0 && set_ioeventfd(seven, 16, 2, match, 7) == 0,
+          "two values");
+    check(set_ioeventfd(five, 16, 2, match, 7) < 0 && errno == EEXIST, "a value twice");
+    check(set_ioeventfd(all, 0x80, 4, 1u << MSHV_IOEVENTFD_BIT_PIO, 0) < 0 && errno == EOPNOTSUPP,
+          "a port");
+    stores(count, 0, 4, 0x12345678);
+    printf("with: rung %lu returns %u", take(all), returns);
+    stores(count, 16, 2, 5);
+    stores(count, 16, 2, 0xff0007);
+    printf(" five %lu seven %lu", take(five), take(seven));
+    stores(count, 16, 2, 6);
+    printf(" other returns %u", returns);
+    check(set_ioeventfd(all, 0, 4, away, 0) == 0, "away");
+    check(set_ioeventfd(all, 0, 4, away, 0) < 0 && errno == ENOENT, "away twice");
+    stores(count, 0, 4, 0);
+    printf(" without: rung %lu returns %u\n", take(all), returns);
+}
+
+/* ---- to be killed ---- */
+
+static void forever(void)
+{
+    const int fd = bh_message_port_open(partition, CONNECTION, &error);
+    check(fd >= 0, "message port");
+    for (uint32_t i = 0; i < 100; i++)
+        check(bh_event_port_open(partition, EVENTS + i, make_event(), &error), "event port");
+    check(set_ioeventfd(make_event(), 0, 4, 0, 0) == 0, "doorbell");
+    do_job(JOB_POST, CONNECTION, BH_MESSAGE_PORT_DEPTH, 0);
+    begin(JOB_STORM, EVENTS, 0, 100);
+    printf("running\n");
+    fflush(stdout);
+    finish();
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    const uint32_t count = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 0;
+    make_child();
+    do_job(JOB_START, 0, 0, 0);
+    if (strcmp(what, "messages") == 0)
+        messages(count, false);
+    else if (strcmp(what, "full") == 0)
+        messages(count, true);
+    else if (strcmp(what, "events") == 0 && argc == 4)
+        events(count, (uint32_t)strtoul(argv[3], NULL, 0));
+    else if (strcmp(what, "removal") == 0)
+        removal(count);
+    else if (strcmp(what, "replies") == 0)
+        replies(count);
+    else if (strcmp(what, "flags") == 0)
+        flags(count);
+    else if (strcmp(what, "doorbell") == 0)
+        doorbell(count);
+    else if (strcmp(what, "forever") == 0)
+        forever();
+    else
+        return 2;
+    return 0;
+}
