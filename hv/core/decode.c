@@ -47,12 +47,14 @@ unsigned decode_mov_to_control(const uint8_t *bytes, size_t count, unsigned *gen
 /* ModRM, SIB and displacement of an operand in memory; 0: it is a register, or cut off. */
 static size_t operand_length(const uint8_t *at, size_t count)
 {
-    const unsigned mode = count > 0 ? at[0] >> 6 : 3;
-    const bool has_sib = count > 1 && (at[0] & 7) == 4;
-    const unsigned base = has_sib ? at[1] & 7u : at[0] & 7u;
+    const bool has_sib = count > 0 && (at[0] & 7) == 4;
+    if (count < 1u + has_sib || at[0] >> 6 == 3)
+        return 0;
+    const unsigned mode = at[0] >> 6;
+    const unsigned base = at[has_sib] & 7u;
     const size_t displacement = mode == 1 ? 1 : mode == 2 || (mode == 0 && base == 5) ? 4 : 0;
     const size_t length = 1 + has_sib + displacement;
-    return mode == 3 || length > count ? 0 : length;
+    return length <= count ? length : 0;
 }
 
 bool decode_store(const uint8_t *bytes, size_t count, bool is_64bit, struct store *store)

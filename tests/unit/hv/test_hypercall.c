@@ -158,17 +158,26 @@ static const uint16_t child_calls[] = {
     HVCALL_DISCONNECT_PORT,
     HVCALL_DELETE_PORT,
     HVCALL_NOTIFY_PORT_RING_EMPTY,
-    HVCALL_POST_MESSAGE,
-    HVCALL_SIGNAL_EVENT,
     BH_CALL_READ_MESSAGES,
 };
 
-static bool is_known(uint32_t code)
+static const uint16_t guest_calls[] = {HVCALL_POST_MESSAGE, HVCALL_SIGNAL_EVENT};
+
+static bool is_in(const uint16_t *codes, size_t count, uint32_t code)
 {
-    for (unsigned i = 0; i < ARRAY_COUNT(child_calls); i++) {
-        if (child_calls[i] == code) {
+    for (size_t i = 0; i < count; i++) {
+        if (codes[i] == code) {
             return true;
         }
+    }
+    return false;
+}
+
+static bool is_known(uint32_t code)
+{
+    if (is_in(child_calls, ARRAY_COUNT(child_calls), code) ||
+        is_in(guest_calls, ARRAY_COUNT(guest_calls), code)) {
+        return true;
     }
     for (unsigned i = 0; i < ARRAY_COUNT(rules); i++) {
         if (rules[i].code == code) {
