@@ -308,7 +308,8 @@ static void test_properties(void **state)
     assert_int_equal(get_property(child_id, HV_PROPERTY_PROCESSOR_VENDOR, &value), 0);
     assert_int_equal(value, 1);
     assert_int_equal(get_property(HV_PARTITION_ID_SELF, HV_PROPERTY_PRIVILEGE_FLAGS, &value), 0);
-    assert_int_equal(value >> 32, HV_PRIV_CREATE_PARTITIONS | HV_PRIV_MEMORY_POOL);
+    assert_int_equal(value >> 32, HV_PRIV_CREATE_PARTITIONS | HV_PRIV_MEMORY_POOL |
+                                      HV_PRIV_CREATE_PORT | HV_PRIV_CONNECT_PORT);
     assert_int_equal(get_property(child_id, HV_PROPERTY_PRIVILEGE_FLAGS, &value), 0);
     assert_int_equal(value >> 32, HV_PRIV_POST_MESSAGES | HV_PRIV_SIGNAL_EVENTS);
     assert_int_equal(get_property(77, HV_PROPERTY_PRIVILEGE_FLAGS, &value),
