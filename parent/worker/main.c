@@ -172,11 +172,13 @@ static void loop(struct worker *worker)
         {.fd = bh_vm_fd(worker->service.vm), .events = POLLIN},
         {.fd = bh_console_fd(bh_vm_get_console(worker->service.vm)), .events = POLLIN},
         {.fd = worker->signals, .events = POLLIN},
+        {.fd = bh_guest_bus_fd(bh_vm_get_bus(worker->service.vm)), .events = POLLIN},
     };
 
     while (!is_over(worker)) {
         if (poll(fds, sizeof(fds) / sizeof(fds[0]), BH_CRASH_LOOK_MS) < 0 && errno != EINTR)
             break;
+        bh_guest_bus_serve(bh_vm_get_bus(worker->service.vm));
         bh_control_server_serve(worker->server);
         serve_vm(worker);
         bh_console_serve(bh_vm_get_console(worker->service.vm));
@@ -198,14 +200,23 @@ static bool block_signals(struct worker *worker)
     return worker->signals >= 0;
 }
 
+static void on_disk_failed(void *context, const char *id, const char *operation,
+                           const char *sentence)
+{
+    struct worker *worker = context;
+
+    bh_control_server_event(
+        worker->server, "disk_error",
+        json_pack("{s:s, s:s, s:s}", "id", id, "operation", operation, "message", sentence));
+}
+
 static bool refuse_devices(const struct bh_vm_config *config)
 {
-    if (config->disk_count == 0 && config->nic_count == 0)
+    if (config->nic_count == 0)
         return false;
-    (void)fprintf(stderr,
-                  "bulkhead-worker: this worker has no provider for %s; take them out of the "
-                  "configuration\n",
-                  config->disk_count != 0 ? "disks" : "network cards");
+    (void)fputs("bulkhead-worker: this worker has no provider for network cards; take them out of "
+                "the configuration\n",
+                stderr);
     return true;
 }
 
@@ -227,6 +238,13 @@ static bool prepare(struct worker *worker)
                                       worker->service.host, on_change, worker, &error);
     if (worker->service.vm == NULL || !block_signals(worker)) {
         (void)fprintf(stderr, "bulkhead-worker: %s\n", error.text);
+        return false;
+    }
+    worker->service.disks =
+        bh_disks_create(&worker->config, bh_guest_bus_vmbus(bh_vm_get_bus(worker->service.vm)),
+                        on_disk_failed, worker, &control_error);
+    if (worker->service.disks == NULL) {
+        (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
         return false;
     }
     worker->server = bh_control_server_open(worker->options.control, &callbacks, &control_error);
@@ -275,7 +293,10 @@ int main(int argc, char **argv)
     parse_options(argc, argv, &worker.options);
     if (prepare(&worker))
         status = run(&worker);
+    if (worker.server != NULL && !is_over(&worker))
+        bh_vm_power_off(worker.service.vm, BH_REASON_REQUESTED);
     bh_control_server_close(worker.server);
+    bh_disks_destroy(worker.service.disks);
     bh_vm_destroy(worker.service.vm);
     bh_host_close(worker.service.host);
     return status;

@@ -43,15 +43,15 @@ static json_t *status_json(struct bh_service *service)
     const struct bh_vm_config *config = bh_vm_get_config(service->vm);
     const struct bh_vm_status *status = bh_vm_get_status(service->vm);
     json_int_t memory = (json_int_t)config->memory_bytes;
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:i, s:[], s:[], "
-                  "s:[s], s:{}}",
-                  "vm", config->id, "name", config->name, "state", bh_vm_state_name(status->state),
-                  "pid", (int)getpid(), "since", status->since, "resets", (int)status->resets,
-                  "partition_id", (json_int_t)status->partition_id, "vps", (int)config->vps,
-                  "memory_bytes", memory, "memory_target_bytes", memory, "weight",
-                  (int)config->weight, "cap_percent", (int)config->cap_percent, "reserve_percent",
-                  (int)config->reserve_percent, "disks", "nics", "consoles", "serial0", "guest");
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:i, s:o, s:[], "
+        "s:[s], s:{}}",
+        "vm", config->id, "name", config->name, "state", bh_vm_state_name(status->state), "pid",
+        (int)getpid(), "since", status->since, "resets", (int)status->resets, "partition_id",
+        (json_int_t)status->partition_id, "vps", (int)config->vps, "memory_bytes", memory,
+        "memory_target_bytes", memory, "weight", (int)config->weight, "cap_percent",
+        (int)config->cap_percent, "reserve_percent", (int)config->reserve_percent, "disks",
+        bh_disks_status(service->disks), "nics", "consoles", "serial0", "guest");
 
     add_reason(object, status);
     return object;
@@ -97,12 +97,12 @@ static json_t *stats_json(struct bh_service *service)
 
     bh_control_timestamp(time);
     (void)getrusage(RUSAGE_SELF, &usage);
-    return json_pack("{s:s, s:o, s:{s:I, s:I}, s:[], s:[], s:[{s:s, s:I, s:I}]}", "time", time,
+    return json_pack("{s:s, s:o, s:{s:I, s:I}, s:o, s:[], s:[{s:s, s:I, s:I}]}", "time", time,
                      "vps", vps_json(service), "memory", "assigned_bytes",
                      (json_int_t)config->memory_bytes, "worker_resident_bytes",
-                     (json_int_t)usage.ru_maxrss * 1024, "disks", "nics", "consoles", "console",
-                     "serial0", "out_bytes", (json_int_t)console.out_bytes, "in_bytes",
-                     (json_int_t)console.in_bytes);
+                     (json_int_t)usage.ru_maxrss * 1024, "disks", bh_disks_stats(service->disks),
+                     "nics", "consoles", "console", "serial0", "out_bytes",
+                     (json_int_t)console.out_bytes, "in_bytes", (json_int_t)console.in_bytes);
 }
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -178,6 +178,64 @@ static json_t *attach(struct bh_service *service, const json_t *params, int *fd,
     return json_pack("{s:s, s:I}", "console", "serial0", "replayed_bytes", (json_int_t)replayed);
 }
 
+/* --- disks -------------------------------------------------------------------------------- */
+
+static const char *text_of(const json_t *params, const char *name)
+{
+    return json_string_value(json_object_get(params, name));
+}
+
+/* The descriptor that came with the request; from now on the caller's. */
+static int take_descriptor(struct bh_control_request *request)
+{
+    int fd = request->fd;
+
+    request->fd = -1;
+    return fd;
+}
+
+static bool add_disk(struct bh_service *service, struct bh_control_request *request,
+                     struct bh_disk_config *disk, struct bh_control_error *error)
+{
+    return bh_disk_config_parse(json_object_get(request->params, "disk"), "disk", disk, error) &&
+           bh_disks_add(service->disks, disk, take_descriptor(request), error);
+}
+
+static bool change_disk(struct bh_service *service, struct bh_control_request *request,
+                        const char *id, struct bh_control_error *error)
+{
+    const json_t *params = request->params;
+
+    switch (request->method) {
+    case BH_METHOD_DISK_REMOVE:
+        return bh_disks_remove(service->disks, id, error);
+    case BH_METHOD_CD_INSERT:
+        return bh_disks_insert(service->disks, id, text_of(params, "path"),
+                               take_descriptor(request), error);
+    default:
+        return bh_disks_eject(service->disks, id, json_is_true(json_object_get(params, "force")),
+                              error);
+    }
+}
+
+static json_t *disk_request(struct bh_service *service, struct bh_control_request *request,
+                            struct bh_control_error *error)
+{
+    const char *id = text_of(request->params, "id");
+    struct bh_disk_config disk;
+    bool good;
+
+    if (request->method == BH_METHOD_DISK_ADD) {
+        good = add_disk(service, request, &disk, error);
+        id = disk.id;
+    } else {
+        good = change_disk(service, request, id, error);
+    }
+    return good ? json_pack("{s:s}", "id", id) : NULL;
+}
+
+/* --- all ---------------------------------------------------------------------------------- */
+
 static json_t *serve_request(void *context, struct bh_control_request *request, int *fd,
                              struct bh_control_error *error)
 {
@@ -203,6 +261,11 @@ static json_t *serve_request(void *context, struct bh_control_request *request, 
         return state_json(service);
     case BH_METHOD_SET:
         return set(service, request->params, error);
+    case BH_METHOD_DISK_ADD:
+    case BH_METHOD_DISK_REMOVE:
+    case BH_METHOD_CD_INSERT:
+    case BH_METHOD_CD_EJECT:
+        return disk_request(service, request, error);
     case BH_METHOD_CONSOLE_ATTACH:
         return attach(service, request->params, fd, error);
     default:

@@ -6,10 +6,12 @@
 #include "parent/control/server.h"
 #include "parent/partition/host.h"
 #include "parent/worker/crash.h"
+#include "parent/worker/disks.h"
 #include "parent/worker/vm.h"
 
 struct bh_service {
     struct bh_vm *vm;
+    struct bh_disks *disks;
     struct bh_host *host; /* for statistics; NULL where there is no access */
 };
 

@@ -42,6 +42,7 @@ struct bh_vm {
     struct bh_guest_memory memory;
     struct bh_chipset chipset;
     struct bh_vcpus vcpus;
+    struct bh_guest_bus *bus;
     struct bh_partition *partition;
     struct bh_vp *vp[BH_VCPUS_MAX];
 };
@@ -252,13 +253,15 @@ static bool build(struct bh_vm *vm, struct bh_error *error)
     atomic_store(&vm->news, 0);
     bh_chipset_reset(&vm->chipset);
     return allocate_memory(vm, error) && load(vm, &boot, error) && create_partition(vm, error) &&
-           create_vps(vm, error) && bh_entry_set(vm->vp[0], &boot, error);
+           create_vps(vm, error) && bh_guest_bus_attach(vm->bus, vm->partition, error) &&
+           bh_entry_set(vm->vp[0], &boot, error);
 }
 
 /* Takes back everything but the memory itself, which is empty afterwards. */
 static void dismantle(struct bh_vm *vm)
 {
     bh_vcpus_end(&vm->vcpus);
+    bh_guest_bus_detach(vm->bus);
     for (unsigned i = 0; i < BH_VCPUS_MAX; i++) {
         bh_vp_close(vm->vp[i]);
         vm->vp[i] = NULL;
@@ -399,7 +402,8 @@ static bool set_up(struct bh_vm *vm, struct bh_error *error)
     vm->console = bh_console_create(on_input, vm);
     bh_chipset_init(&vm->chipset, &host);
     bh_vcpus_init(&vm->vcpus, on_stopped, vm);
-    if (vm->wake < 0 || vm->console == NULL)
+    vm->bus = bh_guest_bus_create(&vm->memory, vm->config.vps);
+    if (vm->wake < 0 || vm->console == NULL || vm->bus == NULL)
         return bh_error_set(error, errno, "The worker lacks memory or files: %s.", strerror(errno));
     vm->node = bh_partition_open_node(vm->layer, error);
     return vm->node >= 0 && bh_image_open(vm->config.kernel, &vm->kernel, error) &&
@@ -434,7 +438,9 @@ void bh_vm_destroy(struct bh_vm *vm)
 {
     if (vm == NULL)
         return;
-    dismantle(vm);
+    if (vm->bus != NULL)
+        dismantle(vm);
+    bh_guest_bus_destroy(vm->bus);
     if (vm->area != NULL)
         (void)munmap(vm->area, vm->config.memory_bytes + LARGE_PAGE);
     bh_console_destroy(vm->console);
@@ -465,4 +471,9 @@ const struct bh_vm_status *bh_vm_get_status(struct bh_vm *vm)
 struct bh_console *bh_vm_get_console(struct bh_vm *vm)
 {
     return vm->console;
+}
+
+struct bh_guest_bus *bh_vm_get_bus(struct bh_vm *vm)
+{
+    return vm->bus;
 }

@@ -11,6 +11,7 @@
 #include "parent/control/config.h"
 #include "parent/partition/host.h"
 #include "parent/worker/console.h"
+#include "parent/worker/guest_bus.h"
 #include "parent/worker/vcpus.h"
 
 struct bh_vm;
@@ -59,5 +60,8 @@ bool bh_vm_set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
 const struct bh_vm_config *bh_vm_get_config(const struct bh_vm *vm);
 const struct bh_vm_status *bh_vm_get_status(struct bh_vm *vm);
 struct bh_console *bh_vm_get_console(struct bh_vm *vm);
+
+/* For devices: they are added before the first start, and removed before the VM is destroyed. */
+struct bh_guest_bus *bh_vm_get_bus(struct bh_vm *vm);
 
 #endif

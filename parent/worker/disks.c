@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "parent/worker/disks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "parent/control/open.h"
+#include "vsp/storage/controller.h"
+#include "vsp/storage/file.h"
+
+struct bh_disks {
+    char vm[sizeof(((struct bh_vm_config *)0)->id)];
+    struct bh_vmbus *vmbus;
+    struct bh_uring uring;
+    struct bh_controller *controller;
+    bh_disks_failed *failed;
+    void *context;
+    uint32_t count;
+    struct bh_disk_config config[BH_CONFIG_DISKS_MAX];
+};
+_Static_assert(BH_CONFIG_DISKS_MAX <= BH_CONTROLLER_LUNS, "every disk has a LUN");
+
+static bool refuse(struct bh_control_error *error, enum bh_control_error_code code,
+                   const char *field, const char *id, const char *text)
+{
+    return bh_control_error_set(error, code, field, "Disk %s: %s", id, text);
+}
+
+static void on_failed(void *context, const char *id, const char *operation, const char *sentence)
+{
+    const struct bh_disks *disks = context;
+
+    bh_vmbus_log(disks->vmbus, "%s", sentence);
+    disks->failed(disks->context, id, operation, sentence);
+}
+
+static struct bh_disk_config *find(struct bh_disks *disks, const char *id,
+                                   struct bh_control_error *error)
+{
+    for (uint32_t i = 0; i < disks->count; i++)
+        if (strcmp(disks->config[i].id, id) == 0)
+            return &disks->config[i];
+    (void)refuse(error, BH_CONTROL_NOT_FOUND, "id", id, "there is none of this id.");
+    return NULL;
+}
+
+/* Takes over `fd`. */
+static struct bh_store *open_store(struct bh_disks *disks, const char *id, bool read_only, int fd,
+                                   struct bh_control_error *error)
+{
+    struct bh_error reason;
+    struct bh_store *store = bh_file_open(&disks->uring, fd, read_only, &reason);
+
+    if (store == NULL)
+        (void)refuse(error, BH_CONTROL_RESOURCE, NULL, id, reason.text);
+    return store;
+}
+
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static bool is_free(struct bh_disks *disks, const char *id, struct bh_control_error *error)
+{
+    for (uint32_t i = 0; i < disks->count; i++)
+        if (strcmp(disks->config[i].id, id) == 0)
+            return refuse(error, BH_CONTROL_ALREADY_EXISTS, "disk.id", id, "the id is taken.");
+    return disks->count < BH_CONFIG_DISKS_MAX ||
+           refuse(error, BH_CONTROL_RESOURCE, NULL, id, "the VM has all 64 disks it can have.");
+}
+
+bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
+                  struct bh_control_error *error)
+{
+    const struct bh_disk_options options = {.vm = disks->vm,
+                                            .id = config->id,
+                                            .is_cd = config->is_cd,
+                                            .failed = on_failed,
+                                            .context = disks};
+    struct bh_store *store = NULL;
+    struct bh_disk *disk;
+
+    if (!is_free(disks, config->id, error)) {
+        close_if_open(fd);
+        return false;
+    }
+    if (fd >= 0 || !config->is_cd) {
+        store = open_store(disks, config->id, config->read_only, fd, error);
+        if (store == NULL)
+            return false;
+    }
+    disk = bh_disk_create(&options, store);
+    if (disk == NULL || !bh_controller_add(disks->controller, disk)) {
+        bh_disk_destroy(disk);
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, config->id, "the worker lacks memory.");
+    }
+    disks->config[disks->count++] = *config;
+    return true;
+}
+
+bool bh_disks_remove(struct bh_disks *disks, const char *id, struct bh_control_error *error)
+{
+    struct bh_disk_config *config = find(disks, id, error);
+
+    if (config == NULL)
+        return false;
+    bh_controller_remove(disks->controller, bh_controller_find(disks->controller, id));
+    disks->count--;
+    memmove(config, config + 1, (size_t)(&disks->config[disks->count] - config) * sizeof(*config));
+    return true;
+}
+
+static struct bh_disk_config *find_cd(struct bh_disks *disks, const char *id,
+                                      struct bh_control_error *error)
+{
+    struct bh_disk_config *config = find(disks, id, error);
+
+    if (config == NULL || config->is_cd)
+        return config;
+    (void)refuse(error, BH_CONTROL_INVALID_PARAMS, "id", id, "it is no CD-ROM drive.");
+    return NULL;
+}
+
+bool bh_disks_insert(struct bh_disks *disks, const char *id, const char *path, int fd,
+                     struct bh_control_error *error)
+{
+    struct bh_disk_config *config = find_cd(disks, id, error);
+    struct bh_store *store;
+
+    if (config == NULL) {
+        close_if_open(fd);
+        return false;
+    }
+    store = open_store(disks, id, true, fd, error);
+    if (store == NULL)
+        return false;
+    if (!bh_disk_insert(bh_controller_find(disks->controller, id), store))
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, id,
+                      "the disc before is still being read; try again.");
+    (void)snprintf(config->path, sizeof(config->path), "%s", path);
+    return true;
+}
+
+bool bh_disks_eject(struct bh_disks *disks, const char *id, bool force,
+                    struct bh_control_error *error)
+{
+    struct bh_disk_config *config = find_cd(disks, id, error);
+
+    if (config == NULL)
+        return false;
+    if (!bh_disk_eject(bh_controller_find(disks->controller, id), force))
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, id,
+                      "the guest has locked the tray, or still reads the disc; use force, or try "
+                      "again.");
+    config->path[0] = '\0';
+    return true;
+}
+
+/* --- reports ------------------------------------------------------------------------------ */
+
+json_t *bh_disks_status(const struct bh_disks *disks)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < disks->count; i++) {
+        const struct bh_disk_config *config = &disks->config[i];
+        bool has_medium = bh_disk_has_medium(bh_controller_find(disks->controller, config->id));
+
+        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:b, s:b}", "id", config->id,
+                                               "kind", config->is_cd ? "cd" : "disk", "path",
+                                               has_medium ? config->path : "", "read_only",
+                                               config->read_only, "attached", 1));
+    }
+    return array;
+}
+
+json_t *bh_disks_stats(const struct bh_disks *disks)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < disks->count; i++) {
+        const char *id = disks->config[i].id;
+        const struct bh_disk_stats *stats =
+            bh_disk_get_stats(bh_controller_find(disks->controller, id));
+
+        json_array_append_new(
+            array,
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", id, "read_ops",
+                      (json_int_t)stats->read_ops, "write_ops", (json_int_t)stats->write_ops,
+                      "flush_ops", (json_int_t)stats->flush_ops, "read_bytes",
+                      (json_int_t)stats->read_bytes, "write_bytes", (json_int_t)stats->write_bytes,
+                      "read_ns", (json_int_t)stats->read_ns, "write_ns",
+                      (json_int_t)stats->write_ns, "errors", (json_int_t)stats->errors));
+    }
+    return array;
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static bool add_all(struct bh_disks *disks, const struct bh_vm_config *config,
+                    struct bh_control_error *error)
+{
+    for (uint32_t i = 0; i < config->disk_count; i++) {
+        const struct bh_disk_config *disk = &config->disk[i];
+        int fd = -1;
+
+        if (disk->path[0] != '\0') {
+            fd = bh_control_open_file(disk->path, disk->read_only, error);
+            if (fd < 0)
+                return false;
+        }
+        if (!bh_disks_add(disks, disk, fd, error))
+            return false;
+    }
+    return true;
+}
+
+struct bh_disks *bh_disks_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
+                                 bh_disks_failed *failed, void *context,
+                                 struct bh_control_error *error)
+{
+    struct bh_disks *disks = calloc(1, sizeof(*disks));
+    int result = disks != NULL ? bh_uring_open(&disks->uring, bh_vmbus_loop(vmbus)) : -1;
+
+    if (result < 0) {
+        (void)bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL,
+                                   "The worker gets no io_uring for disks: %s.", strerror(-result));
+        free(disks);
+        return NULL;
+    }
+    memcpy(disks->vm, config->id, sizeof(disks->vm));
+    disks->vmbus = vmbus;
+    disks->failed = failed;
+    disks->context = context;
+    disks->controller = bh_controller_create(vmbus, config->id);
+    if (disks->controller != NULL && add_all(disks, config, error))
+        return disks;
+    if (disks->controller == NULL)
+        (void)bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL,
+                                   "The worker lacks memory for disks.");
+    bh_disks_destroy(disks);
+    return NULL;
+}
+
+void bh_disks_destroy(struct bh_disks *disks)
+{
+    if (disks == NULL)
+        return;
+    bh_controller_destroy(disks->controller);
+    bh_uring_close(&disks->uring);
+    free(disks);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VMBus of the worker's guest: puts the hypervisor's ports behind the bus.
+ * The bus and its devices stay over resets; the ports come and go with the
+ * partition. All functions belong to the event loop.
+ */
+#ifndef PARENT_WORKER_GUEST_BUS_H
+#define PARENT_WORKER_GUEST_BUS_H
+
+#include "parent/partition/partition.h"
+#include "parent/worker/guest_memory.h"
+#include "vsp/bus/vmbus.h"
+
+struct bh_guest_bus;
+
+/* `memory` must outlive it, and is filled before a guest runs. NULL: no memory or descriptors. */
+struct bh_guest_bus *bh_guest_bus_create(const struct bh_guest_memory *memory, uint32_t vps);
+void bh_guest_bus_destroy(struct bh_guest_bus *bus);
+
+/* A partition, before its VPs run. On failure nothing stays attached. */
+bool bh_guest_bus_attach(struct bh_guest_bus *bus, struct bh_partition *partition,
+                         struct bh_error *error);
+
+/* Its VPs do not run any more. Returns when no I/O uses the guest's memory. */
+void bh_guest_bus_detach(struct bh_guest_bus *bus);
+
+struct bh_vmbus *bh_guest_bus_vmbus(const struct bh_guest_bus *bus);
+
+/* For the event loop: readable when there is something to serve. */
+int bh_guest_bus_fd(const struct bh_guest_bus *bus);
+void bh_guest_bus_serve(struct bh_guest_bus *bus);
+
+#endif
