@@ -3,7 +3,8 @@
 """Makes the RAM disk of a parent that runs children: parent_image.py's, and behind it
 
     /bin              the worker, bhctl, and the libraries they need
-    /guest            Debian's kernels, generic and cloud, the children's RAM disk, test kernels
+    /guest            Debian's kernels, generic and cloud, the children's RAM disk, one with the
+                      generic kernel's modules for VMBus devices, test kernels
 
     guest_image.py BUILD_FOLDER      makes BUILD_FOLDER/parent-image/children.img
 """
@@ -17,26 +18,35 @@ sys.path.insert(0, str(TOP / "tests"))
 
 from lib import child_image  # noqa: E402
 from lib.parent import Site  # noqa: E402
-from lib.parent_image import DIRECTORIES, GUEST, make_initrd  # noqa: E402
+from lib.parent_image import (DIRECTORIES, GUEST, kernel_release, make_initrd,  # noqa: E402
+                              module_files)
 
 # What runs in a child, of the programs in tests/system/guest.
 PROGRAMS = ("marker", "pattern")
 
 
-def guest_initrd(site):
-    """The children's RAM disk: the parent's first process, no modules, and a few programs."""
-    root = site.image / "guest-root"
+# The drivers of VMBus devices, in load order.
+MODULES = "hv_vmbus sd_mod sr_mod ext4 crc32c_generic isofs hv_storvsc".split()
+
+
+def guest_initrd(site, name, modules=()):
+    """A RAM disk for children: the parent's first process, modules, and a few programs."""
+    root = site.image / f"{name}-root"
     shutil.rmtree(root, ignore_errors=True)
     for name in DIRECTORIES:
         (root / name).mkdir(parents=True)
     shutil.copy2("/bin/busybox", root / "bin" / "busybox")
     shutil.copy2(GUEST / "init", root / "init")
     (root / "init").chmod(0o755)
-    (root / "etc" / "modules").touch()
+    release = kernel_release()
+    files = module_files(site.image / f"linux-{release}" / "lib" / "modules" / release, modules)
+    for file in files:
+        shutil.copy2(file, root / "lib" / file.name)
+    (root / "etc" / "modules").write_text("".join(f"/lib/{file.name}\n" for file in files))
     for name in PROGRAMS:
         shutil.copy2(site.build / "tests" / "system" / "guest" / name, root / "bin" / name)
-    make_initrd(root, site.image / "guest.img")
-    return site.image / "guest.img"
+    make_initrd(root, site.image / f"{name}.img")
+    return site.image / f"{name}.img"
 
 
 def main():
@@ -49,7 +59,8 @@ def main():
         child_image.add_ours(root, site)
         child_image.add_file(root, site.image / "vmlinuz", "/guest/generic")
         child_image.add_file(root, child_image.cloud_kernel(site), "/guest/cloud")
-        child_image.add_file(root, guest_initrd(site), "/guest/initrd.img")
+        child_image.add_file(root, guest_initrd(site, "guest"), "/guest/initrd.img")
+        child_image.add_file(root, guest_initrd(site, "vmbus", MODULES), "/guest/vmbus.img")
         for kernel in (build / "tests" / "system" / "guest" / "kernel").glob("*.elf"):
             child_image.add_file(root, kernel, f"/guest/{kernel.stem}")
 
