@@ -89,6 +89,8 @@ bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk
         {"kind", BH_PARAM_TEXT, false, 1, 16},
         {"path", BH_PARAM_TEXT, false, 1, sizeof(disk->path) - 1},
         {"read_only", BH_PARAM_BOOL, false, 0, 0},
+        {"iops", BH_PARAM_INTEGER, false, 0, BH_CONFIG_RATE_MAX},
+        {"bytes_per_second", BH_PARAM_INTEGER, false, 0, BH_CONFIG_RATE_MAX},
     };
     const char *kind;
     char field[64];
@@ -98,6 +100,8 @@ bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk
     memset(disk, 0, sizeof(*disk));
     copy(disk->id, sizeof(disk->id), text_of(value, "id", ""));
     copy(disk->path, sizeof(disk->path), text_of(value, "path", ""));
+    disk->iops = (uint64_t)integer_of(value, "iops", 0);
+    disk->bytes_per_second = (uint64_t)integer_of(value, "bytes_per_second", 0);
     kind = text_of(value, "kind", "disk");
     disk->is_cd = strcmp(kind, "cd") == 0;
     disk->read_only = disk->is_cd || json_is_true(json_object_get(value, "read_only"));

@@ -21,6 +21,7 @@
 #define BH_CONFIG_COMMAND_LINE_MAX 2048u /* with its NUL */
 #define BH_CONFIG_WEIGHT_MAX       10000u
 #define BH_CONFIG_PERCENT_MAX      6400u
+#define BH_CONFIG_RATE_MAX         (INT64_C(1) << 40)
 #define BH_CONFIG_MEMORY_MIN       (INT64_C(32) << 20)
 #define BH_CONFIG_MEMORY_MAX       (INT64_C(1) << 40)
 #define BH_CONFIG_MEMORY_UNIT      (INT64_C(2) << 20)
@@ -30,6 +31,8 @@ struct bh_disk_config {
     bool is_cd;
     bool read_only;
     char path[BH_CONFIG_PATH_MAX]; /* empty: a CD drive without a disc */
+    uint64_t iops;                 /* 0: no limit */
+    uint64_t bytes_per_second;
 };
 
 struct bh_nic_config {

@@ -79,6 +79,8 @@ bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, i
     const struct bh_disk_options options = {.vm = disks->vm,
                                             .id = config->id,
                                             .is_cd = config->is_cd,
+                                            .iops = config->iops,
+                                            .bytes_per_second = config->bytes_per_second,
                                             .failed = on_failed,
                                             .context = disks};
     struct bh_store *store = NULL;
@@ -93,7 +95,7 @@ bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, i
         if (store == NULL)
             return false;
     }
-    disk = bh_disk_create(&options, store);
+    disk = bh_disk_create(bh_vmbus_loop(disks->vmbus), &options, store);
     if (disk == NULL || !bh_controller_add(disks->controller, disk)) {
         bh_disk_destroy(disk);
         return refuse(error, BH_CONTROL_RESOURCE, NULL, config->id, "the worker lacks memory.");

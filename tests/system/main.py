@@ -21,8 +21,9 @@ from lib.suite import Reporter, run_group  # noqa: E402
 from system.appliance import GROUP as APPLIANCE  # noqa: E402
 from system.child import GROUP as CHILD  # noqa: E402
 from system.parent import GROUP as PARENT  # noqa: E402
+from system.vmbus import GROUP as VMBUS  # noqa: E402
 
-GROUPS = [PARENT, CHILD, APPLIANCE]
+GROUPS = [PARENT, CHILD, VMBUS, APPLIANCE]
 
 
 def list_tests():

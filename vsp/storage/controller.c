@@ -357,6 +357,10 @@ static void on_closed(void *context, struct bh_vmbus_channel *channel)
         put_back(request);
     }
     queue->last = &queue->first;
+    /* Sub-channels are closed before the primary: nobody waits for an answer any more. */
+    for (unsigned i = 0; bh_vmbus_channel_index(channel) == 0 && i < BH_CONTROLLER_LUNS; i++)
+        if (controller->lun[i] != NULL)
+            bh_disk_abandon(controller->lun[i]);
 }
 
 static void on_ready(void *context, struct bh_vmbus_channel *channel)

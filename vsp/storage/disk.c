@@ -24,23 +24,40 @@ uint64_t bh_disk_now(void)
 /* A disk or disc that is to go, goes when nothing uses it. */
 static void clean_up(struct bh_disk *disk)
 {
-    if (disk->running != 0)
+    if (disk->running != 0 || disk->limit.serving)
         return;
     bh_store_close(disk->leaving);
     disk->leaving = NULL;
     if (!disk->destroyed)
         return;
+    bh_limit_close(&disk->limit);
     bh_store_close(disk->store);
     free(disk);
 }
 
+static void start(struct bh_scsi_request *request)
+{
+    bh_store_submit(request->store, &request->io);
+}
+
+static void after_wait(void *context)
+{
+    bh_disk_kick(context);
+    clean_up(context);
+}
+
+/* All I/O of a request goes to the store that was there when it began. */
 void bh_disk_submit(struct bh_disk *disk, struct bh_scsi_request *request)
 {
     if (request->began == 0) {
         request->began = bh_disk_now();
+        request->store = disk->store;
         disk->running++;
     }
-    bh_store_submit(disk->store, &request->io);
+    if (request->io.operation == BH_STORE_READ || request->io.operation == BH_STORE_WRITE)
+        bh_limit_submit(&disk->limit, request);
+    else
+        start(request);
 }
 
 static void count(struct bh_disk_stats *stats, const struct bh_scsi_request *request)
@@ -78,6 +95,8 @@ static void complain(struct bh_disk *disk, const struct bh_scsi_request *request
     uint64_t now = bh_disk_now();
     char sentence[160];
 
+    if (result == -ECANCELED)
+        return;
     disk->stats.errors++;
     if (disk->complained != 0 && now - disk->complained < SECOND)
         return;
@@ -243,16 +262,29 @@ void bh_disk_kick(struct bh_disk *disk)
         bh_store_kick(disk->store);
 }
 
+void bh_disk_abandon(struct bh_disk *disk)
+{
+    bh_limit_abandon(&disk->limit);
+}
+
 /* --- life --------------------------------------------------------------------------------- */
 
-struct bh_disk *bh_disk_create(const struct bh_disk_options *options, struct bh_store *store)
+struct bh_disk *bh_disk_create(struct bh_loop *loop, const struct bh_disk_options *options,
+                               struct bh_store *store)
 {
     struct bh_disk *disk = calloc(1, sizeof(*disk));
 
-    if (disk == NULL) {
+    if (disk == NULL ||
+        !bh_limit_open(&disk->limit, loop, options->iops, options->bytes_per_second)) {
+        if (disk != NULL)
+            bh_limit_close(&disk->limit);
         bh_store_close(store);
+        free(disk);
         return NULL;
     }
+    disk->limit.start = start;
+    disk->limit.started = after_wait;
+    disk->limit.context = disk;
     disk->options = *options;
     (void)snprintf(disk->id, sizeof(disk->id), "%s", options->id);
     (void)snprintf(disk->vm, sizeof(disk->vm), "%s", options->vm);

@@ -7,6 +7,7 @@
 #ifndef VSP_STORAGE_DISK_H
 #define VSP_STORAGE_DISK_H
 
+#include "vsp/bus/loop.h"
 #include "vsp/storage/scsi.h"
 
 struct bh_disk_stats {
@@ -20,6 +21,8 @@ struct bh_disk_options {
     const char *vm; /* for identifiers that are the same after each start */
     const char *id; /* at most 31 bytes */
     bool is_cd;
+    uint64_t iops; /* of reads and writes; 0: no limit */
+    uint64_t bytes_per_second;
     /* A failed operation, in a sentence. */
     void (*failed)(void *context, const char *id, const char *operation, const char *sentence);
     void *context;
@@ -27,9 +30,10 @@ struct bh_disk_options {
 
 /*
  * Takes over `store`; NULL, for a CD-ROM drive only, is an empty drive. NULL when there is no
- * memory, and then `store` is closed, too.
+ * memory or descriptor, and then `store` is closed, too.
  */
-struct bh_disk *bh_disk_create(const struct bh_disk_options *options, struct bh_store *store);
+struct bh_disk *bh_disk_create(struct bh_loop *loop, const struct bh_disk_options *options,
+                               struct bh_store *store);
 
 /* Ends when its I/O has ended; no request may be given to it any more. */
 void bh_disk_destroy(struct bh_disk *disk);
@@ -39,6 +43,9 @@ void bh_disk_execute(struct bh_disk *disk, struct bh_scsi_request *request);
 
 /* Starts what several calls of bh_disk_execute have left to start. */
 void bh_disk_kick(struct bh_disk *disk);
+
+/* Ends the requests that wait behind a rate limit: nobody wants them any more. */
+void bh_disk_abandon(struct bh_disk *disk);
 
 /*
  * Of a CD-ROM drive: a disc in place of the one there. Takes over `store`. False while I/O on a

@@ -4,6 +4,7 @@
 #define VSP_STORAGE_PARTS_H
 
 #include "vsp/storage/disk.h"
+#include "vsp/storage/limit.h"
 
 #define DISK_BLOCK 512u
 #define CD_BLOCK   2048u
@@ -20,6 +21,7 @@ struct bh_disk {
     bool destroyed;
     uint32_t running;    /* requests that are with the store */
     uint64_t complained; /* ns: the last sentence in the log */
+    struct bh_limit limit;
     struct bh_disk_stats stats;
 };
 

@@ -96,10 +96,12 @@ struct bh_scsi_request {
     uint32_t transferred; /* bytes of the guest's data that were read or written */
     /* the device's own */
     struct bh_disk *disk;
+    struct bh_store *store;
     struct bh_store_io io;
-    struct iovec filled; /* WRITE SAME: the buffer that is written again and again */
-    uint64_t left;       /* bytes, or of UNMAP descriptors, after this I/O */
-    uint64_t began;      /* ns */
+    struct iovec filled;           /* WRITE SAME: the buffer that is written again and again */
+    uint64_t left;                 /* bytes, or of UNMAP descriptors, after this I/O */
+    uint64_t began;                /* ns */
+    struct bh_scsi_request *queue; /* behind a rate limit */
 };
 
 /* Ends a request. */

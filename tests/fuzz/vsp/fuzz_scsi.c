@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < HEAD + 1)
         return 0;
     options.is_cd = (data[0] & 1) != 0;
-    disk = bh_disk_create(&options,
+    disk = bh_disk_create(NULL, &options,
                           options.is_cd && (data[0] & 4) != 0
                               ? NULL
                               : memory_store(options.is_cd || (data[0] & 2) != 0, data[0] >> 4));

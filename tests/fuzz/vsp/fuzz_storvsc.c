@@ -48,8 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bh_controller *controller = bh_controller_create(guest->bus, "vm");
     struct guest_ring ring;
 
-    if (!bh_controller_add(controller,
-                           bh_disk_create(&options, memory_store(false, size > 0 ? data[0] : 0))))
+    if (!bh_controller_add(controller, bh_disk_create(guest->loop, &options,
+                                                      memory_store(false, size > 0 ? data[0] : 0))))
         abort();
     guest_connect(guest);
     guest->count = 0;

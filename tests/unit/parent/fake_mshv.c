@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
+#include "parent/driver/uapi/bulkhead.h"
 #include "parent/driver/uapi/mshv.h"
 
 #define NODE_FD      200
@@ -136,6 +138,10 @@ static int partition_call(unsigned long request, void *argument)
     switch (request) {
     case MSHV_INITIALIZE_PARTITION:
         return 0;
+    case BH_IOC_OPEN_MESSAGE_PORT:
+        return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); /* never a message */
+    case BH_IOC_WATCH_ROOM:
+        return fake_mshv.refuse_ports ? fail(ENOMEM) : 0;
     case MSHV_CREATE_VP:
         atomic_fetch_add(&fake_mshv.open_files, 1);
         return VP_FD + (int)((struct mshv_create_vp *)argument)->vp_index;

@@ -31,6 +31,7 @@ struct fake_mshv {
     bool refuse_partition;
     bool refuse_memory;
     bool refuse_property;
+    bool refuse_ports;
     atomic_int open_files;
     unsigned partitions; /* created so far */
     unsigned maps;

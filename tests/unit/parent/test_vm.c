@@ -292,6 +292,18 @@ static void a_failed_start_says_why_and_leaves_nothing(void **state)
     assert_int_equal(atomic_load(&fake_mshv.open_files), 1);
 }
 
+static void without_ports_nothing_starts_and_nothing_is_left(void **state)
+{
+    struct bh_error error;
+    int files = atomic_load(&fake_mshv.open_files);
+
+    (void)state;
+    fake_mshv.refuse_ports = true;
+    assert_false(bh_vm_start(vm, false, &error));
+    assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_FAILED);
+    assert_int_equal(atomic_load(&fake_mshv.open_files), files);
+}
+
 static void shares_change_and_are_kept_when_refused(void **state)
 {
     struct bh_error error;
@@ -309,6 +321,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_guest_powers_itself_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_ports_nothing_starts_and_nothing_is_left, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_debug_exit_carries_its_value, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reset_builds_a_new_partition, setup, teardown),
         cmocka_unit_test_setup_teardown(a_triple_fault_stops_or_resets, setup, teardown),

@@ -51,7 +51,8 @@ static struct bh_disk *make_disk(struct setup *setup, unsigned number, const cha
     (void)snprintf(setup->path[number], sizeof(setup->path[number]), "/var/tmp/bh-disk-XXXXXX");
     fd = mkstemp(setup->path[number]);
     assert_true(fd >= 0 && ftruncate(fd, DISK_SIZE) == 0);
-    return bh_disk_create(&options, bh_file_open(&setup->uring, fd, false, &error));
+    return bh_disk_create(setup->guest->loop, &options,
+                          bh_file_open(&setup->uring, fd, false, &error));
 }
 
 /* --- requests ----------------------------------------------------------------------------- */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* vsp/storage: SCSI commands on a store in memory that can fail. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -60,6 +62,7 @@ static void on_close(struct bh_store *store)
 }
 
 static unsigned complaints;
+static struct bh_loop *loop;
 
 static void on_failed(void *context, const char *id, const char *operation, const char *sentence)
 {
@@ -80,7 +83,7 @@ static struct bh_disk *begin(bool is_cd, bool read_only)
     memset(&memory, 0, sizeof(memory));
     memory.store = (struct bh_store){&operations, SIZE, read_only};
     complaints = 0;
-    return bh_disk_create(&options, &memory.store);
+    return bh_disk_create(loop, &options, &memory.store);
 }
 
 /* --- commands ----------------------------------------------------------------------------- */
@@ -402,9 +405,73 @@ static void discs_come_and_go(void **state)
     bh_disk_destroy(disk);
 }
 
+static unsigned done_count;
+
+static void on_done_ignored(struct bh_scsi_request *request)
+{
+    (void)request;
+}
+
+static void count_done(struct bh_scsi_request *request)
+{
+    assert_int_equal(request->status, SCSI_GOOD);
+    done_count++;
+}
+
+static void a_disk_is_no_faster_than_its_limit(void **state)
+{
+    const struct bh_disk_options options = {
+        .vm = "vm", .id = "root", .is_cd = true, .iops = 20, .failed = on_failed};
+    struct bh_scsi_request request[5];
+    struct iovec piece[5];
+    struct timespec before;
+    struct timespec after;
+    struct pollfd wait;
+    struct bh_disk *disk;
+
+    (void)state;
+    loop = bh_loop_create();
+    wait = (struct pollfd){.fd = bh_loop_fd(loop), .events = POLLIN};
+    memory.store = (struct bh_store){&operations, SIZE, true};
+    memory.result = 0;
+    disk = bh_disk_create(loop, &options, &memory.store);
+    (void)RUN(disk, BH_SCSI_NO_DATA, 0, 0);
+    done_count = 0;
+    (void)clock_gettime(CLOCK_MONOTONIC, &before);
+    for (unsigned i = 0; i < 5; i++) {
+        piece[i] = (struct iovec){data, 2048};
+        request[i] = (struct bh_scsi_request){.cdb = {0x28, [8] = 1},
+                                              .direction = BH_SCSI_READ,
+                                              .size = 2048,
+                                              .pieces = &piece[i],
+                                              .count = 1,
+                                              .done = count_done};
+        bh_disk_execute(disk, &request[i]);
+    }
+    assert_in_range(done_count, 1, 2); /* a burst of a tenth of a second */
+    while (done_count < 5) {
+        assert_int_equal(poll(&wait, 1, 10000), 1);
+        bh_loop_serve(loop);
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_true(
+        (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 140);
+    for (unsigned i = 0; i < 5; i++)
+        bh_disk_execute(disk, &request[i]);
+    bh_disk_destroy(disk); /* waits for those behind the limit */
+    assert_false(memory.closed);
+    for (unsigned i = 0; i < 5; i++)
+        request[i].done = on_done_ignored;
+    bh_disk_abandon(disk);
+    assert_true(memory.closed);
+    bh_loop_destroy(loop);
+    loop = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_disk_is_no_faster_than_its_limit),
         cmocka_unit_test(what_a_disk_says_of_itself),
         cmocka_unit_test(capacity_and_modes),
         cmocka_unit_test(all_reads_and_writes),

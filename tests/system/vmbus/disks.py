@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Disks of a child: the kernel's own hv_storvsc against the worker's SCSI controller."""
+
+from lib.child import Child, Guest
+from lib.machine import Failure
+from lib.parent import Disk, Plan
+from system.child.guests import UNSOUND
+from system.parent.boot import expect
+from system.parent.isolation import load_driver
+from system.vmbus import GROUP
+
+SLOW = 120  # seconds for a command that moves megabytes in an emulated machine
+
+# The parent's /dev/vda and /dev/vdb are the guest's first disks; a file is hot-added.
+PLAN = Plan(cpus=2, memory=1536, initrd="children.img", limit=1500,
+            disks=(Disk("root", "virtio-blk-pci,drive={drive}", size=64),
+                   Disk("data", "virtio-blk-pci,drive={drive}", size=32, filesystem=False)))
+GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", vps=2, memory=192,
+              disks=({"id": "root", "path": "/dev/vda"}, {"id": "data", "path": "/dev/vdb"},
+                     {"id": "cd0", "kind": "cd"}))
+CHUNK = 1 << 20
+
+
+def healthy(child):
+    bad = child.ask(f"dmesg | grep -iE '{UNSOUND}|I/O error|hv_storvsc.*(fail|error)'; true")
+    expect(bad == "", f"the guest's kernel log holds: {bad[:300]}")
+
+
+def wait_for(child, condition, seconds=60):
+    """Until a shell condition holds in the guest."""
+    child.ask(f"i=0; until {condition}; do sleep 0.2; i=$((i+1)); test $i -lt {seconds * 5} "
+              "|| exit 1; done", seconds + 30)
+
+
+def pattern(child, device, megabytes, seed):
+    """Fills a device with pseudo-random bytes from the parent's side of nothing: the guest's own."""
+    child.ask(f"dd if=/dev/urandom of=/tmp/seed{seed} bs=64k count=16 2>/dev/null && "
+              f"for i in $(seq 0 {megabytes - 1}); do dd if=/tmp/seed{seed} of={device} bs=1M "
+              f"seek=$i conv=notrunc oflag=direct 2>/dev/null || exit 1; done", SLOW)
+
+
+def verify(child, device, megabytes, seed):
+    wanted = child.ask(f"md5sum </tmp/seed{seed}")
+    said = child.ask(f"for i in $(seq 0 {megabytes - 1}); do dd if={device} bs=1M skip=$i count=1 "
+                     f"iflag=direct 2>/dev/null | md5sum; done | sort -u", SLOW)
+    expect(said == wanted, f"{device} reads as {said!r}, and not as {wanted!r}")
+
+
+SCENARIO = GROUP.scenario("vmbus-disks", PLAN, needs=("hv",))
+state = {}
+
+
+@SCENARIO.check("guest")
+def _(machine):
+    load_driver(machine)
+    state["child"] = Child(machine, 0, GUEST).boot()
+
+
+@SCENARIO.check("found")
+def _(_machine):
+    """The controller, both disks and the CD-ROM drive, with sub-channels, and no error."""
+    child = state["child"]
+    wait_for(child, "test -b /dev/sdb -a -b /dev/sr0")
+    log = child.ask("dmesg | grep -E 'Vmbus version|storvsc|scsi 0|sd 0|sr 0'")
+    for line in ("Vmbus version:5.3", "scsi host0: storvsc_host_t",
+                 "Direct-Access     BULKHEAD Virtual Disk", "131072 512-byte logical blocks",
+                 "Write cache: enabled"):
+        expect(line in log, f"the guest's kernel log does not say {line!r}: {log[-600:]}")
+    channels = child.ask("ls /sys/bus/vmbus/devices/*/channels | grep -c '^[0-9]'")
+    expect(channels == "2", f"{channels} channels for 2 VPs")
+    healthy(child)
+
+
+@SCENARIO.check("mounted")
+def _(machine):
+    """An ext4 file system: files are written, read back after a remount, and counted."""
+    child = state["child"]
+    child.ask("mkdir -p /mnt && mount /dev/sda /mnt", SLOW)
+    child.ask("dd if=/dev/urandom of=/mnt/a bs=64k count=64 2>/dev/null && cp /mnt/a /mnt/b && "
+              "sync && md5sum </mnt/a >/tmp/sum", SLOW)
+    child.ask("umount /mnt && echo 3 >/proc/sys/vm/drop_caches && mount /dev/sda /mnt", SLOW)
+    said = child.ask("md5sum </mnt/a; md5sum </mnt/b; cat /tmp/sum", SLOW).split("\n")
+    expect(len(said) == 3 and len(set(said)) == 1, f"the files read back as {said}")
+    stats = {disk["id"]: disk for disk in child.control("stats")["disks"]}["root"]
+    expect(stats["write_bytes"] >= 8 << 20 and stats["flush_ops"] > 0 and stats["errors"] == 0,
+           f"the worker counted {stats}")
+    healthy(child)
+
+
+@SCENARIO.check("verified-load")
+def _(_machine):
+    """Direct writes and reads of both VPs at once."""
+    child = state["child"]
+    pattern(child, "/dev/sdb", 8, 1)
+    verify(child, "/dev/sdb", 8, 1)
+    child.ask("for cpu in 0 1; do taskset -c $cpu sh -c \"for i in 0 1 2 3; do dd if=/tmp/seed1 "
+              "of=/dev/sdb bs=4k count=64 seek=\\$((2048 + cpu * 1024 + i * 64)) conv=notrunc "
+              "oflag=direct 2>/dev/null || exit 1; done\" & done; wait", SLOW)
+    verify(child, "/dev/sdb", 8, 1)
+    healthy(child)
+
+
+@SCENARIO.check("hot-add-and-remove")
+def _(machine):
+    """A disk comes and goes while the other is written; its data stays in the parent's file."""
+    child = state["child"]
+    machine.ask("dd if=/dev/zero of=/tmp/hot.raw bs=1M count=8 2>/dev/null")
+    child.tell("while test ! -e /tmp/enough; do dd if=/tmp/seed1 of=/mnt/load bs=64k count=16 "
+               "conv=fsync 2>/dev/null; done &")
+    for _round in range(3):
+        child.control("disk_add", disk={"id": "hot", "path": "/tmp/hot.raw"})
+        wait_for(child, "test -b /dev/sdc")
+        child.ask("echo marker | dd of=/dev/sdc bs=512 conv=sync,notrunc oflag=direct 2>/dev/null")
+        expect(machine.ask("head -c 6 /tmp/hot.raw") == "marker", "the file has not the data")
+        child.control("disk_remove", id="hot")
+        wait_for(child, "test ! -b /dev/sdc")
+    child.ask("touch /tmp/enough")
+    child.ask("umount /mnt", SLOW)
+    healthy(child)
+
+
+@SCENARIO.check("cd")
+def _(machine):
+    """A disc is put in, read and taken out."""
+    child = state["child"]
+    machine.ask("dd if=/dev/urandom of=/tmp/cd.iso bs=2048 count=500 2>/dev/null")
+    child.control("cd_insert", id="cd0", path="/tmp/cd.iso")
+    wanted = machine.ask("md5sum </tmp/cd.iso")
+    said = child.ask("dd if=/dev/sr0 bs=2048 count=500 2>/dev/null | md5sum", SLOW)
+    expect(said == wanted, f"the disc reads as {said!r}")
+    child.control("cd_eject", id="cd0")
+    status, _said = child.run("dd if=/dev/sr0 bs=2048 count=1 2>/dev/null")
+    expect(status != 0, "an empty drive was read")
+
+
+@SCENARIO.check("reset")
+def _(_machine):
+    """After a reset without a word to the bus the guest finds everything again."""
+    child = state["child"]
+    child.control("reset")
+    child.wait_ready()
+    wait_for(child, "test -b /dev/sdb")
+    child.ask("mount /dev/sda /mnt && ls /mnt/a /mnt/b", SLOW)
+    healthy(child)
+
+
+@SCENARIO.check("error")
+def _(machine):
+    """A file that became shorter: the guest's read fails, the VM goes on, and the log says why."""
+    child = state["child"]
+    machine.ask("dd if=/dev/zero of=/tmp/short.raw bs=1M count=4 2>/dev/null")
+    child.control("disk_add", disk={"id": "short", "path": "/tmp/short.raw"})
+    wait_for(child, "test -b /dev/sdc")
+    machine.ask("truncate -s 1M /tmp/short.raw")
+    status, _said = child.run("dd if=/dev/sdc bs=4k skip=512 count=1 iflag=direct 2>/dev/null", SLOW)
+    expect(status != 0, "a read behind the end of the file succeeded")
+    expect("Disk short: read at byte 2097152 failed" in child.log(), f"the log: {child.log()}")
+    expect(child.events("disk_error")[0]["id"] == "short", "there was no event disk_error")
+    child.ask("ls /mnt")
+
+
+@SCENARIO.check("end")
+def _(machine):
+    child = state["child"]
+    child.ask("umount /mnt", SLOW)
+    expect(child.stop() == 0, f"the worker's log: {child.log()}")
+    if "sanitizer" in child.log():
+        raise Failure(child.log())
