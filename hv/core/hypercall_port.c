@@ -49,12 +49,6 @@ static enum hv_status with_ports(struct hypercall *call, uint64_t id,
     return status;
 }
 
-static enum hv_status create(struct partition *child, struct hypercall *call)
-{
-    const struct hv_input_create_port *input = call->input;
-    return port_create(child, input->port_id, &input->info);
-}
-
 enum hv_status hypercall_create_port(struct hypercall *call)
 {
     const struct hv_input_create_port *input = call->input;
@@ -62,13 +56,7 @@ enum hv_status hypercall_create_port(struct hypercall *call)
         return HV_STATUS_INVALID_PARTITION_ID;
     if (!is_offered(&input->info) || input->port_vtl != 0 || input->min_connection_vtl != 0)
         return HV_STATUS_INVALID_PARAMETER;
-    return with_ports(call, input->connection_partition, create);
-}
-
-static enum hv_status connect(struct partition *child, struct hypercall *call)
-{
-    const struct hv_input_connect_port *input = call->input;
-    return port_connect(child, input->port_id, input->connection_id, &input->info);
+    return with_ports(call, input->connection_partition, port_create);
 }
 
 enum hv_status hypercall_connect_port(struct hypercall *call)
@@ -80,25 +68,13 @@ enum hv_status hypercall_connect_port(struct hypercall *call)
         (input->info.type == HV_PORT_DOORBELL &&
          (input->info.doorbell.flags & ~HV_DOORBELL_ANY_VALUE) > HV_DOORBELL_SIZE_8))
         return HV_STATUS_INVALID_PARAMETER;
-    return with_ports(call, input->connection_partition, connect);
-}
-
-static enum hv_status disconnect(struct partition *child, struct hypercall *call)
-{
-    const struct hv_input_disconnect_port *input = call->input;
-    return port_disconnect(child, input->connection_id,
-                           input->is_doorbell & HV_DISCONNECT_DOORBELL);
+    return with_ports(call, input->connection_partition, port_connect);
 }
 
 enum hv_status hypercall_disconnect_port(struct hypercall *call)
 {
     const struct hv_input_disconnect_port *input = call->input;
-    return with_ports(call, input->connection_partition, disconnect);
-}
-
-static enum hv_status delete (struct partition *child, struct hypercall *call) {
-    const struct hv_input_delete_port *input = call->input;
-    return port_delete(child, input->port_id);
+    return with_ports(call, input->connection_partition, port_disconnect);
 }
 
 /* The call does not say whose port it is: the child whose port went last is asked first. */
@@ -111,7 +87,7 @@ enum hv_status hypercall_delete_port(struct hypercall *call)
         return HV_STATUS_INVALID_PARTITION_ID;
     for (uint32_t i = 0; i < PARTITION_MAX; i++) {
         const uint32_t id = (first + i) % PARTITION_MAX;
-        const enum hv_status status = with_ports(call, id, delete);
+        const enum hv_status status = with_ports(call, id, port_delete);
         if (status == HV_STATUS_SUCCESS) {
             __atomic_store_n(&last, id, __ATOMIC_RELAXED);
             return status; /* or the child is busy and the call is made again */
@@ -127,23 +103,10 @@ enum hv_status hypercall_notify_port_ring_empty(struct hypercall *call)
     return *sint < HV_SINT_COUNT ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
 }
 
-static enum hv_status read(struct partition *child, struct hypercall *call)
-{
-    const struct bh_read_messages_input *input = call->input;
-    struct hv_message *messages = call->output;
-    enum hv_status status = HV_STATUS_SUCCESS;
-    while (status == HV_STATUS_SUCCESS && hypercall_next(call)) {
-        status = port_read(child, input->port_id, &messages[call->done]);
-        if (status == HV_STATUS_SUCCESS)
-            call->done++;
-    }
-    return status;
-}
-
 enum hv_status hypercall_read_messages(struct hypercall *call)
 {
     const struct bh_read_messages_input *input = call->input;
-    return with_ports(call, input->partition_id, read);
+    return with_ports(call, input->partition_id, port_read);
 }
 
 /* ---- calls of children ---- */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "hv/core/port.h"
 
+#include "hv/abi/bulkhead.h"
 #include "hv/arch.h"
 #include "hv/core/event_ring.h"
+#include "hv/core/hypercall.h"
 #include "hv/core/lib.h"
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
@@ -53,65 +55,51 @@ static bool matches(const struct port *port, const struct wanted *wanted)
 
 /* ---- the table; under ports.lock ---- */
 
-static uint32_t doorbell_key(uint64_t gpa)
-{
-    return (uint32_t)(gpa >> 2 ^ gpa >> 12);
-}
-
 static void close_port(const struct port *port)
 {
     arch_window_unmap((void *)ALIGN_DOWN((uintptr_t)port, PAGE_SIZE));
 }
 
 /* The entry in a window, until close_port; NULL: there is none. */
-static struct port *open_in(spa_t page, uint32_t first, const struct wanted *wanted)
+static struct port *open_port(const struct ports *table, const struct wanted *wanted)
 {
-    if (page.raw == 0)
-        return NULL;
-    struct port *ports = arch_window_map(page);
-    for (unsigned i = 0, at = first % PORTS_A_PAGE; i < PORTS_A_PAGE; i++) {
-        if (matches(&ports[at], wanted))
-            return &ports[at];
-        at = at + 1 < PORTS_A_PAGE ? at + 1 : 0;
+    for (unsigned i = 0; i < PORT_PAGES && table->page[i].raw != 0; i++) {
+        struct port *ports = arch_window_map(table->page[i]);
+        for (unsigned at = 0; at < PORTS_A_PAGE; at++)
+            if (matches(&ports[at], wanted))
+                return &ports[at];
+        arch_window_unmap(ports);
     }
-    arch_window_unmap(ports);
     return NULL;
 }
 
-static struct port *open_by_key(const struct ports *ports, uint32_t key,
-                                const struct wanted *wanted)
+/* types: 0 for a port by its id. */
+static struct port *open_by_id(const struct ports *table, uint32_t types, uint32_t id)
 {
-    return open_in(ports->page[key % PORT_PAGES], key / PORT_PAGES, wanted);
+    return types == 0 && id == 0 ? NULL : open_port(table, &(struct wanted){types, id, 0, 0, 0});
 }
 
-static struct port *open_any(const struct ports *ports, uint32_t types, uint32_t id)
+static bool exists(const struct ports *table, uint32_t types, uint32_t id)
 {
-    const struct wanted wanted = {.types = types, .id = id};
-    struct port *port = NULL;
-    for (unsigned i = 0; i < PORT_PAGES && port == NULL && (types | id) != 0; i++)
-        port = open_in(ports->page[i], 0, &wanted);
-    return port;
-}
-
-static bool exists(const struct ports *ports, uint32_t types, uint32_t id)
-{
-    const struct port *port = open_any(ports, types, id);
+    const struct port *port = open_by_id(table, types, id);
     if (port != NULL)
         close_port(port);
     return port != NULL;
 }
 
-/* A free place for a key. */
-static struct port *open_free(struct partition *child, uint32_t key, enum hv_status *status)
+static struct port *open_free(struct partition *child, enum hv_status *status)
 {
-    const struct wanted nobody = {0};
-    spa_t *page = &child->ports.page[key % PORT_PAGES];
+    struct ports *table = &child->ports;
+    unsigned pages = 0;
+    struct port *port = open_port(table, &(struct wanted){0});
+    *status = HV_STATUS_NO_RESOURCES;
+    while (pages < PORT_PAGES && table->page[pages].raw != 0)
+        pages++;
+    if (port != NULL || pages == PORT_PAGES)
+        return port;
     *status = HV_STATUS_INSUFFICIENT_MEMORY;
-    if (page->raw == 0 && !pool_take(&child->pool, page))
-        return NULL;
-    struct port *port = open_by_key(&child->ports, key, &nobody);
-    *status = port != NULL ? HV_STATUS_SUCCESS : HV_STATUS_NO_RESOURCES;
-    return port;
+    return pool_take(&child->pool, &table->page[pages]) ? arch_window_map(table->page[pages])
+                                                        : NULL;
 }
 
 static void erase(struct partition *child, struct port *port)
@@ -123,69 +111,53 @@ static void erase(struct partition *child, struct port *port)
 
 /* ---- the parent's calls ---- */
 
-enum hv_status port_create(struct partition *child, uint32_t id, const struct hv_port_info *info)
+enum hv_status port_create(struct partition *child, struct hypercall *call)
 {
-    struct port made = {.id = id, .type = (uint8_t)info->type, .sint = (uint8_t)info->message.sint};
+    const struct hv_input_create_port *input = call->input;
+    const struct hv_port_info *info = &input->info;
+    struct port made = {
+        .id = input->port_id, .type = (uint8_t)info->type, .sint = (uint8_t)info->message.sint};
     enum hv_status status;
-    if (id == 0 || id > HV_PORT_ID_MASK || exists(&child->ports, 0, id))
+    if (made.id == 0 || made.id > HV_PORT_ID_MASK || exists(&child->ports, 0, made.id))
         return HV_STATUS_INVALID_PORT_ID;
-    struct port *port = open_free(child, id, &status);
+    struct port *port = open_free(child, &status);
     if (port == NULL)
         return status;
-    if (made.type != HV_PORT_MESSAGE || queue_reserve(&made.queue, &child->pool))
+    const bool paid = made.type != HV_PORT_MESSAGE || queue_reserve(&made.queue, &child->pool);
+    if (paid)
         *port = made;
-    else
-        status = HV_STATUS_INSUFFICIENT_MEMORY;
     close_port(port);
-    return status;
+    return paid ? HV_STATUS_SUCCESS : HV_STATUS_INSUFFICIENT_MEMORY;
 }
 
-static enum hv_status check_connection(const struct ports *ports, uint32_t id,
-                                       const struct port *made, struct port *from)
+enum hv_status port_connect(struct partition *child, struct hypercall *call)
 {
-    const uint32_t types = made->type == HV_PORT_DOORBELL ? DOORBELLS : CONNECTIONS;
-    const struct port *port = open_any(ports, 0, id);
+    const struct hv_input_connect_port *input = call->input;
+    const bool doorbell = input->info.type == HV_PORT_DOORBELL;
+    if (input->connection_id > HV_PORT_ID_MASK ||
+        exists(&child->ports, doorbell ? DOORBELLS : CONNECTIONS, input->connection_id))
+        return HV_STATUS_INVALID_CONNECTION_ID;
+    struct port *port = open_by_id(&child->ports, 0, input->port_id);
     if (port == NULL)
         return HV_STATUS_INVALID_PORT_ID;
-    *from = *port;
-    close_port(port);
-    if (from->connected || from->type != made->type)
-        return HV_STATUS_INVALID_PARAMETER;
-    if (made->connection_id > HV_PORT_ID_MASK || exists(ports, types, made->connection_id))
-        return HV_STATUS_INVALID_CONNECTION_ID;
-    return HV_STATUS_SUCCESS;
-}
-
-/* The port moves to where its key is looked for. */
-enum hv_status port_connect(struct partition *child, uint32_t id, uint32_t connection_id,
-                            const struct hv_connection_info *info)
-{
-    const bool doorbell = info->type == HV_PORT_DOORBELL;
-    struct port made = {.connection_id = connection_id, .type = (uint8_t)info->type}, from;
-    enum hv_status status = check_connection(&child->ports, id, &made, &from);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    struct port *to =
-        open_free(child, doorbell ? doorbell_key(info->doorbell.gpa) : connection_id, &status);
-    if (to == NULL)
-        return status;
-    from.connected = true;
-    from.connection_id = connection_id;
-    if (doorbell) {
-        memcpy(&from.doorbell, &info->doorbell, sizeof from.doorbell);
+    const bool fits = !port->connected && port->type == input->info.type;
+    if (fits) {
+        port->connected = true;
+        port->connection_id = input->connection_id;
+    }
+    if (fits && doorbell) {
+        memcpy(&port->doorbell, &input->info.doorbell, sizeof port->doorbell);
         child->ports.has_doorbells = true;
     }
-    struct port *old = open_any(&child->ports, 0, id);
-    *old = (struct port){0};
-    close_port(old);
-    *to = from;
-    close_port(to);
-    return HV_STATUS_SUCCESS;
+    close_port(port);
+    return fits ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
 }
 
-enum hv_status port_disconnect(struct partition *child, uint32_t connection_id, bool doorbell)
+enum hv_status port_disconnect(struct partition *child, struct hypercall *call)
 {
-    struct port *port = open_any(&child->ports, doorbell ? DOORBELLS : CONNECTIONS, connection_id);
+    const struct hv_input_disconnect_port *input = call->input;
+    const uint32_t types = input->is_doorbell & HV_DISCONNECT_DOORBELL ? DOORBELLS : CONNECTIONS;
+    struct port *port = open_by_id(&child->ports, types, input->connection_id);
     if (port == NULL)
         return HV_STATUS_INVALID_CONNECTION_ID;
     port->connected = false;
@@ -193,9 +165,10 @@ enum hv_status port_disconnect(struct partition *child, uint32_t connection_id, 
     return HV_STATUS_SUCCESS;
 }
 
-enum hv_status port_delete(struct partition *child, uint32_t id)
+enum hv_status port_delete(struct partition *child, struct hypercall *call)
 {
-    struct port *port = open_any(&child->ports, 0, id);
+    const struct hv_input_delete_port *input = call->input;
+    struct port *port = open_by_id(&child->ports, 0, input->port_id);
     if (port == NULL)
         return HV_STATUS_INVALID_PORT_ID;
     erase(child, port);
@@ -203,21 +176,28 @@ enum hv_status port_delete(struct partition *child, uint32_t id)
     return HV_STATUS_SUCCESS;
 }
 
-enum hv_status port_read(struct partition *child, uint32_t id, struct hv_message *message)
+enum hv_status port_read(struct partition *child, struct hypercall *call)
 {
-    struct port *port = open_any(&child->ports, 0, id);
+    const struct bh_read_messages_input *input = call->input;
+    struct hv_message *messages = call->output;
+    struct port *port = open_by_id(&child->ports, 0, input->port_id);
     if (port == NULL)
         return HV_STATUS_INVALID_PORT_ID;
-    const bool found = port->type == HV_PORT_MESSAGE && queue_peek(&port->queue, message);
-    if (found)
-        queue_drop(&port->queue);
+    bool more = port->type == HV_PORT_MESSAGE;
+    while (more && hypercall_next(call)) {
+        more = queue_peek(&port->queue, &messages[call->done]);
+        if (more) {
+            queue_drop(&port->queue);
+            call->done++;
+        }
+    }
     close_port(port);
-    return found ? HV_STATUS_SUCCESS : HV_STATUS_NO_RESOURCES;
+    return more ? HV_STATUS_SUCCESS : HV_STATUS_NO_RESOURCES;
 }
 
 bool port_release_all(struct partition *child)
 {
-    for (unsigned i = 0; i < PORT_PAGES; i++) {
+    for (unsigned i = PORT_PAGES; i-- > 0;) {
         spa_t *page = &child->ports.page[i];
         if (page->raw == 0)
             continue;
@@ -246,36 +226,36 @@ static enum port_result act(struct vp *vp, struct port *port, const struct hv_me
     return PORT_DONE;
 }
 
-static enum port_result reach(struct vp *vp, uint32_t key, const struct wanted *wanted,
+static enum port_result reach(struct vp *vp, const struct wanted *wanted,
                               const struct hv_message *message, enum hv_status *status)
 {
-    struct ports *ports = &vp->partition->ports;
+    struct ports *table = &vp->partition->ports;
     enum port_result result = PORT_NONE;
-    spinlock_acquire(&ports->lock);
-    struct port *port = open_by_key(ports, key, wanted);
+    spinlock_acquire(&table->lock);
+    struct port *port = open_port(table, wanted);
     if (port != NULL) {
         result = act(vp, port, message, status);
         close_port(port);
     }
-    spinlock_release(&ports->lock);
+    spinlock_release(&table->lock);
     return result;
 }
 
 enum port_result port_post(struct vp *vp, uint32_t connection_id, const struct hv_message *message,
                            enum hv_status *status)
 {
-    const struct wanted wanted = {.types = TYPE(HV_PORT_MESSAGE), .id = connection_id};
-    return reach(vp, connection_id, &wanted, message, status);
+    return reach(vp, &(struct wanted){.types = TYPE(HV_PORT_MESSAGE), .id = connection_id}, message,
+                 status);
 }
 
 enum port_result port_signal(struct vp *vp, uint32_t connection_id)
 {
-    const struct wanted wanted = {.types = TYPE(HV_PORT_EVENT), .id = connection_id};
-    return reach(vp, connection_id, &wanted, NULL, NULL);
+    return reach(vp, &(struct wanted){.types = TYPE(HV_PORT_EVENT), .id = connection_id}, NULL,
+                 NULL);
 }
 
 enum port_result port_ring_doorbell(struct vp *vp, gpa_t gpa, unsigned size, uint64_t value)
 {
     const struct wanted wanted = {.types = DOORBELLS, .gpa = gpa.raw, .size = size, .value = value};
-    return reach(vp, doorbell_key(gpa.raw), &wanted, NULL, NULL);
+    return reach(vp, &wanted, NULL, NULL);
 }

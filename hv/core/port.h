@@ -4,9 +4,8 @@
  * without an intercept. All ports are the parent's; children make none.
  *
  * A port and its one connection are one entry, kept with the child that may
- * connect and paid from its pool. The entry is found by its key, the connection
- * id or a doorbell's address: the key names a page of the table and the place in it
- * where the search begins.
+ * connect and paid from its pool: one of a few pages of entries, which are looked
+ * through.
  *
  * Whatever the kind, the parent is told by the port's id in the event ring of its VP
  * on the same LP. A full ring loses nothing: the child's VP does its access again, and
@@ -23,13 +22,14 @@
 
 #define PORT_PAGES 16u
 
+struct hypercall;
 struct partition;
 struct vp;
 
 struct ports {
     struct spinlock lock;
-    bool has_doorbells; /* there was one */
-    spa_t page[PORT_PAGES];
+    bool has_doorbells;     /* there was one */
+    spa_t page[PORT_PAGES]; /* those in use come first */
 };
 
 enum port_result {
@@ -38,21 +38,19 @@ enum port_result {
     PORT_AGAIN, /* the ring is full: nothing happened, the guest shall try again */
 };
 
-/* ---- the parent's calls, under ports.lock ---- */
+/* ---- the parent's calls, well formed, for this child; under ports.lock ---- */
 
 /* INVALID_PORT_ID (0, too large, in use), INSUFFICIENT_MEMORY, NO_RESOURCES (no place is left). */
-enum hv_status port_create(struct partition *child, uint32_t id, const struct hv_port_info *info);
-/* INVALID_PORT_ID, INVALID_PARAMETER (not of that type, connected already),
- * INVALID_CONNECTION_ID (too large, in use), and port_create's for the lack of a place. */
-enum hv_status port_connect(struct partition *child, uint32_t id, uint32_t connection_id,
-                            const struct hv_connection_info *info);
+enum hv_status port_create(struct partition *child, struct hypercall *call);
+/* INVALID_CONNECTION_ID (too large, in use), INVALID_PORT_ID, INVALID_PARAMETER (another type, or
+ * connected already). */
+enum hv_status port_connect(struct partition *child, struct hypercall *call);
 /* INVALID_CONNECTION_ID. */
-enum hv_status port_disconnect(struct partition *child, uint32_t connection_id, bool doorbell);
+enum hv_status port_disconnect(struct partition *child, struct hypercall *call);
 /* Also disconnects; messages in it are lost. INVALID_PORT_ID. */
-enum hv_status port_delete(struct partition *child, uint32_t id);
-
-/* Takes the oldest message; INVALID_PORT_ID, NO_RESOURCES when there is none. */
-enum hv_status port_read(struct partition *child, uint32_t id, struct hv_message *message);
+enum hv_status port_delete(struct partition *child, struct hypercall *call);
+/* Takes the oldest messages; INVALID_PORT_ID, NO_RESOURCES when there is none left. */
+enum hv_status port_read(struct partition *child, struct hypercall *call);
 
 /* A finalized child's ports go, a bounded piece at a time; true when done. */
 bool port_release_all(struct partition *child);

@@ -24,7 +24,7 @@ static int status_to_errno(u16 status)
     }
 }
 
-static u16 delete (const struct bh_port *port)
+static u16 delete_port(const struct bh_port *port)
 {
     return bh_hypercall_fast(HVCALL_DELETE_PORT, HV_PARTITION_ID_SELF, port->id);
 }
@@ -55,7 +55,7 @@ static int connect(const struct bh_port *port, u32 connection_id,
     status = bh_deposit_and_call(port->partition_id, HVCALL_CONNECT_PORT, &connection,
                                  sizeof(connection));
     if (status != HV_STATUS_SUCCESS)
-        (void)delete (port);
+        (void)delete_port(port);
     return status_to_errno(status);
 }
 
@@ -76,7 +76,7 @@ int bh_port_open(struct bh_port *port, u64 partition_id, u32 connection_id,
 
 void bh_port_close(struct bh_port *port)
 {
-    u16 status = delete (port);
+    u16 status = delete_port(port);
 
     if (status != HV_STATUS_SUCCESS)
         pr_err("port %u of partition %llu is not removed (status 0x%x)\n", port->id,

@@ -23,7 +23,7 @@ static bool explain(uint32_t connection_id, struct bh_error *error)
                             connection_id);
     case ENOSPC:
         return bh_error_set(error, ENOSPC,
-                            "There is no place for one more port near connection id %u.",
+                            "The child has too many ports for one more, with connection id %u.",
                             connection_id);
     default:
         return bh_error_set(error, errno, "The child gets no port with connection id %u: %s.",

@@ -42,7 +42,7 @@
  * cost one call.
  *
  * EEXIST: the connection id is in use. EINVAL: not an id. ENOSPC: too many ports (there is room
- * for about 1,000 of a child, best used by ids that follow each other). ENOMEM.
+ * for about 1,000 of a child). ENOMEM.
  */
 int bh_message_port_open(struct bh_partition *partition, uint32_t connection_id,
                          struct bh_error *error);
