@@ -180,6 +180,8 @@ def main():
     build = options.build.resolve()
     os.environ.setdefault("BULKHEADD", str(build / "mgmtd/bulkheadd"))
     os.environ.setdefault("BULKHEAD_WORKER", str(build / "tests/simworker/simworker"))
+    # Rates and times are what this machine gave beside its other work; processor time a request is not.
+    print(f"processors {os.cpu_count()}, load average before {os.getloadavg()[0]:.1f}")
     print("   VMs  what           conns  requests")
     missed = [line for count in ((1000,) if options.short else (1, 100, 1000, 10000)) for line in run_count(count)]
     for line in missed:
