@@ -81,6 +81,7 @@ struct exchange {
 struct tls_identity;
 struct limiter;
 struct list_cache;
+struct scrape_cache;
 struct stream_set;
 struct socket_set;
 
@@ -105,6 +106,7 @@ struct api_server {
     struct tls_identity *_Atomic identity;
     struct limiter *limiter;
     struct list_cache *cache;
+    struct scrape_cache *scrapes;
     struct stream_set *streams;
     struct socket_set *sockets;
     pthread_t ticker;
@@ -164,6 +166,11 @@ enum MHD_Result list_reply(struct exchange *exchange);
 struct list_cache *list_cache_create(void);
 void list_cache_free(struct list_cache *cache);
 
+/* --- scrape.c --- */
+enum MHD_Result metrics_reply(struct exchange *exchange);
+struct scrape_cache *scrape_cache_create(void);
+void scrape_cache_free(struct scrape_cache *cache);
+
 /* --- stream.c: answers that stay open --- */
 enum MHD_Result events_reply(struct exchange *exchange);
 enum MHD_Result console_reply(struct exchange *exchange);
@@ -199,7 +206,6 @@ unsigned socket_count(struct socket_set *set);
 /* --- service.c: the routes about the service itself --- */
 enum MHD_Result root_reply(struct exchange *exchange);
 enum MHD_Result health_reply(struct exchange *exchange);
-enum MHD_Result metrics_reply(struct exchange *exchange);
 enum MHD_Result contract_reply(struct exchange *exchange);
 enum MHD_Result docs_reply(struct exchange *exchange);
 

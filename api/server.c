@@ -59,6 +59,7 @@ static void server_free(struct api_server *server)
 {
     limiter_free(server->limiter);
     list_cache_free(server->cache);
+    scrape_cache_free(server->scrapes);
     stream_set_free(server->streams);
     tls_identity_free(atomic_load(&server->identity));
     pthread_mutex_destroy(&server->connections_lock);
@@ -72,8 +73,10 @@ static bool make_parts(struct api_server *server, const struct api_options *opti
     pthread_mutex_init(&server->connections_lock, NULL);
     server->limiter = limiter_create(server->limits.requests_per_second, server->limits.burst);
     server->cache = list_cache_create();
+    server->scrapes = scrape_cache_create();
     server->streams = stream_set_create();
-    if (!server->limiter || !server->cache || !server->streams || !schema_prepare())
+    if (!server->limiter || !server->cache || !server->scrapes || !server->streams ||
+        !schema_prepare())
         return false;
     atomic_store(&server->identity, tls_identity_create(options->certificate, options->key, NULL));
     if (atomic_load(&server->identity))

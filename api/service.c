@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The routes about the service itself: root, health, metrics, contract, documentation.
+ * The routes about the service itself: root, health, contract, documentation.
  */
 #include "api/exchange.h"
-#include "api/metrics_text.h"
 
 #include <string.h>
 
@@ -67,17 +66,6 @@ enum MHD_Result health_reply(struct exchange *exchange)
     text_free(&health.checks);
     return reply_text(exchange, health.failing ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK,
                       "application/json", &text);
-}
-
-enum MHD_Result metrics_reply(struct exchange *exchange)
-{
-    struct api_backend *backend = &exchange->server->backend;
-    struct api_metrics metrics = {0};
-    backend->metrics(backend->context, &metrics);
-    observe_render(exchange->server, &metrics);
-    text_puts(&metrics.text, "# EOF\n");
-    return reply_text(exchange, MHD_HTTP_OK,
-                      "application/openmetrics-text; version=1.0.0; charset=utf-8", &metrics.text);
 }
 
 enum MHD_Result contract_reply(struct exchange *exchange)

@@ -21,7 +21,7 @@ char fake_typed[256];
 char fake_uploaded[1024];
 int64_t fake_upload_offset, fake_upload_total;
 _Atomic bool fake_revoked, fake_trusts_certificates;
-_Atomic unsigned fake_delay_ms, fake_lists;
+_Atomic unsigned fake_delay_ms, fake_lists, fake_scrapes, fake_scrape_ms;
 json_t *fake_body;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -303,6 +303,8 @@ static bool console_write(void *context, const char *uuid, const char *bytes, si
 static void metrics(void *context, struct api_metrics *out)
 {
     (void)context;
+    atomic_fetch_add(&fake_scrapes, 1);
+    usleep(atomic_load(&fake_scrape_ms) * 1000);
     api_metrics_family(out, "bulkhead_vm_info", "info", "", "A VM");
     api_metrics_integer(out, "_info", (struct api_label[]){{"name", "we\"b\n"}, {0}}, 1);
 }

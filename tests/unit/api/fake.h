@@ -39,7 +39,8 @@ extern _Atomic bool fake_revoked;             /* caller_valid answers false */
 extern _Atomic unsigned
     fake_delay_ms;                  /* before handle() answers, from another thread; 0: at once */
 extern _Atomic unsigned fake_lists; /* calls of list() */
-extern json_t *fake_body;           /* of the last request to handle() */
+extern _Atomic unsigned fake_scrapes, fake_scrape_ms; /* calls of metrics(), how long each takes */
+extern json_t *fake_body;                             /* of the last request to handle() */
 void fake_event(struct fake *fake, const char *type); /* append one event */
 void fake_trim(uint64_t oldest);
 void fake_print(struct fake *fake, const char *text); /* the guest writes to its console */

@@ -543,6 +543,26 @@ static void test_health_and_metrics(void **state)
     assert_has("\"openapi\":\"3.1.0\"");
 }
 
+static void test_metrics_that_take_long_are_shared(void **state)
+{
+    (void)state;
+    unsigned before = atomic_load(&fake_scrapes);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ask("GET /metrics", "", NULL), 200);
+        pause_ms(20);
+    }
+    assert_int_equal(atomic_load(&fake_scrapes), before + 3); /* quick ones are always new */
+    atomic_store(&fake_scrape_ms, 1000);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ask("GET /metrics", "", NULL), 200);
+    atomic_store(&fake_scrape_ms, 0);
+    assert_int_equal(atomic_load(&fake_scrapes), before + 4);
+    assert_has("# EOF\n");
+    pause_ms(1100);
+    assert_int_equal(ask("GET /metrics", "", NULL), 200);
+    assert_int_equal(atomic_load(&fake_scrapes), before + 5);
+}
+
 static void test_head_has_no_body(void **state)
 {
     (void)state;
@@ -635,6 +655,7 @@ int main(void)
         TEST(test_websocket),
         TEST(test_upload),
         TEST(test_health_and_metrics),
+        TEST(test_metrics_that_take_long_are_shared),
         TEST(test_head_has_no_body),
         TEST(test_rate_is_limited),
         TEST(test_slow_requests_are_cut),
