@@ -81,6 +81,12 @@ static void member(char field[64], const char *where, const char *name)
     (void)snprintf(field, 64, "%.40s.%.20s", where, name);
 }
 
+/* The worker's storage provider knows the same two. */
+static bool is_nbd_uri(const char *text)
+{
+    return strncmp(text, "nbd://", 6) == 0 || strncmp(text, "nbd+unix://", 11) == 0;
+}
+
 bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk_config *disk,
                           struct bh_control_error *error)
 {
@@ -114,8 +120,8 @@ bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk
     member(field, where, "path");
     if (disk->path[0] == '\0' && !disk->is_cd)
         return refuse(error, field, "is missing");
-    if (disk->path[0] != '\0' && disk->path[0] != '/')
-        return refuse(error, field, "must be an absolute path");
+    if (disk->path[0] != '\0' && disk->path[0] != '/' && !is_nbd_uri(disk->path))
+        return refuse(error, field, "must be an absolute path or an NBD URI");
     return true;
 }
 

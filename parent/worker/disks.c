@@ -9,6 +9,7 @@
 #include "parent/control/open.h"
 #include "vsp/storage/controller.h"
 #include "vsp/storage/file.h"
+#include "vsp/storage/nbd.h"
 
 struct bh_disks {
     char vm[sizeof(((struct bh_vm_config *)0)->id)];
@@ -46,12 +47,14 @@ static struct bh_disk_config *find(struct bh_disks *disks, const char *id,
     return NULL;
 }
 
-/* Takes over `fd`. */
-static struct bh_store *open_store(struct bh_disks *disks, const char *id, bool read_only, int fd,
-                                   struct bh_control_error *error)
+/* Takes over `fd`, the open file; -1 with an NBD URI. */
+static struct bh_store *open_store(struct bh_disks *disks, const char *id, const char *path,
+                                   bool read_only, int fd, struct bh_control_error *error)
 {
     struct bh_error reason;
-    struct bh_store *store = bh_file_open(&disks->uring, fd, read_only, &reason);
+    struct bh_store *store =
+        fd >= 0 ? bh_file_open(&disks->uring, fd, read_only, &reason)
+                : bh_nbd_open(bh_vmbus_loop(disks->vmbus), path, read_only, &reason);
 
     if (store == NULL)
         (void)refuse(error, BH_CONTROL_RESOURCE, NULL, id, reason.text);
@@ -90,8 +93,8 @@ bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, i
         close_if_open(fd);
         return false;
     }
-    if (fd >= 0 || !config->is_cd) {
-        store = open_store(disks, config->id, config->read_only, fd, error);
+    if (config->path[0] != '\0') {
+        store = open_store(disks, config->id, config->path, config->read_only, fd, error);
         if (store == NULL)
             return false;
     }
@@ -137,7 +140,7 @@ bool bh_disks_insert(struct bh_disks *disks, const char *id, const char *path, i
         close_if_open(fd);
         return false;
     }
-    store = open_store(disks, id, true, fd, error);
+    store = open_store(disks, id, path, true, fd, error);
     if (store == NULL)
         return false;
     if (!bh_disk_insert(bh_controller_find(disks->controller, id), store))
@@ -210,7 +213,7 @@ static bool add_all(struct bh_disks *disks, const struct bh_vm_config *config,
         const struct bh_disk_config *disk = &config->disk[i];
         int fd = -1;
 
-        if (disk->path[0] != '\0') {
+        if (disk->path[0] != '\0' && !bh_nbd_is_uri(disk->path)) {
             fd = bh_control_open_file(disk->path, disk->read_only, error);
             if (fd < 0)
                 return false;

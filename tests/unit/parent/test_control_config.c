@@ -75,6 +75,21 @@ static void everything_is_read(void **state)
     assert_memory_equal(config.nic[0].mac, "\x52\x54\x00\x12\x34\x56", 6);
 }
 
+static void disks_may_have_limits_and_be_exports(void **state)
+{
+    struct bh_disk_config disk;
+    struct bh_control_error error;
+    json_t *value = json_pack("{s:s, s:s, s:i, s:I}", "id", "a", "path", "nbd://storage/a", "iops",
+                              500, "bytes_per_second", (json_int_t)1 << 33);
+
+    (void)state;
+    assert_true(bh_disk_config_parse(value, "disk", &disk, &error));
+    assert_string_equal(disk.path, "nbd://storage/a");
+    assert_int_equal(disk.iops, 500);
+    assert_int_equal(disk.bytes_per_second, UINT64_C(1) << 33);
+    json_decref(value);
+}
+
 static void each_fault_is_named_by_its_path(void **state)
 {
     (void)state;
@@ -86,6 +101,9 @@ static void each_fault_is_named_by_its_path(void **state)
     expect_refusal(HEAD ",\"on_crash\":\"explode\"}", "on_crash");
     expect_refusal(HEAD ",\"disks\":{}}", "disks");
     expect_refusal(HEAD ",\"disks\":[{\"id\":\"a\",\"path\":\"relative\"}]}", "disks[0].path");
+    expect_refusal(HEAD ",\"disks\":[{\"id\":\"a\",\"path\":\"http://x/\"}]}", "disks[0].path");
+    expect_refusal(HEAD ",\"disks\":[{\"id\":\"a\",\"path\":\"/x\",\"iops\":-1}]}",
+                   "disks[0].iops");
     expect_refusal(HEAD ",\"disks\":[{\"id\":\"a\",\"path\":\"/x\"},{\"id\":\"b\"}]}",
                    "disks[1].path");
     expect_refusal(HEAD ",\"disks\":[{\"id\":\"a b\",\"path\":\"/x\"}]}", "disks[0].id");
@@ -144,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_shortest_file_gets_defaults),
         cmocka_unit_test(everything_is_read),
+        cmocka_unit_test(disks_may_have_limits_and_be_exports),
         cmocka_unit_test(each_fault_is_named_by_its_path),
         cmocka_unit_test(sizes_and_names_have_limits),
         cmocka_unit_test(a_missing_file_is_a_resource_error),
