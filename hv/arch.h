@@ -94,6 +94,8 @@ struct vp *arch_parent_vp(const struct vp *vp);
 /* Registers that the back end keeps, by TLFS name. False: no such register, or not that value. */
 bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
 bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
+/* RSP, RIP, RFLAGS, segments and control registers; all intercepts do this. */
+void arch_fill_register_page(const struct vp *vp, struct hv_register_page *page);
 
 /* The VP's XSAVE area, which its registers are in from now on; NULL: the processor has none. */
 uint8_t *arch_vp_xsave(struct vp *vp);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bulkhead's own hypercalls: what the TLFS has no call for. Only the parent
- * partition may issue them. All are "slow" calls: RDX is the address of the
+ * partition may issue them. All but RUN_VP are "slow" calls: RDX is the address of the
  * input structure, R8 the address of a 4 KiB-aligned output page, which but for
  * the rep call is always written whole (unused bytes are zero).
  *
@@ -18,6 +18,7 @@
 #define BH_CALL_GET_INFO  0x8b00u /* no input            -> struct bh_info */
 #define BH_CALL_READ_LOG  0x8b01u /* struct bh_log_input -> struct bh_log_output */
 #define BH_CALL_GET_STATS 0x8b02u /* struct bh_stats_input -> struct bh_*_stats by object */
+#define BH_CALL_RUN_VP    0x8b08u /* struct bh_run_vp_input, without output: a fast call */
 
 /*
  * A rep call: each repetition takes the oldest message out of a message port (hv/abi/port.h).
@@ -69,6 +70,20 @@ struct bh_log_output {
     char text[BH_LOG_TEXT_SIZE];
 };
 _Static_assert(sizeof(struct bh_log_output) == 4096, "bh_log_output");
+
+/*
+ * Lets a child's VP go on, as clearing both its suspend registers does. With BH_RUN_WAIT, and when
+ * the VP is on the caller's LP, the caller then rests as in HLT: until that VP has an intercept,
+ * which is in its intercept page and not told by a message then, or until the caller has an
+ * interrupt. The page tells which it was.
+ */
+#define BH_RUN_WAIT 1u
+struct bh_run_vp_input {
+    uint64_t partition_id;
+    uint32_t vp_index;
+    uint32_t flags;
+};
+_Static_assert(sizeof(struct bh_run_vp_input) == 16, "bh_run_vp_input fits a fast call");
 
 enum bh_stats_object {
     BH_STATS_HYPERVISOR = 0,

@@ -7,7 +7,8 @@
  * An intercept suspends its VP (HV_REGISTER_INTERCEPT_SUSPEND) before the message is
  * posted: the whole message is in the VP's intercept page, and a short
  * HV_MESSAGE_OPAQUE_INTERCEPT goes to the parent's SINT0. RIP still points at the
- * instruction; whoever completes it adds the length.
+ * instruction; whoever completes it adds the length. Instruction bytes come where they are needed
+ * to know what the instruction does: not with port accesses but string instructions.
  */
 #ifndef HV_ABI_INTERCEPT_H
 #define HV_ABI_INTERCEPT_H

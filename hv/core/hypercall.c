@@ -27,6 +27,7 @@ struct call_entry {
 };
 
 static const struct call_entry call_table[] = {
+    {BH_CALL_RUN_VP, CALL_PARENT_ONLY, sizeof(struct bh_run_vp_input), 0, 0, hypercall_run_vp},
     {HVCALL_NOTIFY_LONG_SPIN_WAIT, 0, 8, 0, 0, hypercall_notify_long_spin_wait},
     {HVCALL_SEND_IPI, 0, sizeof(struct hv_input_send_ipi), 0, 0, hypercall_send_ipi},
     {HVCALL_SEND_IPI_EX, CALL_VARIABLE, sizeof(struct hv_input_send_ipi_ex), 0, 0,

@@ -74,6 +74,7 @@ enum hv_status hypercall_run_on_vp(struct hypercall *call, uint64_t id, uint32_t
                                    void (*function)(void *work));
 
 /* Handlers, by file. */
+enum hv_status hypercall_run_vp(struct hypercall *call);
 enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call);
 enum hv_status hypercall_get_partition_id(struct hypercall *call);
 enum hv_status hypercall_send_ipi(struct hypercall *call);

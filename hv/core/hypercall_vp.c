@@ -2,10 +2,12 @@
 /* Virtual processors of children: life, registers, pages of their state, interrupts. */
 #include "hv/abi/vp.h"
 
+#include "hv/abi/bulkhead.h"
 #include "hv/abi/msr.h"
 
 #include "hv/arch.h"
 #include "hv/core/hypercall.h"
+#include "hv/core/intercept.h"
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
 #include "hv/core/vp_register.h"
@@ -110,6 +112,30 @@ enum hv_status hypercall_get_vp_registers(struct hypercall *call)
 enum hv_status hypercall_set_vp_registers(struct hypercall *call)
 {
     return work_on_registers(call, set_registers);
+}
+
+/* ---- running ---- */
+
+static void run_vp(void *argument)
+{
+    struct vp_work *work = argument;
+    const struct bh_run_vp_input *input = work->call->input;
+    struct vp *caller = work->call->vp;
+    intercept_resume(work->vp);
+    work->vp->explicit_suspend = false;
+    arch_suspend_changed(work->vp);
+    if (input->flags == BH_RUN_WAIT && arch_parent_vp(work->vp) == caller) {
+        vp_halt(caller);
+        caller->waits_for = work->vp;
+    }
+}
+
+enum hv_status hypercall_run_vp(struct hypercall *call)
+{
+    const struct bh_run_vp_input *input = call->input;
+    if (input->flags & ~BH_RUN_WAIT)
+        return HV_STATUS_INVALID_PARAMETER;
+    return hypercall_run_on_vp(call, input->partition_id, input->vp_index, run_vp);
 }
 
 /* ---- state pages ---- */

@@ -28,7 +28,10 @@ static void add_news(struct vp *vp, uint32_t news)
 
 void intercept_forget(struct vp *vp)
 {
-    for (struct vp **at = &arch_parent_vp(vp)->news_first; *at != NULL; at = &(*at)->next_news) {
+    struct vp *parent_vp = arch_parent_vp(vp);
+    if (parent_vp->waits_for == vp)
+        parent_vp->waits_for = NULL;
+    for (struct vp **at = &parent_vp->news_first; *at != NULL; at = &(*at)->next_news) {
         if (*at == vp) {
             *at = vp->next_news;
             break;
@@ -120,34 +123,16 @@ void intercept_deliver(struct vp *parent_vp)
 static const uint32_t page_segments[] = {HV_REGISTER_ES, HV_REGISTER_CS, HV_REGISTER_SS,
                                          HV_REGISTER_DS, HV_REGISTER_FS, HV_REGISTER_GS};
 
-static uint64_t read_register(struct vp *vp, uint32_t name)
-{
-    union hv_register_value value = {0};
-    arch_get_register(vp, name, &value);
-    return value.u64;
-}
-
 static void fill_register_page(struct vp *vp)
 {
     struct hv_register_page *page = overlay_map(&vp->register_page);
     if (page == NULL)
         return;
-    union hv_register_value value;
     page->version = HV_REGISTER_PAGE_VERSION;
     page->dirty = 0;
     memcpy(page->general, &vp->registers, sizeof page->general);
-    page->general[4] = read_register(vp, HV_REGISTER_RSP);
-    page->rip = read_register(vp, HV_REGISTER_RIP);
-    page->rflags = read_register(vp, HV_REGISTER_RFLAGS);
-    for (unsigned i = 0; i < ARRAY_COUNT(page_segments); i++)
-        if (arch_get_register(vp, page_segments[i], &value))
-            page->segment[i] = value.segment;
-    page->cr0 = read_register(vp, HV_REGISTER_CR0);
-    page->cr3 = read_register(vp, HV_REGISTER_CR3);
-    page->cr4 = read_register(vp, HV_REGISTER_CR4);
-    page->cr8 = read_register(vp, HV_REGISTER_CR8);
-    page->efer = read_register(vp, HV_REGISTER_EFER);
-    page->dr7 = read_register(vp, HV_REGISTER_DR7);
+    page->cr8 = vp->apic.tpr >> 4;
+    arch_fill_register_page(vp, page);
     page->is_valid = 1;
     arch_window_unmap(page);
 }
@@ -189,16 +174,30 @@ static void load_register_page(struct vp *vp)
 
 /* ---- stop and go ---- */
 
+/* The type comes last: who sees it finds everything else in the pages. */
+static void fill_intercept_page(const struct vp *vp, uint32_t type, const void *payload,
+                                size_t size)
+{
+    struct hv_message *page = overlay_map(&vp->intercept_page);
+    if (page == NULL)
+        return;
+    page->payload_size = (uint8_t)size;
+    page->sender = vp->partition->id;
+    memcpy(page->payload, payload, size);
+    __atomic_store_n(&page->type, type, __ATOMIC_RELEASE);
+    arch_window_unmap(page);
+}
+
 void intercept_raise(struct vp *vp, uint32_t type, const void *payload, size_t size)
 {
+    struct vp *parent_vp = arch_parent_vp(vp);
     vp->intercept_suspend = true;
-    struct hv_message *page = overlay_map(&vp->intercept_page);
-    if (page != NULL) {
-        *page = make_message(vp, type, payload, size);
-        arch_window_unmap(page);
-    }
     fill_register_page(vp);
-    add_news(vp, VP_NEWS_INTERCEPT);
+    fill_intercept_page(vp, type, payload, size);
+    if (parent_vp->activity == VP_HALTED && parent_vp->waits_for == vp)
+        vp_notify(parent_vp);
+    else
+        add_news(vp, VP_NEWS_INTERCEPT);
 }
 
 void intercept_resume(struct vp *vp)

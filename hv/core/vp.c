@@ -76,7 +76,7 @@ bool vp_is_runnable(const struct vp *vp)
     case VP_ACTIVE:
         return true;
     case VP_HALTED:
-        return vp->nmi_pending ||
+        return vp->nmi_pending || (vp->waits_for != NULL && vp->waits_for->intercept_suspend) ||
                (vapic_next(&vp->apic) != VAPIC_NONE && arch_vp_interrupts_enabled(vp));
     default:
         return false;
@@ -99,6 +99,7 @@ void vp_check_overlays(struct vp *vp)
 void vp_halt(struct vp *vp)
 {
     vp->activity = VP_HALTED;
+    vp->waits_for = NULL;
 }
 
 uint32_t vp_read_assist(struct vp *vp)

@@ -55,7 +55,8 @@ struct vp {
     struct vp *next_news;                         /* list of the parent's VP of the same LP */
     struct vp *news_first;                        /* of a parent's VP: who has news */
     uint32_t rings_signaled;                      /* of a parent's VP: event rings not yet told */
-    struct timer_queue *timers;                   /* of its LP */
+    struct vp *waits_for;       /* of a parent's VP that is halted: an intercept wakes it */
+    struct timer_queue *timers; /* of its LP */
     struct vapic apic;
     struct synic synic;
     struct stimer stimer[HV_STIMER_COUNT];

@@ -192,6 +192,11 @@ bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_val
     return vendor->set_register(vp, name, value);
 }
 
+void arch_fill_register_page(const struct vp *vp, struct hv_register_page *page)
+{
+    vendor->fill_register_page(vp, page);
+}
+
 /* ---- hypercalls ---- */
 
 void arch_fill_hypercall_page(void *page)

@@ -57,8 +57,10 @@ void exit_hypercall(struct vp *vp)
         vendor->inject_fault(vp, VECTOR_UD, false, 0);
         return;
     }
+    struct lp *lp = vp->lp;
     if (hypercall_dispatch(vp))
         vendor->advance(vp, HYPERCALL_LENGTH);
+    lp->reschedule = lp->reschedule || vp->activity == VP_HALTED;
 }
 
 void exit_halt(struct lp *lp, struct vp *vp)

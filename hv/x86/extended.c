@@ -145,11 +145,13 @@ uint64_t arch_xsave_size(void)
 uint64_t *extended_register(struct vp *vp, uint32_t name)
 {
     struct extended *extended = vp->extended;
-    if (arch_vp_xsave(vp) == NULL)
+    const bool known = (name >= HV_REGISTER_DR0 && name <= HV_REGISTER_DR3) ||
+                       name == HV_REGISTER_TSC_AUX || name == HV_REGISTER_XFEM;
+    if (!known || arch_vp_xsave(vp) == NULL)
         return NULL;
     if (name >= HV_REGISTER_DR0 && name <= HV_REGISTER_DR3)
         return &extended->dr[name - HV_REGISTER_DR0];
     if (name == HV_REGISTER_TSC_AUX)
         return &extended->tsc_aux;
-    return name == HV_REGISTER_XFEM ? &extended->xcr0 : NULL;
+    return &extended->xcr0;
 }

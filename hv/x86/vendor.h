@@ -40,6 +40,7 @@ struct vendor_ops {
     /* By TLFS name; false: not a register of the control block, or not that value. */
     bool (*get_register)(struct vp *vp, uint32_t name, union hv_register_value *value);
     bool (*set_register)(struct vp *vp, uint32_t name, const union hv_register_value *value);
+    void (*fill_register_page)(const struct vp *vp, struct hv_register_page *page);
 
     /* Steps over an instruction of `length` bytes, or as many as the processor reported. */
     void (*advance)(struct vp *vp, unsigned length);

@@ -36,8 +36,7 @@ struct bh_vp {
     u32 index;
     struct mutex lock; /* held while it runs */
     wait_queue_head_t wait;
-    bool kicked; /* an intercept message is in message_page; set by the interrupt handler */
-    struct page *message_page;
+    struct page *message_page; /* the type of its message is HV_MESSAGE_NONE while the VP runs */
     struct page *register_page; /* NULL when the hypervisor offers none */
 };
 

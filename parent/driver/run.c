@@ -1,42 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Running a VP. The hypervisor schedules it; this thread only lets it go and
- * sleeps until the VP has an intercept or the thread has a signal.
+ * waits until the VP has an intercept or the thread has a signal.
  *
- * The hypervisor sets INTERCEPT_SUSPEND before it posts a message, and only this
- * function clears it. So after a signal, with EXPLICIT_SUSPEND set, the value of
- * INTERCEPT_SUSPEND tells for certain whether a message is there or coming.
+ * While nobody else wants this CPU, the thread waits inside the hypercall: then
+ * the VP runs at once, and its next intercept returns here without an interrupt and
+ * without the kernel's way into idleness and back. The first interrupt ends that,
+ * at the latest the next tick; from then on the thread sleeps.
+ *
+ * The hypervisor sets INTERCEPT_SUSPEND before it writes a message, whose type comes
+ * last, and only this function clears it. So after a signal, with EXPLICIT_SUSPEND
+ * set, the value of INTERCEPT_SUSPEND tells for certain whether a message is there or
+ * coming.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/uaccess.h>
 
+#include "hv/abi/bulkhead.h"
+#include "hv/abi/intercept.h"
 #include "hv/abi/vp.h"
 #include "parent/driver/hypercall.h"
 #include "parent/driver/vp.h"
 
-struct resume_input {
-    struct hv_input_vp_registers head;
-    struct hv_register_assoc element[2];
-};
+static struct hv_message *message_of(const struct bh_vp *vp)
+{
+    return page_address(vp->message_page);
+}
+
+static bool has_message(const struct bh_vp *vp)
+{
+    return smp_load_acquire(&message_of(vp)->type) != HV_MESSAGE_NONE;
+}
 
 static int resume(struct bh_vp *vp)
 {
-    struct resume_input input = {
-        .head = {.partition_id = vp->partition->id, .vp_index = vp->index},
-        .element = {{.name = HV_REGISTER_INTERCEPT_SUSPEND},
-                    {.name = HV_REGISTER_EXPLICIT_SUSPEND}},
-    };
-    struct bh_rep_call call = {
-        .code = HVCALL_SET_VP_REGISTERS, .count = 2, .in = &input, .in_size = sizeof(input)};
-    u16 done;
+    u64 flags = single_task_running() ? BH_RUN_WAIT : 0;
 
-    return bh_status_to_errno(bh_hypercall_rep(&call, &done));
+    WRITE_ONCE(message_of(vp)->type, HV_MESSAGE_NONE);
+    return bh_status_to_errno(
+        bh_hypercall_fast(BH_CALL_RUN_VP, vp->partition->id, vp->index | flags << 32));
 }
 
 void bh_vp_kick(struct bh_vp *vp)
 {
-    WRITE_ONCE(vp->kicked, true);
     wake_up(&vp->wait);
 }
 
@@ -52,20 +60,16 @@ static int stop(struct bh_vp *vp)
         return err;
     if (!intercepted)
         return -EINTR;
-    return wait_event_killable(vp->wait, READ_ONCE(vp->kicked)) ? -EINTR : 0;
+    return wait_event_killable(vp->wait, has_message(vp)) ? -EINTR : 0;
 }
 
 int bh_vp_run(struct bh_vp *vp, struct mshv_run_vp __user *to)
 {
-    int err;
+    int err = resume(vp);
 
-    WRITE_ONCE(vp->kicked, false);
-    err = resume(vp);
-    if (err)
-        return err;
-    if (wait_event_interruptible(vp->wait, READ_ONCE(vp->kicked)))
+    if (!err && wait_event_interruptible(vp->wait, has_message(vp)))
         err = stop(vp);
     if (err)
         return err;
-    return copy_to_user(to, page_address(vp->message_page), sizeof(*to)) ? -EFAULT : 0;
+    return copy_to_user(to, message_of(vp), sizeof(*to)) ? -EFAULT : 0;
 }

@@ -133,6 +133,8 @@ static bool filter_calls(struct bh_error *error)
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int err = filter != NULL ? add_rules(filter) : -ENOMEM;
 
+    if (err == 0) /* each intercept is an ioctl: it is looked at first */
+        err = seccomp_syscall_priority(filter, SCMP_SYS(ioctl), UINT8_MAX);
     if (err == 0)
         err = seccomp_load(filter);
     seccomp_release(filter);

@@ -54,6 +54,7 @@ uint64_t svm_general_register(const struct vp *vp, unsigned number);
 
 /* svm_register.c */
 bool svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
+void svm_fill_register_page(const struct vp *vp, struct hv_register_page *page);
 bool svm_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
 void svm_pack_segment(const struct vmcb_segment *from, struct hv_segment_register *to);
 

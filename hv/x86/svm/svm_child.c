@@ -65,7 +65,8 @@ static void exit_io(struct vp *vp)
         .rsi = vp->registers.rsi,
         .rdi = vp->registers.rdi,
     };
-    message.instruction_byte_count = fetch(vp, message.instruction);
+    if (info & IO_STRING) /* else all that the bytes say is in the message */
+        message.instruction_byte_count = fetch(vp, message.instruction);
     svm_pack_segment(&vmcb->ds, &message.ds);
     svm_pack_segment(&vmcb->es, &message.es);
     intercept_raise(vp, HV_MESSAGE_IO_PORT, &message, sizeof message);

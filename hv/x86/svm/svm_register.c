@@ -9,41 +9,46 @@
 
 static uint64_t *find_scalar(struct vmcb *vmcb, uint32_t name)
 {
-    const struct {
-        uint32_t name;
-        uint64_t *field;
+    static const struct {
+        uint32_t name, offset;
     } table[] = {
-        {HV_REGISTER_RSP, &vmcb->rsp},
-        {HV_REGISTER_RIP, &vmcb->rip},
-        {HV_REGISTER_RFLAGS, &vmcb->rflags},
-        {HV_REGISTER_CR0, &vmcb->cr0},
-        {HV_REGISTER_CR2, &vmcb->cr2},
-        {HV_REGISTER_CR3, &vmcb->cr3},
-        {HV_REGISTER_CR4, &vmcb->cr4},
-        {HV_REGISTER_DR6, &vmcb->dr6},
-        {HV_REGISTER_DR7, &vmcb->dr7},
-        {HV_REGISTER_EFER, &vmcb->efer},
-        {HV_REGISTER_PAT, &vmcb->pat},
-        {HV_REGISTER_KERNEL_GS_BASE, &vmcb->kernel_gs_base},
-        {HV_REGISTER_SYSENTER_CS, &vmcb->sysenter_cs},
-        {HV_REGISTER_SYSENTER_EIP, &vmcb->sysenter_eip},
-        {HV_REGISTER_SYSENTER_ESP, &vmcb->sysenter_esp},
-        {HV_REGISTER_STAR, &vmcb->star},
-        {HV_REGISTER_LSTAR, &vmcb->lstar},
-        {HV_REGISTER_CSTAR, &vmcb->cstar},
-        {HV_REGISTER_SFMASK, &vmcb->sfmask},
+        {HV_REGISTER_RSP, offsetof(struct vmcb, rsp)},
+        {HV_REGISTER_RIP, offsetof(struct vmcb, rip)},
+        {HV_REGISTER_RFLAGS, offsetof(struct vmcb, rflags)},
+        {HV_REGISTER_CR0, offsetof(struct vmcb, cr0)},
+        {HV_REGISTER_CR2, offsetof(struct vmcb, cr2)},
+        {HV_REGISTER_CR3, offsetof(struct vmcb, cr3)},
+        {HV_REGISTER_CR4, offsetof(struct vmcb, cr4)},
+        {HV_REGISTER_DR6, offsetof(struct vmcb, dr6)},
+        {HV_REGISTER_DR7, offsetof(struct vmcb, dr7)},
+        {HV_REGISTER_EFER, offsetof(struct vmcb, efer)},
+        {HV_REGISTER_PAT, offsetof(struct vmcb, pat)},
+        {HV_REGISTER_KERNEL_GS_BASE, offsetof(struct vmcb, kernel_gs_base)},
+        {HV_REGISTER_SYSENTER_CS, offsetof(struct vmcb, sysenter_cs)},
+        {HV_REGISTER_SYSENTER_EIP, offsetof(struct vmcb, sysenter_eip)},
+        {HV_REGISTER_SYSENTER_ESP, offsetof(struct vmcb, sysenter_esp)},
+        {HV_REGISTER_STAR, offsetof(struct vmcb, star)},
+        {HV_REGISTER_LSTAR, offsetof(struct vmcb, lstar)},
+        {HV_REGISTER_CSTAR, offsetof(struct vmcb, cstar)},
+        {HV_REGISTER_SFMASK, offsetof(struct vmcb, sfmask)},
     };
     for (unsigned i = 0; i < ARRAY_COUNT(table); i++)
         if (table[i].name == name)
-            return table[i].field;
+            return (uint64_t *)(void *)((char *)vmcb + table[i].offset);
     return NULL;
 }
 
 static struct vmcb_segment *find_segment(struct vmcb *vmcb, uint32_t name)
 {
-    struct vmcb_segment *const table[] = {&vmcb->es, &vmcb->cs, &vmcb->ss,   &vmcb->ds,
-                                          &vmcb->fs, &vmcb->gs, &vmcb->ldtr, &vmcb->tr};
-    return name >= HV_REGISTER_ES && name <= HV_REGISTER_TR ? table[name - HV_REGISTER_ES] : NULL;
+    if (name == HV_REGISTER_LDTR)
+        return &vmcb->ldtr;
+    if (name == HV_REGISTER_TR)
+        return &vmcb->tr;
+    _Static_assert(offsetof(struct vmcb, gs) - offsetof(struct vmcb, es) ==
+                       (HV_REGISTER_GS - HV_REGISTER_ES) * sizeof(struct vmcb_segment),
+                   "ES to GS lie in the order of their names");
+    return name >= HV_REGISTER_ES && name <= HV_REGISTER_GS ? &vmcb->es + (name - HV_REGISTER_ES)
+                                                            : NULL;
 }
 
 static struct vmcb_segment *find_table(struct vmcb *vmcb, uint32_t name)
@@ -90,6 +95,21 @@ bool svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *val
     else
         return false;
     return true;
+}
+
+void svm_fill_register_page(const struct vp *vp, struct hv_register_page *page)
+{
+    const struct vmcb *vmcb = svm_of(vp)->vmcb;
+    page->general[HV_REGISTER_RSP - HV_REGISTER_RAX] = vmcb->rsp;
+    page->rip = vmcb->rip;
+    page->rflags = vmcb->rflags;
+    for (unsigned i = 0; i < ARRAY_COUNT(page->segment); i++)
+        svm_pack_segment(&vmcb->es + i, &page->segment[i]);
+    page->cr0 = vmcb->cr0;
+    page->cr3 = vmcb->cr3;
+    page->cr4 = vmcb->cr4;
+    page->efer = vmcb->efer & ~EFER_SVME;
+    page->dr7 = vmcb->dr7;
 }
 
 static bool set_scalar(uint64_t *field, uint32_t name, uint64_t value)

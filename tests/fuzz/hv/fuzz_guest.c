@@ -115,7 +115,8 @@ static bool is_management(uint64_t control)
     return (code >= HVCALL_CREATE_PARTITION && code <= HVCALL_SET_PARTITION_PROPERTY) ||
            (code >= HVCALL_DEPOSIT_MEMORY && code <= HVCALL_SET_VP_REGISTERS) ||
            code == HVCALL_ASSERT_VIRTUAL_INTERRUPT || code == HVCALL_MAP_VP_STATE_PAGE ||
-           code == HVCALL_UNMAP_VP_STATE_PAGE || code == HVCALL_GET_PARTITION_PROPERTY_EX;
+           code == HVCALL_UNMAP_VP_STATE_PAGE || code == BH_CALL_RUN_VP ||
+           code == HVCALL_GET_PARTITION_PROPERTY_EX;
 }
 
 static void step_hypercall(struct vp *vp)

@@ -15,13 +15,13 @@ OWNERS = ("hypervisor", "parent", "deposited", "shared", "unassigned")
 
 # What each instruction of the test guest must tell: tests/system/guest/child.c.
 INTERCEPTS = """
-out port 3f8 size 1 access 1 rax 5a length 1 bytes 16 first ee
-in port 3f8 size 1 access 0 rax 5a length 1 bytes 16 first ec
+out port 3f8 size 1 access 1 rax 5a length 1 bytes 0 first 0
+in port 3f8 size 1 access 0 rax 5a length 1 bytes 0 first 0
 write message 80000000 gpa 8001 access 1 bytes 16 first a2
 read message 80000000 gpa 8002 access 0 bytes 16 first a0
-cpuid port 3f8 size 4 access 1 rax 7263694d length 2 bytes 16 first 66
+cpuid port 3f8 size 4 access 1 rax 7263694d length 2 bytes 0 first 0
 hlt waits
-nmi port 80 size 1 access 1 rax 7263694d length 2 bytes 16 first e6
+nmi port 80 size 1 access 1 rax 7263694d length 2 bytes 0 first 0
 fault message 80000021
 """.split("\n")[1:-1]
 

@@ -412,6 +412,12 @@ bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *va
     return name == HV_REGISTER_RIP;
 }
 
+void arch_fill_register_page(const struct vp *vp, struct hv_register_page *page)
+{
+    (void)vp;
+    page->rip = host.register_value.u64;
+}
+
 bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
 {
     (void)vp;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "hv/abi/bulkhead.h"
 #include "hv/abi/intercept.h"
 #include "hv/abi/msr.h"
 #include "hv/abi/partition.h"
@@ -245,6 +246,56 @@ static void test_intercept(void **state)
     assert_int_equal(host.register_value.u64 & 0xffffffff, 0x99);
 }
 
+static enum hv_status run_vp(uint32_t flags)
+{
+    const struct bh_run_vp_input input = {.partition_id = child_id, .flags = flags};
+
+    return child_call(BH_CALL_RUN_VP, 0, &input, sizeof input);
+}
+
+/* A parent's VP that waits is woken by the intercept itself; one that is awake gets the note. */
+static void test_run_vp(void **state)
+{
+    (void)state;
+    const struct hv_intercept_header header = {.rip = 0x77};
+    struct vp *parent_vp = &host.vp[0];
+
+    child_activate();
+    assert_int_equal(run_vp(0), HV_STATUS_INVALID_VP_INDEX);
+    assert_int_equal(child_create_vp(0), HV_STATUS_SUCCESS);
+    assert_int_equal(child_map_state_page(HV_STATE_PAGE_INTERCEPT_MESSAGE, INTERCEPT),
+                     HV_STATUS_SUCCESS);
+    assert_true(msr_write(parent_vp, HV_MSR_SIMP, MESSAGES | 1));
+    assert_true(msr_write(parent_vp, HV_MSR_SCONTROL, 1));
+    enum hv_status status;
+    struct partition *child = partition_acquire(&host.partition, child_id, &status);
+    struct vp *vp = partition_vp(child, 0);
+
+    partition_release(child);
+    vp->explicit_suspend = true;
+    assert_int_equal(run_vp(~BH_RUN_WAIT), HV_STATUS_INVALID_PARAMETER);
+    assert_true(vp->explicit_suspend);
+    assert_int_equal(run_vp(0), HV_STATUS_SUCCESS);
+    assert_false(vp->explicit_suspend);
+    assert_true(vp_is_runnable(parent_vp));
+
+    assert_int_equal(run_vp(BH_RUN_WAIT), HV_STATUS_SUCCESS);
+    assert_false(vp_is_runnable(parent_vp));
+    intercept_raise(vp, HV_MESSAGE_HALT, &header, sizeof header);
+    assert_true(vp_is_runnable(parent_vp));
+    assert_int_equal(read_message(INTERCEPT << 12).type, HV_MESSAGE_HALT);
+    assert_int_equal(read_message(MESSAGES).type, HV_MESSAGE_NONE);
+    parent_vp->activity = VP_ACTIVE; /* as the run loop does */
+
+    assert_int_equal(run_vp(0), HV_STATUS_SUCCESS);
+    assert_false(vp->intercept_suspend);
+    intercept_raise(vp, HV_MESSAGE_HALT, &header, sizeof header);
+    assert_int_equal(read_message(MESSAGES).type, HV_MESSAGE_OPAQUE_INTERCEPT);
+    vp_halt(parent_vp); /* a HLT does not end by what an earlier call waited for */
+    assert_false(vp_is_runnable(parent_vp));
+    parent_vp->activity = VP_ACTIVE;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +306,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cpuid, child_setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_cpuid_many, child_setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_intercept, child_setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_run_vp, child_setup, child_teardown),
     };
 
     return cmocka_run_group_tests_name("child", tests, NULL, NULL);

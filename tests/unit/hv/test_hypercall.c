@@ -159,6 +159,7 @@ static const uint16_t child_calls[] = {
     HVCALL_DELETE_PORT,
     HVCALL_NOTIFY_PORT_RING_EMPTY,
     BH_CALL_READ_MESSAGES,
+    BH_CALL_RUN_VP,
 };
 
 static const uint16_t guest_calls[] = {HVCALL_POST_MESSAGE, HVCALL_SIGNAL_EVENT};
