@@ -127,6 +127,8 @@ static void step_hypercall(struct vp *vp)
                                      HVCALL_GET_PARTITION_ID,
                                      HVCALL_SIGNAL_EVENT_DIRECT,
                                      HVCALL_POST_MESSAGE_DIRECT,
+                                     HVCALL_POST_MESSAGE,
+                                     HVCALL_SIGNAL_EVENT,
                                      BH_CALL_GET_INFO,
                                      BH_CALL_READ_LOG,
                                      BH_CALL_GET_STATS};

@@ -222,7 +222,8 @@ static enum hv_status signal_event(uint32_t connection_id, uint64_t flag)
 /* The parent takes the next entry out of its ring; 0: there is none. */
 static uint32_t take_ring(void)
 {
-    const uint64_t at = RINGS + PORT_SINT * sizeof(struct hv_event_ring) + 4 + 4 * ring_tail;
+    const uint64_t at =
+        RINGS + PORT_SINT * sizeof(struct hv_event_ring) + 4 + 4 * (uint64_t)ring_tail;
     const uint32_t entry = host_guest_read32(at);
 
     if (entry != 0) {
@@ -456,6 +457,34 @@ static void test_messages_wait(void **state)
         }
         assert_int_equal(read_messages(7, 1), HV_STATUS_NO_RESOURCES);
     }
+}
+
+/* Each window costs more time than a call may take. */
+static void let_time_pass(void)
+{
+    host.now += 1000;
+}
+
+/* A call that is cut short goes on where it was, and ends only when all are read. */
+static void test_read_in_pieces(void **state)
+{
+    (void)state;
+    deposit(4, 6);
+    open_port(7, HV_PORT_MESSAGE, 4);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(post(4, 1 + i), HV_STATUS_SUCCESS);
+    }
+    host_window_hook = let_time_pass;
+    const enum hv_status status = read_messages(7, BH_READ_MESSAGES_MAX);
+    host_window_hook = NULL;
+    assert_int_equal(status, HV_STATUS_NO_RESOURCES);
+    assert_int_equal(parent_vp->registers.rax >> HV_RESULT_REPS_SHIFT, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(host_guest_read32(OUTPUT + (uint64_t)i * HV_MESSAGE_SIZE), 1 + i);
+    }
+    assert_int_equal(post(4, 9), HV_STATUS_SUCCESS);
+    assert_int_equal(take_ring(), 7);
+    assert_int_equal(take_ring(), 7); /* the queue had been empty */
 }
 
 /* ---- events and the ring ---- */
@@ -725,6 +754,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ring_empty_note, setup, teardown),
         cmocka_unit_test_setup_teardown(test_post_faults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_messages_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_read_in_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signal_faults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ring_tells, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_ring, setup, teardown),

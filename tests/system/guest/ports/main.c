@@ -57,11 +57,17 @@ static void check(bool ok, const char *what)
 
 /* ---- the child ---- */
 
+/* Where a part of the section guest_text is for the child. */
+static uint64_t address_of(const char *part)
+{
+    return GUEST_CODE + ((uintptr_t)part - (uintptr_t)__start_guest_text);
+}
+
 /* Page tables for the first 2 MiB and for the doorbells' page, and a gate for each vector. */
 static void fill_memory(void)
 {
     uint64_t *tables = (uint64_t *)(memory + GUEST_TABLES);
-    const uint64_t handler = GUEST_CODE + (uint64_t)(guest_interrupt - __start_guest_text);
+    const uint64_t handler = address_of(guest_interrupt);
     tables[0] = (GUEST_TABLES + 0x1000) | 3;
     tables[512] = (GUEST_TABLES + 0x2000) | 3;
     tables[512 + (GUEST_DOORBELL >> 30)] = (GUEST_TABLES + 0x3000) | 3;
@@ -74,7 +80,7 @@ static void fill_memory(void)
     }
     memcpy(memory + GUEST_GDT, (const uint64_t[]){0, 0x00af9b000000ffff, 0x00cf93000000ffff}, 24);
     memcpy(memory + GUEST_CODE, __start_guest_text,
-           (size_t)(__stop_guest_text - __start_guest_text));
+           (uintptr_t)__stop_guest_text - (uintptr_t)__start_guest_text);
 }
 
 static void set_registers(void)
@@ -86,8 +92,7 @@ static void set_registers(void)
         {HV_REGISTER_CR0, {.u64 = 0x80000011}},
         {HV_REGISTER_CS, {.segment = {.limit = 0xffffffff, .selector = 8, .attributes = 0xa09b}}},
         {HV_REGISTER_SS, {.segment = {.limit = 0xffffffff, .selector = 16, .attributes = 0xc093}}},
-        {HV_REGISTER_RIP,
-         {.u64 = GUEST_CODE + (uint64_t)((const char *)guest_entry - __start_guest_text)}},
+        {HV_REGISTER_RIP, {.u64 = address_of((const char *)guest_entry)}},
         {HV_REGISTER_RSP, {.u64 = GUEST_STACK - 8}},
         {HV_REGISTER_RDI, {.u64 = GUEST_CONTROL}},
         {HV_REGISTER_RFLAGS, {.u64 = 2}},
