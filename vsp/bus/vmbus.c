@@ -19,6 +19,7 @@ void bh_vmbus_log(const struct bh_vmbus *bus, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start did */
     (void)vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
     bus->host->log(bus->host->context, sentence);

@@ -11,6 +11,8 @@
 #define LEAD_OUT   0xaau
 #define DATA_TRACK 0x14u
 
+#define FRAMES_PER_SECOND 75u
+
 #define START_LOAD_EJECT 0x02u
 #define START            0x01u
 
@@ -23,9 +25,9 @@ static void put_address(uint8_t *at, uint64_t block, bool minutes)
         return;
     }
     at[0] = 0;
-    at[1] = (uint8_t)(frame / (75 * 60));
-    at[2] = (uint8_t)(frame / 75 % 60);
-    at[3] = (uint8_t)(frame % 75);
+    at[1] = (uint8_t)(frame / FRAMES_PER_SECOND / 60);
+    at[2] = (uint8_t)(frame / FRAMES_PER_SECOND % 60);
+    at[3] = (uint8_t)(frame % FRAMES_PER_SECOND);
 }
 
 /* One session with one data track. */

@@ -21,14 +21,25 @@ uint64_t bh_disk_now(void)
 
 /* --- I/O ---------------------------------------------------------------------------------- */
 
-/* A disk or disc that is to go, goes when nothing uses it. */
-static void clean_up(struct bh_disk *disk)
+static bool is_idle(const struct bh_disk *disk)
 {
-    if (disk->running != 0 || disk->limit.serving)
+    return disk->running == 0 && !disk->limit.serving;
+}
+
+/* A disc that was taken out goes when nothing uses it, */
+static void close_leaving(struct bh_disk *disk)
+{
+    if (!is_idle(disk))
         return;
     bh_store_close(disk->leaving);
     disk->leaving = NULL;
-    if (!disk->destroyed)
+}
+
+/* and so does a disk. */
+static void clean_up(struct bh_disk *disk)
+{
+    close_leaving(disk);
+    if (!disk->destroyed || !is_idle(disk))
         return;
     bh_limit_close(&disk->limit);
     bh_store_close(disk->store);
@@ -309,7 +320,7 @@ static bool take_out(struct bh_disk *disk)
         return false;
     disk->leaving = disk->store;
     disk->store = NULL;
-    clean_up(disk);
+    close_leaving(disk);
     return true;
 }
 

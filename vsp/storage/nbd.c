@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vsp/storage/nbd.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <libnbd.h>
 #include <stdlib.h>
@@ -19,11 +20,10 @@ struct command {
     bool flush_after; /* a durable write, to a server without FUA */
 };
 
-struct export
-{
+struct nbd_export {
     struct bh_store store;
     struct bh_loop *loop;
-    struct nbd_handle *nbd;
+    struct nbd_handle *handle;
     struct bh_watch watch;
     uint32_t events;
     bool dead;
@@ -33,17 +33,89 @@ struct export
     struct command **last;
 };
 
-static void serve_ended(struct export *export);
+/*
+ * libnbd and the 24 libraries it needs are loaded when the first disk needs them: most workers
+ * stay without.
+ */
+static struct {
+    __typeof__(nbd_aio_flush) *aio_flush;
+    __typeof__(nbd_aio_get_direction) *aio_get_direction;
+    __typeof__(nbd_aio_get_fd) *aio_get_fd;
+    __typeof__(nbd_aio_is_closed) *aio_is_closed;
+    __typeof__(nbd_aio_is_dead) *aio_is_dead;
+    __typeof__(nbd_aio_notify_read) *aio_notify_read;
+    __typeof__(nbd_aio_notify_write) *aio_notify_write;
+    __typeof__(nbd_aio_pread) *aio_pread;
+    __typeof__(nbd_aio_pwrite) *aio_pwrite;
+    __typeof__(nbd_aio_trim) *aio_trim;
+    __typeof__(nbd_aio_zero) *aio_zero;
+    __typeof__(nbd_can_flush) *can_flush;
+    __typeof__(nbd_can_fua) *can_fua;
+    __typeof__(nbd_can_trim) *can_trim;
+    __typeof__(nbd_can_zero) *can_zero;
+    __typeof__(nbd_close) *close;
+    __typeof__(nbd_connect_uri) *connect_uri;
+    __typeof__(nbd_create) *create;
+    __typeof__(nbd_get_errno) *get_errno;
+    __typeof__(nbd_get_error) *get_error;
+    __typeof__(nbd_get_size) *get_size;
+    __typeof__(nbd_is_read_only) *is_read_only;
+} nbd;
+
+static bool load_library(struct bh_error *error)
+{
+    const struct {
+        const char *name;
+        void *place; /* of a pointer to the function */
+    } functions[] = {
+        {"nbd_aio_flush", (void *)&nbd.aio_flush},
+        {"nbd_aio_get_direction", (void *)&nbd.aio_get_direction},
+        {"nbd_aio_get_fd", (void *)&nbd.aio_get_fd},
+        {"nbd_aio_is_closed", (void *)&nbd.aio_is_closed},
+        {"nbd_aio_is_dead", (void *)&nbd.aio_is_dead},
+        {"nbd_aio_notify_read", (void *)&nbd.aio_notify_read},
+        {"nbd_aio_notify_write", (void *)&nbd.aio_notify_write},
+        {"nbd_aio_pread", (void *)&nbd.aio_pread},
+        {"nbd_aio_pwrite", (void *)&nbd.aio_pwrite},
+        {"nbd_aio_trim", (void *)&nbd.aio_trim},
+        {"nbd_aio_zero", (void *)&nbd.aio_zero},
+        {"nbd_can_flush", (void *)&nbd.can_flush},
+        {"nbd_can_fua", (void *)&nbd.can_fua},
+        {"nbd_can_trim", (void *)&nbd.can_trim},
+        {"nbd_can_zero", (void *)&nbd.can_zero},
+        {"nbd_close", (void *)&nbd.close},
+        {"nbd_connect_uri", (void *)&nbd.connect_uri},
+        {"nbd_create", (void *)&nbd.create},
+        {"nbd_get_errno", (void *)&nbd.get_errno},
+        {"nbd_get_error", (void *)&nbd.get_error},
+        {"nbd_get_size", (void *)&nbd.get_size},
+        {"nbd_is_read_only", (void *)&nbd.is_read_only},
+    };
+    void *library = dlopen("libnbd.so.0", RTLD_NOW | RTLD_LOCAL);
+
+    for (size_t i = 0; library != NULL && i < sizeof(functions) / sizeof(functions[0]); i++) {
+        void *function = dlsym(library, functions[i].name);
+
+        if (function == NULL)
+            library = NULL;
+        memcpy(functions[i].place, &function, sizeof(function));
+    }
+    return library != NULL ||
+           bh_error_set(error, ENOENT, "Disks on NBD need Debian's package libnbd0: %s.",
+                        dlerror());
+}
+
+static void serve_ended(struct nbd_export *export);
 
 /* Waits for what libnbd wants next. */
-static void update_watch(struct export *export)
+static void update_watch(struct nbd_export *export)
 {
-    unsigned direction = nbd_aio_get_direction(export->nbd);
+    unsigned direction = nbd.aio_get_direction(export->handle);
     uint32_t events = 0;
 
     if (export->dead)
         return;
-    if (nbd_aio_is_dead(export->nbd) == 1 || nbd_aio_is_closed(export->nbd) == 1) {
+    if (nbd.aio_is_dead(export->handle) == 1 || nbd.aio_is_closed(export->handle) == 1) {
         export->dead = true;
         bh_loop_remove(export->loop, &export->watch);
         return;
@@ -58,21 +130,21 @@ static void update_watch(struct export *export)
 
 static void on_ready(void *context, uint32_t events)
 {
-    struct export *export = context;
-    unsigned direction = nbd_aio_get_direction(export->nbd);
+    struct nbd_export *export = context;
+    unsigned direction = nbd.aio_get_direction(export->handle);
 
     /* An error of the socket is found by whoever reads or writes it. */
     if ((direction & LIBNBD_AIO_DIRECTION_READ) != 0 && (events & ~(uint32_t)EPOLLOUT) != 0)
-        (void)nbd_aio_notify_read(export->nbd);
+        (void)nbd.aio_notify_read(export->handle);
     else if ((direction & LIBNBD_AIO_DIRECTION_WRITE) != 0)
-        (void)nbd_aio_notify_write(export->nbd);
+        (void)nbd.aio_notify_write(export->handle);
     update_watch(export);
     serve_ended(export);
 }
 
 /* --- commands ----------------------------------------------------------------------------- */
 
-static void append(struct export *export, struct command *command, int result)
+static void append(struct nbd_export *export, struct command *command, int result)
 {
     command->result = result;
     command->next = NULL;
@@ -84,7 +156,7 @@ static int on_completion(void *context, int *error)
 {
     struct command *command = context;
 
-    append((struct export *)command->io->store, command, -*error);
+    append((struct nbd_export *)command->io->store, command, -*error);
     return 1; /* libnbd forgets the command */
 }
 
@@ -93,39 +165,40 @@ static nbd_completion_callback completion(struct command *command)
     return (nbd_completion_callback){.callback = on_completion, .user_data = command};
 }
 
-static int64_t transfer(const struct export *export, struct command *command)
+static int64_t transfer(const struct nbd_export *export, struct command *command)
 {
     const struct bh_store_io *io = command->io;
     const struct iovec *piece = io->bounce.iov_base != NULL ? &io->bounce : io->pieces;
     uint32_t flags = 0;
 
     if (io->operation == BH_STORE_READ)
-        return nbd_aio_pread(export->nbd, piece->iov_base, io->size, io->offset,
+        return nbd.aio_pread(export->handle, piece->iov_base, io->size, io->offset,
                              completion(command), 0);
-    if (io->durable && nbd_can_fua(export->nbd) == 1)
+    if (io->durable && nbd.can_fua(export->handle) == 1)
         flags = LIBNBD_CMD_FLAG_FUA;
     command->flush_after = io->durable && flags == 0;
-    return nbd_aio_pwrite(export->nbd, piece->iov_base, io->size, io->offset, completion(command),
-                          flags);
+    return nbd.aio_pwrite(export->handle, piece->iov_base, io->size, io->offset,
+                          completion(command), flags);
 }
 
 /* -EOPNOTSUPP by errno where the server cannot. */
-static int64_t start(const struct export *export, struct command *command)
+static int64_t start(const struct nbd_export *export, struct command *command)
 {
     const struct bh_store_io *io = command->io;
 
     errno = EOPNOTSUPP;
     switch (io->operation) {
     case BH_STORE_FLUSH:
-        return nbd_can_flush(export->nbd) == 1 ? nbd_aio_flush(export->nbd, completion(command), 0)
-                                               : -1;
+        return nbd.can_flush(export->handle) == 1
+                   ? nbd.aio_flush(export->handle, completion(command), 0)
+                   : -1;
     case BH_STORE_DISCARD:
-        return nbd_can_trim(export->nbd) == 1
-                   ? nbd_aio_trim(export->nbd, io->size, io->offset, completion(command), 0)
+        return nbd.can_trim(export->handle) == 1
+                   ? nbd.aio_trim(export->handle, io->size, io->offset, completion(command), 0)
                    : -1;
     case BH_STORE_ZERO:
-        return nbd_can_zero(export->nbd) == 1
-                   ? nbd_aio_zero(export->nbd, io->size, io->offset, completion(command),
+        return nbd.can_zero(export->handle) == 1
+                   ? nbd.aio_zero(export->handle, io->size, io->offset, completion(command),
                                   io->unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE)
                    : -1;
     default:
@@ -134,12 +207,12 @@ static int64_t start(const struct export *export, struct command *command)
 }
 
 /* A server that has no flush promises that what it has taken is safe. */
-static void start_or_end(struct export *export, struct command *command)
+static void start_or_end(struct nbd_export *export, struct command *command)
 {
     if (export->dead) {
         append(export, command, -ENOTCONN);
     } else if (start(export, command) < 0) {
-        int number = errno == EOPNOTSUPP ? EOPNOTSUPP : nbd_get_errno();
+        int number = errno == EOPNOTSUPP ? EOPNOTSUPP : nbd.get_errno();
 
         if (number == EOPNOTSUPP && command->io->operation == BH_STORE_FLUSH)
             append(export, command, 0);
@@ -149,19 +222,19 @@ static void start_or_end(struct export *export, struct command *command)
     update_watch(export);
 }
 
-static void flush_after(struct export *export, struct command *command)
+static void flush_after(struct nbd_export *export, struct command *command)
 {
     command->flush_after = false;
-    if (nbd_can_flush(export->nbd) != 1)
+    if (nbd.can_flush(export->handle) != 1)
         append(export, command, 0);
-    else if (nbd_aio_flush(export->nbd, completion(command), 0) < 0)
+    else if (nbd.aio_flush(export->handle, completion(command), 0) < 0)
         append(export, command, -ENOTCONN);
     update_watch(export);
 }
 
 static void close_export(struct bh_store *store)
 {
-    struct export *export = (struct export *)store;
+    struct nbd_export *export = (struct nbd_export *)store;
 
     if (export->serving) {
         export->closing = true;
@@ -169,7 +242,7 @@ static void close_export(struct bh_store *store)
     }
     if (!export->dead)
         bh_loop_remove(export->loop, &export->watch);
-    nbd_close(export->nbd);
+    nbd.close(export->handle);
     free(export);
 }
 
@@ -177,7 +250,7 @@ static void close_export(struct bh_store *store)
  * Each answer may bring the next command, which is served here, too. The last answer may close
  * the store: then nothing comes after it.
  */
-static void serve_ended(struct export *export)
+static void serve_ended(struct nbd_export *export)
 {
     if (export->serving)
         return;
@@ -206,7 +279,7 @@ static void serve_ended(struct export *export)
 
 static void submit(struct bh_store *store, struct bh_store_io *io)
 {
-    struct export *export = (struct export *)store;
+    struct nbd_export *export = (struct nbd_export *)store;
     struct command *command = calloc(1, sizeof(*command));
 
     io->bounce.iov_base = NULL;
@@ -230,23 +303,23 @@ bool bh_nbd_is_uri(const char *text)
     return strncmp(text, "nbd://", 6) == 0 || strncmp(text, "nbd+unix://", 11) == 0;
 }
 
-static bool connect_to(struct export *export, const char *uri, bool read_only)
+static bool connect_to(struct nbd_export *export, const char *uri, bool read_only)
 {
     int64_t size;
 
-    export->nbd = nbd_create();
-    if (export->nbd == NULL || nbd_connect_uri(export->nbd, uri) != 0)
+    export->handle = nbd.create();
+    if (export->handle == NULL || nbd.connect_uri(export->handle, uri) != 0)
         return false;
-    size = nbd_get_size(export->nbd);
+    size = nbd.get_size(export->handle);
     if (size < 0)
         return false;
     export->store.size = (uint64_t)size / SECTOR * SECTOR;
     export->store.read_only = read_only;
-    if (!read_only && nbd_is_read_only(export->nbd) != 0) {
+    if (!read_only && nbd.is_read_only(export->handle) != 0) {
         errno = EROFS;
         return false;
     }
-    export->watch.fd = nbd_aio_get_fd(export->nbd);
+    export->watch.fd = nbd.aio_get_fd(export->handle);
     export->events = (uint32_t)EPOLLIN;
     return bh_loop_add(export->loop, &export->watch, export->events);
 }
@@ -254,8 +327,11 @@ static bool connect_to(struct export *export, const char *uri, bool read_only)
 struct bh_store *bh_nbd_open(struct bh_loop *loop, const char *uri, bool read_only,
                              struct bh_error *error)
 {
-    struct export *export = calloc(1, sizeof(*export));
+    struct nbd_export *export;
 
+    if (!load_library(error))
+        return NULL;
+    export = calloc(1, sizeof(*export));
     if (export == NULL) {
         (void)bh_error_set(error, ENOMEM, "There is no memory.");
         return NULL;
@@ -269,10 +345,10 @@ struct bh_store *bh_nbd_open(struct bh_loop *loop, const char *uri, bool read_on
         return &export->store;
     (void)bh_error_set(error, ENOTCONN, "The NBD server does not serve it: %.150s.",
                        errno == EROFS            ? "the export is read-only"
-                       : nbd_get_error() != NULL ? nbd_get_error()
+                       : nbd.get_error() != NULL ? nbd.get_error()
                                                  : strerror(errno));
-    if (export->nbd != NULL)
-        nbd_close(export->nbd);
+    if (export->handle != NULL)
+        nbd.close(export->handle);
     free(export);
     return NULL;
 }
