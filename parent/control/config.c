@@ -132,6 +132,12 @@ bool bh_nic_config_parse(const json_t *value, const char *where, struct bh_nic_c
         {"id", BH_PARAM_TEXT, true, 1, sizeof(nic->id) - 1},
         {"tap", BH_PARAM_TEXT, true, 1, sizeof(nic->tap) - 1},
         {"mac", BH_PARAM_TEXT, true, 17, 17},
+        {"mtu", BH_PARAM_INTEGER, false, BH_CONFIG_NIC_MTU_MIN, BH_CONFIG_NIC_MTU_MAX},
+        {"queues", BH_PARAM_INTEGER, false, 1, BH_CONFIG_NIC_QUEUES_MAX},
+        {"link_up", BH_PARAM_BOOL, false, 0, 0},
+        {"trusted", BH_PARAM_BOOL, false, 0, 0},
+        {"transmit_bytes_per_second", BH_PARAM_INTEGER, false, 0, BH_CONFIG_NIC_RATE_MAX},
+        {"receive_bytes_per_second", BH_PARAM_INTEGER, false, 0, BH_CONFIG_NIC_RATE_MAX},
     };
     char field[64];
 
@@ -149,6 +155,12 @@ bool bh_nic_config_parse(const json_t *value, const char *where, struct bh_nic_c
     member(field, where, "mac");
     if (!parse_mac(text_of(value, "mac", ""), nic->mac))
         return refuse(error, field, "must be a unicast address such as 52:54:00:12:34:56");
+    nic->mtu = (uint32_t)integer_of(value, "mtu", 1500);
+    nic->queues = (uint32_t)integer_of(value, "queues", 1);
+    nic->link_up = !json_is_false(json_object_get(value, "link_up"));
+    nic->trusted = json_is_true(json_object_get(value, "trusted"));
+    nic->transmit_bytes_per_second = (uint64_t)integer_of(value, "transmit_bytes_per_second", 0);
+    nic->receive_bytes_per_second = (uint64_t)integer_of(value, "receive_bytes_per_second", 0);
     return true;
 }
 

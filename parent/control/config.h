@@ -17,6 +17,10 @@
 #define BH_CONFIG_VPS_MAX          64u
 #define BH_CONFIG_DISKS_MAX        64u
 #define BH_CONFIG_NICS_MAX         8u
+#define BH_CONFIG_NIC_MTU_MIN      68
+#define BH_CONFIG_NIC_MTU_MAX      9000
+#define BH_CONFIG_NIC_QUEUES_MAX   8
+#define BH_CONFIG_NIC_RATE_MAX     INT64_C(1000000000000)
 #define BH_CONFIG_PATH_MAX         1024u
 #define BH_CONFIG_COMMAND_LINE_MAX 2048u /* with its NUL */
 #define BH_CONFIG_WEIGHT_MAX       10000u
@@ -39,6 +43,12 @@ struct bh_nic_config {
     char id[32];
     char tap[16];
     uint8_t mac[6];
+    uint32_t mtu;
+    uint32_t queues;
+    bool link_up;
+    bool trusted;
+    uint64_t transmit_bytes_per_second; /* 0: no limit */
+    uint64_t receive_bytes_per_second;
 };
 
 struct bh_vm_config {

@@ -144,6 +144,12 @@ static const struct bh_param set_params[] = {
 };
 static const struct bh_param disk_add_params[] = {{"disk", BH_PARAM_OBJECT, true, 0, 0}};
 static const struct bh_param nic_add_params[] = {{"nic", BH_PARAM_OBJECT, true, 0, 0}};
+static const struct bh_param nic_set_params[] = {
+    ID_PARAM,
+    {"link_up", BH_PARAM_BOOL, false, 0, 0},
+    {"transmit_bytes_per_second", BH_PARAM_INTEGER, false, 0, BH_CONFIG_NIC_RATE_MAX},
+    {"receive_bytes_per_second", BH_PARAM_INTEGER, false, 0, BH_CONFIG_NIC_RATE_MAX},
+};
 static const struct bh_param id_params[] = {ID_PARAM};
 static const struct bh_param cd_insert_params[] = {
     ID_PARAM,
@@ -176,6 +182,7 @@ static const struct table tables[BH_METHOD_COUNT] = {
     [BH_METHOD_DISK_REMOVE] = TABLE(id_params),
     [BH_METHOD_NIC_ADD] = TABLE(nic_add_params),
     [BH_METHOD_NIC_REMOVE] = TABLE(id_params),
+    [BH_METHOD_NIC_SET] = TABLE(nic_set_params),
     [BH_METHOD_CD_INSERT] = TABLE(cd_insert_params),
     [BH_METHOD_CD_EJECT] = TABLE(cd_eject_params),
     [BH_METHOD_CONSOLE_ATTACH] = TABLE(console_attach_params),
@@ -197,7 +204,8 @@ bool bh_method_params_check(enum bh_control_method method, const json_t *params,
         return false;
     if (method == BH_METHOD_SHUTDOWN)
         return check_shutdown(params, error);
-    if (method == BH_METHOD_SET && json_object_size(params) == 0)
+    if ((method == BH_METHOD_SET && json_object_size(params) == 0) ||
+        (method == BH_METHOD_NIC_SET && json_object_size(params) == 1))
         return bh_control_error_set(error, BH_CONTROL_INVALID_PARAMS, NULL,
                                     "Nothing to set was named.");
     return true;

@@ -56,6 +56,7 @@ static const struct method methods[BH_METHOD_COUNT] = {
     [BH_METHOD_DISK_REMOVE] = {"disk_remove", BEFORE_END, BEFORE_TEXT},
     [BH_METHOD_NIC_ADD] = {"nic_add", BEFORE_END, BEFORE_TEXT},
     [BH_METHOD_NIC_REMOVE] = {"nic_remove", BEFORE_END, BEFORE_TEXT},
+    [BH_METHOD_NIC_SET] = {"nic_set", BEFORE_END, BEFORE_TEXT},
     [BH_METHOD_CD_INSERT] = {"cd_insert", BEFORE_END, BEFORE_TEXT},
     [BH_METHOD_CD_EJECT] = {"cd_eject", BEFORE_END, BEFORE_TEXT},
     [BH_METHOD_CONSOLE_ATTACH] = {"console_attach", IN_ANY, "any"},

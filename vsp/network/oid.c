@@ -276,9 +276,9 @@ static int hex_digit(uint16_t unit)
 /* Twelve hexadecimal digits in UTF-16. */
 static bool parse_mac(const uint8_t *text, uint8_t mac[BH_MAC_SIZE])
 {
-    for (unsigned i = 0; i < BH_MAC_SIZE; i++) {
-        int high = hex_digit((uint16_t)(text[4 * i] | text[4 * i + 1] << 8));
-        int low = hex_digit((uint16_t)(text[4 * i + 2] | text[4 * i + 3] << 8));
+    for (size_t i = 0; i < BH_MAC_SIZE; i++, text += 4) {
+        int high = hex_digit((uint16_t)(text[0] | text[1] << 8));
+        int low = hex_digit((uint16_t)(text[2] | text[3] << 8));
 
         if (high < 0 || low < 0)
             return false;

@@ -194,7 +194,7 @@ static bool transmit_data(struct bh_nic *nic, const struct bh_nic_queue *queue,
                           const struct stream *stream)
 {
     uint8_t head[BH_PACKET_HEAD_MAX];
-    struct rndis_header header;
+    struct rndis_header header = {0};
     struct bh_packet packet;
     uint32_t offset = 0;
 

@@ -73,6 +73,10 @@ static void everything_is_read(void **state)
     assert_string_equal(config.disk[1].path, "");
     assert_int_equal(config.nic_count, 1);
     assert_memory_equal(config.nic[0].mac, "\x52\x54\x00\x12\x34\x56", 6);
+    assert_int_equal(config.nic[0].mtu, 1500);
+    assert_int_equal(config.nic[0].queues, 1);
+    assert_true(config.nic[0].link_up && !config.nic[0].trusted);
+    assert_int_equal(config.nic[0].transmit_bytes_per_second, 0);
 }
 
 static void disks_may_have_limits_and_be_exports(void **state)
@@ -112,6 +116,12 @@ static void each_fault_is_named_by_its_path(void **state)
     expect_refusal(HEAD
                    ",\"disks\":[{\"id\":\"a\",\"path\":\"/x\"},{\"id\":\"a\",\"path\":\"/y\"}]}",
                    "disks[1]");
+    expect_refusal(HEAD ",\"nics\":[{\"id\":\"n\",\"tap\":\"t\",\"mac\":\"52:54:00:12:34:56\","
+                        "\"mtu\":67}]}",
+                   "nics[0].mtu");
+    expect_refusal(HEAD ",\"nics\":[{\"id\":\"n\",\"tap\":\"t\",\"mac\":\"52:54:00:12:34:56\","
+                        "\"queues\":9}]}",
+                   "nics[0].queues");
     expect_refusal(HEAD ",\"nics\":[{\"id\":\"n\",\"tap\":\"t\",\"mac\":\"53:54:00:12:34:56\"}]}",
                    "nics[0].mac");
     expect_refusal(HEAD ",\"nics\":[{\"id\":\"n\",\"tap\":\"t\",\"mac\":\"52:54:00:12:34:5g\"}]}",

@@ -113,6 +113,8 @@ static void bad_parameters_are_refused_by_name(void **state)
     expect_refusal("{\"id\":1,\"method\":\"set\",\"params\":{\"weight\":0}}", 1,
                    BH_CONTROL_INVALID_PARAMS, "weight");
     expect_refusal("{\"id\":1,\"method\":\"disk_remove\"}", 1, BH_CONTROL_INVALID_PARAMS, "id");
+    expect_refusal("{\"id\":1,\"method\":\"nic_set\",\"params\":{\"id\":\"n\"}}", 1,
+                   BH_CONTROL_INVALID_PARAMS, "");
     expect_refusal("{\"id\":1,\"method\":\"disk_add\",\"params\":{\"disk\":\"x\"}}", 1,
                    BH_CONTROL_INVALID_PARAMS, "disk");
     expect_refusal("{\"id\":1,\"method\":\"shutdown\",\"params\":{\"action\":\"halt\"}}", 1,
