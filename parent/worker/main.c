@@ -210,14 +210,43 @@ static void on_disk_failed(void *context, const char *id, const char *operation,
         json_pack("{s:s, s:s, s:s}", "id", id, "operation", operation, "message", sentence));
 }
 
-static bool refuse_devices(const struct bh_vm_config *config)
+static void on_guest_told(void *context, json_t *stolen_guest)
 {
-    if (config->nic_count == 0)
-        return false;
-    (void)fputs("bulkhead-worker: this worker has no provider for network cards; take them out of "
-                "the configuration\n",
-                stderr);
-    return true;
+    struct worker *worker = context;
+
+    if (worker->server != NULL)
+        bh_control_server_event(worker->server, "guest_info",
+                                json_pack("{s:o}", "guest", stolen_guest));
+    else
+        json_decref(stolen_guest);
+}
+
+static void on_shutdown_answered(void *context, bool accepted)
+{
+    struct worker *worker = context;
+
+    if (!accepted)
+        bh_vm_shutting_down(worker->service.vm, false);
+}
+
+static bool add_devices(struct worker *worker)
+{
+    struct bh_vmbus *vmbus = bh_guest_bus_vmbus(bh_vm_get_bus(worker->service.vm));
+    struct bh_service *service = &worker->service;
+    const struct bh_guest_services_host host = {.host = service->host,
+                                                .told = on_guest_told,
+                                                .shutdown_answered = on_shutdown_answered,
+                                                .context = worker};
+    struct bh_control_error error = {.message = "the worker lacks memory or descriptors"};
+
+    service->disks = bh_disks_create(&worker->config, vmbus, on_disk_failed, worker, &error);
+    if (service->disks != NULL)
+        service->nics = bh_nics_create(&worker->config, vmbus, &error);
+    if (service->nics != NULL)
+        service->services = bh_guest_services_create(vmbus, worker->config.id, &host);
+    if (service->services == NULL)
+        (void)fprintf(stderr, "bulkhead-worker: %s\n", error.message);
+    return service->services != NULL;
 }
 
 /* Everything that needs files and privileges. */
@@ -231,8 +260,6 @@ static bool prepare(struct worker *worker)
         (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
         return false;
     }
-    if (refuse_devices(&worker->config))
-        return false;
     worker->service.host = bh_host_open(NULL, &error);
     worker->service.vm = bh_vm_create(&worker->config, &bh_device_layer_kernel,
                                       worker->service.host, on_change, worker, &error);
@@ -240,13 +267,8 @@ static bool prepare(struct worker *worker)
         (void)fprintf(stderr, "bulkhead-worker: %s\n", error.text);
         return false;
     }
-    worker->service.disks =
-        bh_disks_create(&worker->config, bh_guest_bus_vmbus(bh_vm_get_bus(worker->service.vm)),
-                        on_disk_failed, worker, &control_error);
-    if (worker->service.disks == NULL) {
-        (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
+    if (!add_devices(worker))
         return false;
-    }
     worker->server = bh_control_server_open(worker->options.control, &callbacks, &control_error);
     if (worker->server == NULL) {
         (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
@@ -296,6 +318,9 @@ int main(int argc, char **argv)
     if (worker.server != NULL && !is_over(&worker))
         bh_vm_power_off(worker.service.vm, BH_REASON_REQUESTED);
     bh_control_server_close(worker.server);
+    worker.server = NULL;
+    bh_guest_services_destroy(worker.service.services);
+    bh_nics_destroy(worker.service.nics);
     bh_disks_destroy(worker.service.disks);
     bh_vm_destroy(worker.service.vm);
     bh_host_close(worker.service.host);

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <string.h>
@@ -93,12 +94,14 @@ static const int plain_calls[] = {
 };
 
 /*
- * For disks and doorbells: an eventfd for each channel that the guest opens, the io_uring that was
- * restricted before (vsp/storage/uring.c), and what a disk that is added later is asked for.
+ * For devices: an eventfd for each channel that the guest opens, frames of taps, timers, the
+ * io_uring that was restricted before (vsp/storage/uring.c), and what a disk that is added later is
+ * asked for.
  */
 static const int device_calls[] = {
     SCMP_SYS(eventfd2),   SCMP_SYS(io_uring_enter), SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat), SCMP_SYS(pread64),
+    SCMP_SYS(newfstatat), SCMP_SYS(pread64),        SCMP_SYS(readv),
+    SCMP_SYS(writev),     SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
 };
 
 static int add_rules(scmp_filter_ctx filter)
@@ -112,9 +115,9 @@ static int add_rules(scmp_filter_ctx filter)
     for (size_t i = 0; i < bh_request_count && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
                                SCMP_A1_32(SCMP_CMP_EQ, bh_requests[i], 0));
-    if (err == 0)
+    for (size_t i = 0; i < 2 && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                               SCMP_A1_32(SCMP_CMP_EQ, BLKGETSIZE64, 0));
+                               SCMP_A1_32(SCMP_CMP_EQ, i == 0 ? BLKGETSIZE64 : TUNSETOFFLOAD, 0));
     for (size_t i = 0; i < 2 && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
                                SCMP_A1_32(SCMP_CMP_EQ, i == 0 ? F_GETFL : F_SETFL, 0));

@@ -44,14 +44,15 @@ static json_t *status_json(struct bh_service *service)
     const struct bh_vm_status *status = bh_vm_get_status(service->vm);
     json_int_t memory = (json_int_t)config->memory_bytes;
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:i, s:o, s:[], "
-        "s:[s], s:{}}",
+        "{s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:i, s:o, s:o, "
+        "s:[s], s:o}",
         "vm", config->id, "name", config->name, "state", bh_vm_state_name(status->state), "pid",
         (int)getpid(), "since", status->since, "resets", (int)status->resets, "partition_id",
         (json_int_t)status->partition_id, "vps", (int)config->vps, "memory_bytes", memory,
         "memory_target_bytes", memory, "weight", (int)config->weight, "cap_percent",
         (int)config->cap_percent, "reserve_percent", (int)config->reserve_percent, "disks",
-        bh_disks_status(service->disks), "nics", "consoles", "serial0", "guest");
+        bh_disks_status(service->disks), "nics", bh_nics_status(service->nics), "consoles",
+        "serial0", "guest", bh_guest_services_status(service->services));
 
     add_reason(object, status);
     return object;
@@ -97,12 +98,13 @@ static json_t *stats_json(struct bh_service *service)
 
     bh_control_timestamp(time);
     (void)getrusage(RUSAGE_SELF, &usage);
-    return json_pack("{s:s, s:o, s:{s:I, s:I}, s:o, s:[], s:[{s:s, s:I, s:I}]}", "time", time,
-                     "vps", vps_json(service), "memory", "assigned_bytes",
+    return json_pack("{s:s, s:o, s:{s:I, s:I}, s:o, s:o, s:[{s:s, s:I, s:I}]}", "time", time, "vps",
+                     vps_json(service), "memory", "assigned_bytes",
                      (json_int_t)config->memory_bytes, "worker_resident_bytes",
                      (json_int_t)usage.ru_maxrss * 1024, "disks", bh_disks_stats(service->disks),
-                     "nics", "consoles", "console", "serial0", "out_bytes",
-                     (json_int_t)console.out_bytes, "in_bytes", (json_int_t)console.in_bytes);
+                     "nics", bh_nics_stats(service->nics), "consoles", "console", "serial0",
+                     "out_bytes", (json_int_t)console.out_bytes, "in_bytes",
+                     (json_int_t)console.in_bytes);
 }
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -234,6 +236,63 @@ static json_t *disk_request(struct bh_service *service, struct bh_control_reques
     return good ? json_pack("{s:s}", "id", id) : NULL;
 }
 
+/* --- network cards and services ----------------------------------------------------------- */
+
+static bool add_nic(struct bh_service *service, struct bh_control_request *request,
+                    struct bh_nic_config *nic, struct bh_control_error *error)
+{
+    return bh_nic_config_parse(json_object_get(request->params, "nic"), "nic", nic, error) &&
+           bh_nics_add(service->nics, nic, take_descriptor(request), error);
+}
+
+static json_t *nic_request(struct bh_service *service, struct bh_control_request *request,
+                           struct bh_control_error *error)
+{
+    const char *id = text_of(request->params, "id");
+    struct bh_nic_config nic;
+    bool good;
+
+    if (request->method == BH_METHOD_NIC_ADD) {
+        good = add_nic(service, request, &nic, error);
+        id = nic.id;
+    } else if (request->method == BH_METHOD_NIC_REMOVE) {
+        good = bh_nics_remove(service->nics, id, error);
+    } else {
+        good = bh_nics_set(service->nics, request->params, error);
+    }
+    return good ? json_pack("{s:s}", "id", id) : NULL;
+}
+
+static json_t *pause_vm(struct bh_service *service)
+{
+    bh_services_pause(bh_guest_services_bus(service->services));
+    bh_vm_pause(service->vm);
+    return state_json(service);
+}
+
+static json_t *resume_vm(struct bh_service *service)
+{
+    bh_vm_resume(service->vm);
+    bh_services_resume(bh_guest_services_bus(service->services));
+    return state_json(service);
+}
+
+static json_t *shut_down(struct bh_service *service, const json_t *params,
+                         struct bh_control_error *error)
+{
+    const char *action = text_of(params, "action");
+    const char *reason = text_of(params, "reason");
+
+    if (!bh_services_shutdown(bh_guest_services_bus(service->services),
+                              action != NULL && strcmp(action, "reboot") == 0,
+                              reason != NULL ? reason : ""))
+        return refuse(error, BH_CONTROL_NOT_SUPPORTED, NULL,
+                      "The guest has no shutdown service, or has not started it yet. Wait until it "
+                      "has booted, or use power_off.");
+    bh_vm_shutting_down(service->vm, true);
+    return state_json(service);
+}
+
 /* --- all ---------------------------------------------------------------------------------- */
 
 static json_t *serve_request(void *context, struct bh_control_request *request, int *fd,
@@ -249,16 +308,20 @@ static json_t *serve_request(void *context, struct bh_control_request *request, 
     case BH_METHOD_START:
         return start(service, request->params, error);
     case BH_METHOD_PAUSE:
-        bh_vm_pause(service->vm);
-        return state_json(service);
+        return pause_vm(service);
     case BH_METHOD_RESUME:
-        bh_vm_resume(service->vm);
-        return state_json(service);
+        return resume_vm(service);
     case BH_METHOD_RESET:
         return reset(service, error);
     case BH_METHOD_POWER_OFF:
         bh_vm_power_off(service->vm, BH_REASON_REQUESTED);
         return state_json(service);
+    case BH_METHOD_SHUTDOWN:
+        return shut_down(service, request->params, error);
+    case BH_METHOD_NIC_ADD:
+    case BH_METHOD_NIC_REMOVE:
+    case BH_METHOD_NIC_SET:
+        return nic_request(service, request, error);
     case BH_METHOD_SET:
         return set(service, request->params, error);
     case BH_METHOD_DISK_ADD:

@@ -7,11 +7,15 @@
 #include "parent/partition/host.h"
 #include "parent/worker/crash.h"
 #include "parent/worker/disks.h"
+#include "parent/worker/guest_services.h"
+#include "parent/worker/nics.h"
 #include "parent/worker/vm.h"
 
 struct bh_service {
     struct bh_vm *vm;
     struct bh_disks *disks;
+    struct bh_nics *nics;
+    struct bh_guest_services *services;
     struct bh_host *host; /* for statistics; NULL where there is no access */
 };
 

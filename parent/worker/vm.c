@@ -300,6 +300,15 @@ void bh_vm_resume(struct bh_vm *vm)
     change(vm, BH_VM_RUNNING, BH_REASON_REQUESTED);
 }
 
+void bh_vm_shutting_down(struct bh_vm *vm, bool is)
+{
+    enum bh_vm_state state = is ? BH_VM_STOPPING : BH_VM_RUNNING;
+    enum bh_vm_state before = is ? BH_VM_RUNNING : BH_VM_STOPPING;
+
+    if (vm->status.state == before)
+        change(vm, state, BH_REASON_REQUESTED);
+}
+
 bool bh_vm_reset(struct bh_vm *vm, enum bh_vm_reason reason, struct bh_error *error)
 {
     dismantle(vm);

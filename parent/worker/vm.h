@@ -50,6 +50,9 @@ void bh_vm_resume(struct bh_vm *vm);
 bool bh_vm_reset(struct bh_vm *vm, enum bh_vm_reason reason, struct bh_error *error);
 void bh_vm_power_off(struct bh_vm *vm, enum bh_vm_reason reason);
 
+/* The guest was asked to shut down, and is about to; or it will not, and runs on. */
+void bh_vm_shutting_down(struct bh_vm *vm, bool is);
+
 /* The guest has reported a crash: does what the configuration says, stop or reset. */
 void bh_vm_crashed(struct bh_vm *vm);
 

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "parent/worker/nics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "parent/control/open.h"
+#include "vsp/network/nic.h"
+
+struct bh_nics {
+    char vm[sizeof(((struct bh_vm_config *)0)->id)];
+    struct bh_vmbus *vmbus;
+    uint32_t count;
+    struct bh_nic_config config[BH_CONFIG_NICS_MAX];
+    struct bh_nic *nic[BH_CONFIG_NICS_MAX];
+};
+_Static_assert(BH_CONFIG_NIC_QUEUES_MAX == BH_NIC_QUEUES_MAX, "what may be configured exists");
+_Static_assert(BH_CONFIG_NIC_MTU_MAX == BH_NIC_MTU_MAX, "what may be configured exists");
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static bool refuse(struct bh_control_error *error, enum bh_control_error_code code,
+                   const char *field, const char *id, const char *text)
+{
+    return bh_control_error_set(error, code, field, "NIC %s: %s", id, text);
+}
+
+static int find(const struct bh_nics *nics, const char *id, struct bh_control_error *error)
+{
+    for (uint32_t i = 0; i < nics->count; i++)
+        if (strcmp(nics->config[i].id, id) == 0)
+            return (int)i;
+    (void)refuse(error, BH_CONTROL_NOT_FOUND, "id", id, "there is none of this id.");
+    return -1;
+}
+
+/* --- changes ------------------------------------------------------------------------------ */
+
+static struct bh_nic *make(struct bh_nics *nics, const struct bh_nic_config *config, int fd)
+{
+    struct bh_nic_options options = {
+        .mtu = config->mtu,
+        .queues = config->queues,
+        .trusted = config->trusted,
+        .transmit_rate = config->transmit_bytes_per_second,
+        .receive_rate = config->receive_bytes_per_second,
+    };
+    struct bh_nic_place place = {
+        .bus = nics->vmbus, .taps = &fd, .tap_count = 1, .clock = clock_ns};
+    char instance[sizeof(config->id) + 4];
+
+    (void)snprintf(options.name, sizeof(options.name), "%s", config->id);
+    (void)snprintf(instance, sizeof(instance), "nic:%s", config->id);
+    memcpy(options.mac, config->mac, sizeof(options.mac));
+    place.instance = bh_vmbus_instance(nics->vm, instance);
+    return bh_nic_create(&options, &place);
+}
+
+static bool is_free(const struct bh_nics *nics, const char *id, struct bh_control_error *error)
+{
+    for (uint32_t i = 0; i < nics->count; i++)
+        if (strcmp(nics->config[i].id, id) == 0)
+            return refuse(error, BH_CONTROL_ALREADY_EXISTS, "nic.id", id, "the id is taken.");
+    return nics->count < BH_CONFIG_NICS_MAX ||
+           refuse(error, BH_CONTROL_RESOURCE, NULL, id, "the VM has all 8 NICs it can have.");
+}
+
+bool bh_nics_add(struct bh_nics *nics, const struct bh_nic_config *config, int fd,
+                 struct bh_control_error *error)
+{
+    struct bh_nic *nic;
+
+    if (!is_free(nics, config->id, error)) {
+        (void)close(fd);
+        return false;
+    }
+    nic = make(nics, config, fd);
+    if (nic == NULL)
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, config->id,
+                      "the worker lacks memory, descriptors or a place on the guest's bus.");
+    bh_nic_set_link(nic, config->link_up);
+    nics->config[nics->count] = *config;
+    nics->nic[nics->count++] = nic;
+    return true;
+}
+
+bool bh_nics_remove(struct bh_nics *nics, const char *id, struct bh_control_error *error)
+{
+    int found = find(nics, id, error);
+
+    if (found < 0)
+        return false;
+    bh_nic_destroy(nics->nic[found]);
+    nics->count--;
+    for (uint32_t i = (uint32_t)found; i < nics->count; i++) {
+        nics->nic[i] = nics->nic[i + 1];
+        nics->config[i] = nics->config[i + 1];
+    }
+    return true;
+}
+
+static uint64_t rate_of(const json_t *params, const char *name, uint64_t otherwise)
+{
+    const json_t *value = json_object_get(params, name);
+
+    return value != NULL ? (uint64_t)json_integer_value(value) : otherwise;
+}
+
+bool bh_nics_set(struct bh_nics *nics, const json_t *params, struct bh_control_error *error)
+{
+    const json_t *link_up = json_object_get(params, "link_up");
+    int found = find(nics, json_string_value(json_object_get(params, "id")), error);
+    struct bh_nic_config *config;
+
+    if (found < 0)
+        return false;
+    config = &nics->config[found];
+    config->transmit_bytes_per_second =
+        rate_of(params, "transmit_bytes_per_second", config->transmit_bytes_per_second);
+    config->receive_bytes_per_second =
+        rate_of(params, "receive_bytes_per_second", config->receive_bytes_per_second);
+    bh_nic_set_rates(nics->nic[found], config->transmit_bytes_per_second,
+                     config->receive_bytes_per_second);
+    if (link_up != NULL)
+        bh_nic_set_link(nics->nic[found], json_is_true(link_up));
+    return true;
+}
+
+/* --- reports ------------------------------------------------------------------------------ */
+
+json_t *bh_nics_status(const struct bh_nics *nics)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < nics->count; i++) {
+        const struct bh_nic_config *config = &nics->config[i];
+        const uint8_t *m = config->mac;
+        char mac[18];
+
+        (void)snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
+                       m[4], m[5]);
+        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:b, s:b}", "id", config->id, "tap",
+                                               config->tap, "mac", mac, "attached", 1, "link_up",
+                                               bh_nic_link(nics->nic[i])));
+    }
+    return array;
+}
+
+json_t *bh_nics_stats(const struct bh_nics *nics)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < nics->count; i++) {
+        const struct bh_nic_stats *stats = bh_nic_get_stats(nics->nic[i]);
+
+        json_array_append_new(
+            array,
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", nics->config[i].id,
+                      "rx_packets", (json_int_t)stats->rx_packets, "tx_packets",
+                      (json_int_t)stats->tx_packets, "rx_bytes", (json_int_t)stats->rx_bytes,
+                      "tx_bytes", (json_int_t)stats->tx_bytes, "rx_dropped",
+                      (json_int_t)stats->rx_dropped, "tx_dropped", (json_int_t)stats->tx_dropped,
+                      "tx_spoofed", (json_int_t)stats->tx_spoofed));
+    }
+    return array;
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static bool add_all(struct bh_nics *nics, const struct bh_vm_config *config,
+                    struct bh_control_error *error)
+{
+    for (uint32_t i = 0; i < config->nic_count; i++) {
+        int fd = bh_control_open_tap(config->nic[i].tap, error);
+
+        if (fd < 0 || !bh_nics_add(nics, &config->nic[i], fd, error))
+            return false;
+    }
+    return true;
+}
+
+struct bh_nics *bh_nics_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
+                               struct bh_control_error *error)
+{
+    struct bh_nics *nics = calloc(1, sizeof(*nics));
+
+    if (nics == NULL) {
+        (void)refuse(error, BH_CONTROL_RESOURCE, NULL, "any", "the worker lacks memory.");
+        return NULL;
+    }
+    (void)snprintf(nics->vm, sizeof(nics->vm), "%s", config->id);
+    nics->vmbus = vmbus;
+    if (add_all(nics, config, error))
+        return nics;
+    bh_nics_destroy(nics);
+    return NULL;
+}
+
+void bh_nics_destroy(struct bh_nics *nics)
+{
+    if (nics == NULL)
+        return;
+    for (uint32_t i = 0; i < nics->count; i++)
+        bh_nic_destroy(nics->nic[i]);
+    free(nics);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The network cards of the VM: opens the taps the configuration names, puts a
+ * card of the guest's bus on each, and answers the control socket about them.
+ */
+#ifndef PARENT_WORKER_NICS_H
+#define PARENT_WORKER_NICS_H
+
+#include "parent/control/config.h"
+#include "vsp/bus/vmbus.h"
+
+struct bh_nics;
+
+/*
+ * With all cards of the configuration. Opens their taps, so it comes before the sandbox. NULL
+ * with `error` filled.
+ */
+struct bh_nics *bh_nics_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
+                               struct bh_control_error *error);
+void bh_nics_destroy(struct bh_nics *nics);
+
+/* `fd` is the open tap, taken over. */
+bool bh_nics_add(struct bh_nics *nics, const struct bh_nic_config *config, int fd,
+                 struct bh_control_error *error);
+bool bh_nics_remove(struct bh_nics *nics, const char *id, struct bh_control_error *error);
+
+/* The params of nic_set. */
+bool bh_nics_set(struct bh_nics *nics, const json_t *params, struct bh_control_error *error);
+
+/* The member `nics` of status and of stats; new references. */
+json_t *bh_nics_status(const struct bh_nics *nics);
+json_t *bh_nics_stats(const struct bh_nics *nics);
+
+#endif
