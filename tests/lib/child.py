@@ -31,6 +31,7 @@ class Guest:
     memory: int = 160  # MiB
     on_crash: str = "stop"
     disks: tuple = ()                # as in the worker's configuration
+    nics: tuple = ()                 # likewise
 
 
 class Child:
@@ -55,7 +56,8 @@ class Child:
         return {"version": 1, "id": str(uuid.UUID(int=self.number + 1)),
                 "name": f"child{self.number}", "vps": self.guest.vps,
                 "memory_bytes": self.guest.memory << 20, "boot": boot,
-                "on_crash": self.guest.on_crash, "disks": list(self.guest.disks)}
+                "on_crash": self.guest.on_crash, "disks": list(self.guest.disks),
+                "nics": list(self.guest.nics)}
 
     def start(self, paused=False):
         """Starts the worker, its console and its log of events."""

@@ -22,11 +22,13 @@ from lib.parent_image import (DIRECTORIES, GUEST, kernel_release, make_initrd,  
                               module_files)
 
 # What runs in a child, of the programs in tests/system/guest.
-PROGRAMS = ("marker", "pattern")
+PROGRAMS = ("flow", "marker", "pattern")
 
 
 # The drivers of VMBus devices, in load order.
-MODULES = "hv_vmbus sd_mod sr_mod ext4 crc32c_generic isofs hv_storvsc".split()
+MODULES = "hv_vmbus sd_mod sr_mod ext4 crc32c_generic isofs hv_storvsc hv_netvsc hv_utils".split()
+# What the parent needs for networks of its children.
+NETWORK = "tun bridge".split()
 
 
 def guest_initrd(site, name, modules=()):
@@ -49,6 +51,17 @@ def guest_initrd(site, name, modules=()):
     return site.image / f"{name}.img"
 
 
+def add_network(root, site):
+    """Modules for taps and bridges, and a program that loads them."""
+    release = kernel_release()
+    files = module_files(site.image / f"linux-{release}" / "lib" / "modules" / release, NETWORK)
+    for file in files:
+        child_image.add_file(root, file, f"/lib/network/{file.name}")
+    program = root / "bin" / "load-network"
+    program.write_text("#!/bin/sh\n" + "".join(f"insmod /lib/network/{file.name}\n" for file in files))
+    program.chmod(0o755)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -57,6 +70,7 @@ def main():
 
     def fill(root):
         child_image.add_ours(root, site)
+        add_network(root, site)
         child_image.add_file(root, site.image / "vmlinuz", "/guest/generic")
         child_image.add_file(root, child_image.cloud_kernel(site), "/guest/cloud")
         child_image.add_file(root, guest_initrd(site, "guest"), "/guest/initrd.img")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The group vmbus: unmodified Debian kernels with disks on VMBus."""
+"""The group vmbus: unmodified Debian kernels with disks, network cards and services on VMBus."""
 
 from lib.suite import Group
 
 GROUP = Group("vmbus")
 
-from system.vmbus import disks, power  # noqa: E402,F401  each registers its tests
+from system.vmbus import disks, network, power, services  # noqa: E402,F401  each registers its tests

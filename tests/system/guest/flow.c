@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * flow serve PORT               answers on TCP and UDP with what it hears
+ * flow tcp ADDRESS PORT BYTES   sends so many bytes and checks that the same come back
+ * flow udp ADDRESS PORT COUNT   sends so many datagrams of growing size, one at a time, likewise
+ * flow time ADDRESS PORT          how far the other's clock is ahead, in microseconds, by the
+ * quickest of some exchanges, and how long that took
+ */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK    65536
+#define QUESTION "time?"
+
+static int fail(const char *what)
+{
+    perror(what);
+    return 1;
+}
+
+static unsigned char byte_at(size_t position)
+{
+    return (unsigned char)((position * 2654435761u) >> 13);
+}
+
+static long long now_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+static struct sockaddr_in address_of(const char *host, const char *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+
+    if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+        exit(fail(host));
+    return address;
+}
+
+/* --- the server --------------------------------------------------------------------------- */
+
+static void echo_stream(int stream)
+{
+    static char buffer[CHUNK];
+    ssize_t length;
+
+    while ((length = read(stream, buffer, sizeof(buffer))) > 0)
+        for (ssize_t done = 0, part; done < length; done += part)
+            if ((part = write(stream, buffer + done, (size_t)(length - done))) <= 0)
+                return;
+}
+
+static void echo_datagram(int datagrams)
+{
+    static char buffer[CHUNK];
+    struct sockaddr_in from;
+    socklen_t size = sizeof(from);
+    ssize_t length =
+        recvfrom(datagrams, buffer, sizeof(buffer), 0, (struct sockaddr *)&from, &size);
+
+    if (length == sizeof(QUESTION) && memcmp(buffer, QUESTION, sizeof(QUESTION)) == 0) {
+        long long now = now_us();
+
+        memcpy(buffer, &now, sizeof(now));
+        length = sizeof(now);
+    }
+    if (length >= 0)
+        (void)sendto(datagrams, buffer, (size_t)length, 0, (struct sockaddr *)&from, size);
+}
+
+static int serve(const char *port)
+{
+    struct sockaddr_in address = address_of("0.0.0.0", port);
+    struct pollfd fds[2] = {{.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN},
+                            {.fd = socket(AF_INET, SOCK_DGRAM, 0), .events = POLLIN}};
+
+    for (int i = 0; i < 2; i++)
+        if (bind(fds[i].fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+            return fail("bind");
+    if (listen(fds[0].fd, 8) != 0)
+        return fail("listen");
+    while (poll(fds, 2, -1) > 0) {
+        if ((fds[1].revents & POLLIN) != 0)
+            echo_datagram(fds[1].fd);
+        if ((fds[0].revents & POLLIN) != 0) {
+            int stream = accept(fds[0].fd, NULL, NULL);
+
+            echo_stream(stream);
+            (void)close(stream);
+        }
+    }
+    return 1;
+}
+
+/* --- the clients -------------------------------------------------------------------------- */
+
+/* Sends and receives as poll allows, so that neither side's buffers stand in the way. */
+static int run_tcp(int stream, size_t total)
+{
+    static unsigned char buffer[CHUNK];
+    size_t sent = 0;
+    size_t got = 0;
+
+    while (got < total) {
+        struct pollfd fd = {.fd = stream, .events = POLLIN};
+
+        if (sent < total)
+            fd.events |= POLLOUT;
+        if (poll(&fd, 1, 30000) <= 0)
+            return fail("nothing came for 30 s");
+        if ((fd.revents & POLLIN) != 0) {
+            ssize_t length = read(stream, buffer, sizeof(buffer));
+
+            if (length <= 0)
+                return fail("read");
+            for (ssize_t i = 0; i < length; i++)
+                if (buffer[i] != byte_at(got++)) {
+                    (void)fprintf(stderr, "byte %zu is wrong\n", got - 1);
+                    return 1;
+                }
+        } else if ((fd.revents & POLLOUT) != 0) {
+            size_t length = total - sent < CHUNK ? total - sent : CHUNK;
+            ssize_t part;
+
+            for (size_t i = 0; i < length; i++)
+                buffer[i] = byte_at(sent + i);
+            part = send(stream, buffer, length, MSG_DONTWAIT);
+            if (part > 0)
+                sent += (size_t)part;
+        }
+    }
+    printf("%zu bytes\n", got);
+    return 0;
+}
+
+static int run_udp(int datagrams, int count)
+{
+    static unsigned char out[CHUNK];
+    static unsigned char in[CHUNK];
+    int lost = 0;
+
+    for (int i = 0; i < count; i++) {
+        size_t length = 1 + (size_t)i * 997 % 8000;
+        struct pollfd fd = {.fd = datagrams, .events = POLLIN};
+
+        for (size_t at = 0; at < length; at++)
+            out[at] = byte_at((size_t)i * 31 + at);
+        if (send(datagrams, out, length, 0) != (ssize_t)length)
+            return fail("send");
+        if (poll(&fd, 1, 2000) <= 0) {
+            lost++;
+            continue;
+        }
+        if (recv(datagrams, in, sizeof(in), 0) != (ssize_t)length || memcmp(in, out, length) != 0) {
+            (void)fprintf(stderr, "datagram %d of %zu bytes came back changed\n", i, length);
+            return 1;
+        }
+    }
+    printf("%d datagrams, %d lost\n", count, lost);
+    return lost * 20 > count;
+}
+
+static int run_time(int datagrams)
+{
+    struct pollfd fd = {.fd = datagrams, .events = POLLIN};
+    long long best = 1000000000;
+    long long ahead = 0;
+
+    for (int i = 0; i < 40; i++) {
+        long long before = now_us();
+        long long there;
+        long long took;
+
+        if (send(datagrams, QUESTION, sizeof(QUESTION), 0) < 0 || poll(&fd, 1, 2000) <= 0 ||
+            recv(datagrams, &there, sizeof(there), 0) != (ssize_t)sizeof(there))
+            continue;
+        took = now_us() - before;
+        if (took < best) {
+            best = took;
+            ahead = there - before - took / 2;
+        }
+    }
+    printf("%lld %lld\n", ahead, best);
+    return best == 1000000000;
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_in address;
+    int fd;
+
+    if (argc == 3 && strcmp(argv[1], "serve") == 0)
+        return serve(argv[2]);
+    if (argc != 5 && (argc != 4 || strcmp(argv[1], "time") != 0))
+        return 2;
+    address = address_of(argv[2], argv[3]);
+    fd = socket(AF_INET, strcmp(argv[1], "tcp") == 0 ? SOCK_STREAM : SOCK_DGRAM, 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        return fail("connect");
+    if (argc == 4)
+        return run_time(fd);
+    return strcmp(argv[1], "tcp") == 0 ? run_tcp(fd, (size_t)atol(argv[4]))
+                                       : run_udp(fd, atoi(argv[4]));
+}
