@@ -35,7 +35,7 @@ def bring_up(child):
     """An address, and the server of tests/system/guest/flow.c."""
     child.ask("until test -e /sys/class/net/eth0; do sleep 0.2; done", 60)
     child.ask(f"ip addr add {address(child.number)}/24 dev eth0 && ip link set eth0 up")
-    child.tell(f"flow serve {PORT} &")
+    child.ask(f"(flow serve {PORT} >/dev/null 2>&1 &); true")
 
 
 def flows(source, target, megabytes=2):
@@ -162,7 +162,8 @@ def _(machine):
     """A second card comes and goes while the first is busy."""
     child = state["a"]
     machine.ask("tunctl -t bh8 && brctl addif br0 bh8 && ip link set bh8 up")
-    child.tell(f"while test ! -e /tmp/enough; do flow tcp {PARENT} {PORT} 200000 >/dev/null; done &")
+    child.ask(f"(while test ! -e /tmp/enough; do flow tcp {PARENT} {PORT} 200000; done >/dev/null "
+              "2>&1 &); true")
     for _round in range(3):
         child.control("nic_add", nic={"id": "hot", "tap": "bh8", "mac": "52:54:00:00:01:08"})
         child.ask("until test -e /sys/class/net/eth1; do sleep 0.2; done", 60)
