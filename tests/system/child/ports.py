@@ -50,6 +50,12 @@ def register(cpus):
         said = ask(machine, "flags 500")
         expect(said.startswith("answered 500 interrupts "), said)
 
+    @scenario.check("irqfd")
+    def _(machine):
+        """Interrupts by eventfd through the routing table, edge and level."""
+        said = ask(machine, "interrupts 300")
+        expect(said == "edge 300 level 300 ends 300 interrupts 600", said)
+
     @scenario.check("doorbells")
     def _(machine):
         """A store with an ioeventfd stops nobody; without, each one comes to the program."""

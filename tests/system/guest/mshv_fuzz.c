@@ -28,6 +28,8 @@ static int node;
 static int host;
 static int partitions[FILES_MAX];
 static int vps[FILES_MAX];
+static int message_ports[FILES_MAX];
+static unsigned message_port_count;
 static int events[4];
 static unsigned partition_count;
 static unsigned vp_count;
@@ -171,6 +173,37 @@ static void eventfds(int fd)
     }
 }
 
+/* Message and event ports, messages and events to a VP; what a port has is read. */
+static void ports(int fd)
+{
+    struct bh_message_port message_port = {.connection_id = (uint32_t)(pick(4) ? pick(8) : odd())};
+    struct bh_event_port event_port = {.connection_id = (uint32_t)(pick(4) ? pick(8) : odd()),
+                                       .fd = events[pick(4)],
+                                       .flags = (uint32_t)(pick(8) ? pick(2) : odd())};
+    struct bh_signal_event event = {.vp_index = (uint32_t)pick(4),
+                                    .sint = (uint8_t)pick(17),
+                                    .flag = (uint16_t)random_number()};
+    struct bh_watch_room room = {.fd = pick(2) ? events[pick(4)] : (int32_t)odd()};
+    static struct bh_post_message message;
+
+    message.vp_index = (uint32_t)pick(4);
+    message.sint = (uint32_t)pick(17);
+    for (unsigned i = 0; i < 6; i++)
+        message.message[i] = (uint8_t)random_number();
+    if (pick(2) && message_port_count < FILES_MAX) {
+        int port = call(fd, BH_IOC_OPEN_MESSAGE_PORT, &message_port);
+
+        if (port >= 0)
+            message_ports[message_port_count++] = port;
+    }
+    call(fd, BH_IOC_EVENT_PORT, &event_port);
+    call(fd, BH_IOC_POST_MESSAGE, &message);
+    call(fd, BH_IOC_SIGNAL_EVENT, &event);
+    call(fd, BH_IOC_WATCH_ROOM, &room);
+    if (message_port_count)
+        (void)!read(message_ports[pick(message_port_count)], ram + pick(RAM_SIZE), pick(8192));
+}
+
 static void routing(int fd)
 {
     static _Alignas(struct mshv_user_irq_table) unsigned char
@@ -265,6 +298,12 @@ static void step(void)
             close_one(partitions, &partition_count);
         else
             close_one(vps, &vp_count);
+        break;
+    case 10:
+        ports(partition);
+        break;
+    case 11:
+        close_one(message_ports, &message_port_count);
         break;
     case 7:
         call(host, BH_IOC_PARTITION_ID, &id);

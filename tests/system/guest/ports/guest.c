@@ -168,6 +168,15 @@ GUEST_INLINE void job_receive(struct guest_control *control)
     }
 }
 
+GUEST_INLINE void job_answer(struct guest_control *control)
+{
+    const uint32_t before = *(volatile uint32_t *)(uintptr_t)GUEST_INTERRUPTS;
+    for (uint32_t i = 0; i < control->count; i++) {
+        wait(before + i);
+        signal(control, control->connection);
+    }
+}
+
 GUEST_INLINE void job_flags(struct guest_control *control)
 {
     volatile uint32_t *interrupts = (void *)(uintptr_t)GUEST_INTERRUPTS;
@@ -200,6 +209,8 @@ GUEST void guest_entry(struct guest_control *control)
             job_doorbell(control);
         else if (control->job == JOB_RECEIVE)
             job_receive(control);
+        else if (control->job == JOB_ANSWER)
+            job_answer(control);
         else if (control->job == JOB_FLAGS)
             job_flags(control);
         __asm__ volatile("outb %%al, %0" : : "i"(GUEST_PORT), "a"(0) : "memory");

@@ -35,6 +35,7 @@ enum guest_job {
     JOB_STORM,    /* signals until `stop` */
     JOB_DOORBELL, /* `count` stores of `value` in `size` bytes to GUEST_DOORBELL + `step` */
     JOB_RECEIVE,  /* `count` messages in the slot, numbered one after the other */
+    JOB_ANSWER,   /* `count` interrupts, each answered by a signal to `connection` */
     JOB_FLAGS,    /* `count` event flags `step`; each answered by a signal to `connection` */
 };
 

@@ -8,6 +8,7 @@
  *   ports removal N    a port opened and closed N times while the child signals it
  *   ports replies N    N messages to the child
  *   ports flags N      N events to the child, each answered
+ *   ports interrupts N N interrupts by irqfd, edge- and then level-triggered with resampling
  *   ports doorbell N   N stores to an address, with and without an ioeventfd
  *   ports forever      signals and messages until it is killed
  */
@@ -312,6 +313,68 @@ static void flags(uint32_t count)
     printf("answered %lu interrupts %u\n", answers, *(const uint32_t *)(memory + GUEST_INTERRUPTS));
 }
 
+/* ---- interrupts ---- */
+
+#define GSI         9u
+#define IRQ_VECTOR  0x50u
+#define ROUTE_LEVEL 0x8000u
+
+static void set_route(uint32_t data)
+{
+    union {
+        struct mshv_user_irq_table table;
+        unsigned char room[sizeof(struct mshv_user_irq_table) + sizeof(struct mshv_user_irq_entry)];
+    } args = {.table = {.nr = 1}};
+    const struct mshv_user_irq_entry entry = {.gsi = GSI, .address_lo = 0xfee00000, .data = data};
+    memcpy(args.table.entries, &entry, sizeof entry);
+    check(ioctl(bh_partition_fd(partition), MSHV_SET_MSI_ROUTING, &args) == 0, "routing");
+}
+
+static int set_irqfd(int fd, int resample, uint32_t how)
+{
+    struct mshv_user_irqfd args = {.fd = fd, .resamplefd = resample, .gsi = GSI, .flags = how};
+    return ioctl(bh_partition_fd(partition), MSHV_IRQFD, &args);
+}
+
+/* Each write to the eventfd must be answered, and, with resampling, its end be told. */
+static uint64_t raise(int irq, int answer, int resample, uint32_t count)
+{
+    const uint64_t one = 1;
+    uint64_t ends = 0;
+    begin(JOB_ANSWER, ANSWER, count, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        check(write(irq, &one, sizeof one) == sizeof one, "irq");
+        wait_for(answer);
+        take(answer);
+        if (resample >= 0) {
+            wait_for(resample);
+            ends += take(resample);
+        }
+    }
+    finish();
+    return ends;
+}
+
+static void interrupts(uint32_t count)
+{
+    const int irq = make_event(), answer = make_event(), resample = make_event();
+    const uint32_t resampling = 1u << MSHV_IRQFD_BIT_RESAMPLE;
+    const uint32_t away = 1u << MSHV_IRQFD_BIT_DEASSIGN;
+    check(bh_event_port_open(partition, ANSWER, answer, &error), "event port");
+    set_route(IRQ_VECTOR);
+    check(set_irqfd(irq, resample, resampling) < 0 && errno == EINVAL, "resampling an edge");
+    check(set_irqfd(irq, -1, 0) == 0, "irqfd");
+    check(set_irqfd(irq, -1, 0) < 0 && errno == EBUSY, "irqfd twice");
+    raise(irq, answer, -1, count);
+    printf("edge %u", control->done);
+    check(set_irqfd(irq, -1, away) == 0, "away");
+    set_route(IRQ_VECTOR | ROUTE_LEVEL);
+    check(set_irqfd(irq, resample, resampling) == 0, "resampling a level");
+    const uint64_t ends = raise(irq, answer, resample, count);
+    printf(" level %u ends %lu interrupts %u\n", control->done, ends,
+           *(const uint32_t *)(memory + GUEST_INTERRUPTS));
+}
+
 /* ---- doorbells ---- */
 
 static int set_ioeventfd(int fd, uint32_t offset, uint32_t size, uint32_t how, uint64_t value)
@@ -386,6 +449,8 @@ int main(int argc, char **argv)
         replies(count);
     else if (strcmp(what, "flags") == 0)
         flags(count);
+    else if (strcmp(what, "interrupts") == 0)
+        interrupts(count);
     else if (strcmp(what, "doorbell") == 0)
         doorbell(count);
     else if (strcmp(what, "forever") == 0)
