@@ -180,20 +180,24 @@ static void serve(struct bh_vmbus *bus, uint32_t type, const void *message, size
 
 void bh_vmbus_receive(struct bh_vmbus *bus, const void *payload, size_t size)
 {
-    uint64_t copy[VMBUS_MESSAGE_SIZE_MAX / sizeof(uint64_t)]; /* aligned */
-    const struct vmbus_header *header = (const struct vmbus_header *)(const void *)copy;
+    union { /* the copy, aligned */
+        struct vmbus_header header;
+        uint64_t words[VMBUS_MESSAGE_SIZE_MAX / sizeof(uint64_t)];
+    } message = {.words = {0}};
+    size_t least;
 
-    if (size < sizeof(*header) || size > sizeof(copy))
+    if (size < sizeof(message.header) || size > sizeof(message))
         return;
-    memcpy(copy, payload, size);
-    if (least_size(header->type) == 0 || size < least_size(header->type))
+    memcpy(&message, payload, size);
+    least = least_size(message.header.type);
+    if (least == 0 || size < least)
         return;
-    if (header->type == VMBUS_INITIATE_CONTACT)
-        initiate_contact(bus, (const void *)copy);
-    else if (header->type == VMBUS_UNLOAD)
+    if (message.header.type == VMBUS_INITIATE_CONTACT)
+        initiate_contact(bus, (const void *)&message);
+    else if (message.header.type == VMBUS_UNLOAD)
         unload(bus);
     else if (bus->contact.connected)
-        serve(bus, header->type, copy, size);
+        serve(bus, message.header.type, &message, size);
 }
 
 bool bh_vmbus_has_room(const struct bh_vmbus *bus)

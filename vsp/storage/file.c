@@ -196,7 +196,7 @@ static bool go_direct(int fd, uint64_t size)
 {
     int flags = fcntl(fd, F_GETFL);
 
-    if (size < 2 * SECTOR || fcntl(fd, F_SETFL, flags | O_DIRECT) != 0)
+    if (size < UINT64_C(2) * SECTOR || fcntl(fd, F_SETFL, flags | O_DIRECT) != 0)
         return false;
     if (can_read_sectors(fd))
         return true;

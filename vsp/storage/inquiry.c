@@ -28,6 +28,16 @@ static uint8_t type_of(const struct bh_disk *disk)
     return disk->options.is_cd ? TYPE_CD : TYPE_DISK;
 }
 
+/* Texts have no NUL here. */
+static size_t put_text(uint8_t *at, const char *text)
+{
+    size_t length = 0;
+
+    for (; text[length] != '\0'; length++)
+        at[length] = (uint8_t)text[length];
+    return length;
+}
+
 static void standard(struct bh_disk *disk, struct bh_scsi_request *request)
 {
     uint8_t data[36] = {0};
@@ -38,9 +48,9 @@ static void standard(struct bh_disk *disk, struct bh_scsi_request *request)
     data[3] = 0x02; /* the format of this data */
     data[4] = sizeof(data) - 5;
     data[7] = QUEUEING;
-    memcpy(data + 8, "BULKHEAD", 8);
-    memcpy(data + 16, disk->options.is_cd ? "Virtual CD-ROM  " : "Virtual Disk    ", 16);
-    memcpy(data + 32, "1.0 ", 4);
+    (void)put_text(data + 8, "BULKHEAD");
+    (void)put_text(data + 16, disk->options.is_cd ? "Virtual CD-ROM  " : "Virtual Disk    ");
+    (void)put_text(data + 32, "1.0 ");
     bh_scsi_reply(request, data, sizeof(data), bh_scsi_get16(request->cdb + 3));
 }
 
@@ -56,10 +66,7 @@ static size_t fill_supported(const struct bh_disk *disk, uint8_t *body)
 
 static size_t fill_serial(const struct bh_disk *disk, uint8_t *body)
 {
-    size_t length = strlen(disk->id);
-
-    memcpy(body, disk->id, length);
-    return length;
+    return put_text(body, disk->id);
 }
 
 /* A text with the vendor's name, and a number that is this host's own (NAA 3). */
@@ -72,8 +79,8 @@ static size_t fill_identifiers(const struct bh_disk *disk, uint8_t *body)
     body[0] = 0x02; /* ASCII */
     body[1] = 0x01; /* of the logical unit; T10 vendor */
     body[3] = (uint8_t)length;
-    memcpy(body + 4, "BULKHEAD", 8);
-    memcpy(body + 12, disk->id, length - 8);
+    (void)put_text(body + 4, "BULKHEAD");
+    (void)put_text(body + 12, disk->id);
     naa[0] = 0x01; /* binary */
     naa[1] = 0x03; /* of the logical unit; NAA */
     naa[3] = 8;

@@ -220,6 +220,14 @@ static void ring_doorbell(const struct guest_ring *ring)
         must(write(*fd, &one, sizeof(one)) == (ssize_t)sizeof(one));
 }
 
+/* Returns the index behind. */
+static uint32_t put(const struct guest_ring *ring, uint32_t at, const void *data, uint32_t size)
+{
+    for (uint32_t i = 0; i < size; i++)
+        memcpy(ring->out + VMBUS_PAGE_SIZE + (at + i) % ring->size, (const uint8_t *)data + i, 1);
+    return (at + size) % ring->size;
+}
+
 bool guest_ring_write(struct guest_ring *ring, const void *packet, uint32_t size)
 {
     struct vmbus_ring_control *control = (void *)ring->out;
@@ -230,13 +238,8 @@ bool guest_ring_write(struct guest_ring *ring, const void *packet, uint32_t size
 
     if (ring->size - used <= size + sizeof(trailer))
         return false;
-    for (uint32_t i = 0; i < size + sizeof(trailer); i++) {
-        const uint8_t *from =
-            i < size ? (const uint8_t *)packet + i : (const uint8_t *)trailer + (i - size);
-
-        ring->out[VMBUS_PAGE_SIZE + at] = *from;
-        at = (at + 1) % ring->size;
-    }
+    at = put(ring, at, packet, size);
+    at = put(ring, at, trailer, sizeof(trailer));
     control->write_index = at;
     if (empty && control->interrupt_mask == 0)
         ring_doorbell(ring);
@@ -248,7 +251,7 @@ uint32_t guest_ring_read(struct guest_ring *ring, void *packet, uint32_t capacit
     struct vmbus_ring_control *control = (void *)ring->in;
     uint32_t at = control->read_index;
     uint32_t before = (at + ring->size - control->write_index - 1) % ring->size;
-    struct vmbus_descriptor descriptor;
+    struct vmbus_descriptor descriptor = {0};
     uint32_t size;
 
     if (at == control->write_index)

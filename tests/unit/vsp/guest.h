@@ -11,7 +11,6 @@
 #define GUEST_PAGES    1024u
 #define GUEST_VPS      2u
 #define GUEST_MESSAGES 1024u
-#define GUEST_PAGE(n)  ((uint64_t)(n))
 
 struct guest_message {
     uint32_t vp;
@@ -40,6 +39,11 @@ struct guest {
     int doorbell[0x4000]; /* by connection id; -1: none */
     uint32_t logged;
 };
+
+static inline uint8_t *guest_page(const struct guest *guest, uint32_t page)
+{
+    return guest->memory + (size_t)page * VMBUS_PAGE_SIZE;
+}
 
 struct guest *guest_begin(void);
 void guest_end(struct guest *guest);

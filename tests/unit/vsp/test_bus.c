@@ -248,11 +248,12 @@ static void gpadls_arrive_in_pieces(void **state)
 
     (void)state;
     assert_int_equal(guest_gpadl(guest, 1, 7, 100, 300), 0);
-    assert_int_equal(bh_vmbus_gpadl_size(echo.channel, 7), 300 * 4096);
+    assert_int_equal(bh_vmbus_gpadl_size(echo.channel, 7), 300u * 4096u);
     assert_int_equal(bh_vmbus_gpadl_memory(echo.channel, 7, 4000, 5000, pieces, 2), 1);
-    assert_ptr_equal(pieces[0].iov_base, guest->memory + 100 * 4096 + 4000);
+    assert_ptr_equal(pieces[0].iov_base, guest_page(guest, 100) + 4000);
     assert_int_equal(pieces[0].iov_len, 5000);
-    assert_int_equal(bh_vmbus_gpadl_memory(echo.channel, 7, 299 * 4096, 4097, pieces, 2), -1);
+    assert_int_equal(bh_vmbus_gpadl_memory(echo.channel, 7, UINT64_C(299) * 4096, 4097, pieces, 2),
+                     -1);
     assert_int_equal(bh_vmbus_gpadl_memory(echo.channel, 7, UINT64_MAX, 2, pieces, 2), -1);
     assert_int_equal(bh_vmbus_gpadl_memory(echo.channel, 8, 0, 1, pieces, 2), -1);
     post_teardown(guest, 1, 7);
@@ -419,11 +420,11 @@ static void gpa_ranges_become_memory(void **state)
     assert_true(guest_ring_write(&ring, packet, sizeof(packet)));
     guest_run(guest);
     assert_int_equal(echo.piece_count, 3);
-    assert_ptr_equal(echo.pieces[0].iov_base, guest->memory + 200 * 4096 + 100);
+    assert_ptr_equal(echo.pieces[0].iov_base, guest_page(guest, 200) + 100);
     assert_int_equal(echo.pieces[0].iov_len, 3996);
-    assert_ptr_equal(echo.pieces[1].iov_base, guest->memory + 202 * 4096);
+    assert_ptr_equal(echo.pieces[1].iov_base, guest_page(guest, 202));
     assert_int_equal(echo.pieces[1].iov_len, 1004);
-    assert_ptr_equal(echo.pieces[2].iov_base, guest->memory + 203 * 4096);
+    assert_ptr_equal(echo.pieces[2].iov_base, guest_page(guest, 203));
     packet[5] = 201;         /* next to each other: one piece */
     packet[7] = GUEST_PAGES; /* not RAM */
     assert_true(guest_ring_write(&ring, packet, sizeof(packet)));

@@ -204,7 +204,7 @@ static void absent_targets_look_absent(void **state)
     static const uint8_t luns[16] = {0xa0, 0, 0, 0, 0, 0, 0, 0, 16};
     static const uint8_t ready[16] = {0};
     struct setup *setup = *state;
-    const uint8_t *data = setup->guest->memory + DATA * 4096;
+    const uint8_t *data = guest_page(setup->guest, DATA);
     struct storvsc_srb srb = run_srb(&setup->ring, 9, inquiry, 1, 0, 36);
 
     assert_int_equal(srb.srb_status, SRB_SUCCESS);
@@ -223,7 +223,7 @@ static void data_goes_to_the_file_and_back(void **state)
     static const uint8_t read[16] = {0x28, 0, 0, 0, 0, 8, 0, 0, 16};
     static const uint8_t sync[16] = {0x35};
     struct setup *setup = *state;
-    uint8_t *data = setup->guest->memory + DATA * 4096;
+    uint8_t *data = guest_page(setup->guest, DATA);
 
     /* Aligned pages, sectors in the middle of pages, and bytes that are not aligned at all. */
     for (unsigned i = 0; i < 3; i++) {
@@ -326,13 +326,13 @@ static void disks_come_and_go_under_the_guest(void **state)
     assert_int_equal(packet[0] & 0xffff, VMBUS_PACKET_INBAND);
     assert_int_equal(packet[2] & 0xffffffff, STORVSC_ENUMERATE_BUS);
     assert_int_equal(run_srb(&setup->ring, 1, inquiry, 1, 0, 36).transfer_length, 36);
-    assert_int_equal(setup->guest->memory[DATA * 4096], 0);
+    assert_int_equal(*guest_page(setup->guest, DATA), 0);
     assert_ptr_equal(bh_controller_find(setup->controller, "b"), disk);
     bh_controller_remove(setup->controller, disk);
     assert_int_equal(guest_ring_read(&setup->ring, packet, sizeof(packet)), 80);
     assert_null(bh_controller_find(setup->controller, "b"));
     assert_int_equal(run_srb(&setup->ring, 1, inquiry, 1, 0, 36).transfer_length, 36);
-    assert_int_equal(setup->guest->memory[DATA * 4096], 0x7f);
+    assert_int_equal(*guest_page(setup->guest, DATA), 0x7f);
 }
 
 static void closing_waits_for_io_and_a_short_file_is_an_error(void **state)

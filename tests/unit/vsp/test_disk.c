@@ -31,11 +31,12 @@ static struct {
 
 static void on_submit(struct bh_store *store, struct bh_store_io *io)
 {
-    uint8_t *at = memory.bytes + io->offset;
     int result = io->operation == BH_STORE_ZERO ? memory.zero_result : memory.result;
+    uint8_t *at;
 
     assert_ptr_equal(store, &memory.store);
     assert_true(io->offset <= SIZE && io->size <= SIZE - io->offset);
+    at = memory.bytes + io->offset;
     memory.flushes += io->operation == BH_STORE_FLUSH;
     memory.discards += io->operation == BH_STORE_DISCARD;
     memory.discarded += io->operation == BH_STORE_DISCARD ? io->size : 0;
@@ -208,10 +209,10 @@ static void all_reads_and_writes(void **state)
     request = RUN(disk, BH_SCSI_WRITE, 1024, 0x0a, 0, 0, 1, 2);
     assert_int_equal(request.transferred, 1024);
     memset(data, 0x22, 2048);
-    request = RUN(disk, BH_SCSI_WRITE, 512, 0x2a, 8, 0, 0, 0, 3, 0, 0, 1); /* FUA */
+    (void)RUN(disk, BH_SCSI_WRITE, 512, 0x2a, 8, 0, 0, 0, 3, 0, 0, 1); /* FUA */
     assert_true(memory.durable);
     memset(data, 0x33, 2048);
-    request = RUN(disk, BH_SCSI_WRITE, 512, 0xaa, 0, 0, 0, 0, 4, 0, 0, 0, 1);
+    (void)RUN(disk, BH_SCSI_WRITE, 512, 0xaa, 0, 0, 0, 0, 4, 0, 0, 0, 1);
     assert_false(memory.durable);
     memset(data, 0x44, 2048);
     request = RUN(disk, BH_SCSI_WRITE, 512, 0x8a, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1);
@@ -233,9 +234,9 @@ static void all_reads_and_writes(void **state)
     }
     request = RUN(disk, BH_SCSI_READ, 0, 0x28);
     assert_int_equal(request.status, SCSI_GOOD);
-    request = RUN(disk, BH_SCSI_NO_DATA, 0, 0x35);
+    (void)RUN(disk, BH_SCSI_NO_DATA, 0, 0x35);
     assert_int_equal(memory.flushes, 1);
-    request = RUN(disk, BH_SCSI_NO_DATA, 0, 0x91);
+    (void)RUN(disk, BH_SCSI_NO_DATA, 0, 0x91);
     assert_int_equal(memory.flushes, 2);
     request = RUN(disk, BH_SCSI_NO_DATA, 0, 0x2f, 0, 0, 0, 0, 0, 0, 0, 1);
     assert_int_equal(request.status, SCSI_GOOD);
@@ -305,8 +306,8 @@ static void write_same_fills(void **state)
     assert_int_equal(request.status, SCSI_GOOD);
     assert_int_equal(memory.bytes[511], 0);
     assert_int_equal(memory.bytes[512], 0x5a);
-    assert_int_equal(memory.bytes[1026 * 512 - 1], 0x5a);
-    assert_int_equal(memory.bytes[1026 * 512], 0);
+    assert_int_equal(memory.bytes[(size_t)1026 * 512 - 1], 0x5a);
+    assert_int_equal(memory.bytes[1026u * 512u], 0);
     assert_int_equal(memory.writes, 3);
     memset(data, 0, 512);
     request = RUN(disk, BH_SCSI_WRITE, 512, 0x93, 8, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1);
