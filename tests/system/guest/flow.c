@@ -5,12 +5,17 @@
  * flow udp ADDRESS PORT COUNT   sends so many datagrams of growing size, one at a time, likewise
  * flow time ADDRESS PORT          how far the other's clock is ahead, in microseconds, by the
  * quickest of some exchanges, and how long that took
+ * flow coalesce DEVICE          lets the device bring frames longer than the MTU
  */
 #include <arpa/inet.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -193,6 +198,20 @@ static int run_time(int datagrams)
     return best == 1000000000;
 }
 
+static int coalesce(const char *device)
+{
+    struct ethtool_value value = {.cmd = ETHTOOL_GFLAGS};
+    struct ifreq request = {.ifr_data = (char *)&value};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    (void)strncpy(request.ifr_name, device, sizeof(request.ifr_name) - 1);
+    if (ioctl(fd, SIOCETHTOOL, &request) != 0)
+        return fail(device);
+    value.cmd = ETHTOOL_SFLAGS;
+    value.data |= ETH_FLAG_LRO;
+    return ioctl(fd, SIOCETHTOOL, &request) != 0 ? fail(device) : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct sockaddr_in address;
@@ -200,6 +219,8 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "serve") == 0)
         return serve(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "coalesce") == 0)
+        return coalesce(argv[2]);
     if (argc != 5 && (argc != 4 || strcmp(argv[1], "time") != 0))
         return 2;
     address = address_of(argv[2], argv[3]);
