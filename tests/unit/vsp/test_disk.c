@@ -307,7 +307,7 @@ static void write_same_fills(void **state)
     assert_int_equal(memory.bytes[511], 0);
     assert_int_equal(memory.bytes[512], 0x5a);
     assert_int_equal(memory.bytes[(size_t)1026 * 512 - 1], 0x5a);
-    assert_int_equal(memory.bytes[1026u * 512u], 0);
+    assert_int_equal(memory.bytes[(size_t)1026 * 512], 0);
     assert_int_equal(memory.writes, 3);
     memset(data, 0, 512);
     request = RUN(disk, BH_SCSI_WRITE, 512, 0x93, 8, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1);
