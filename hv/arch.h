@@ -22,6 +22,7 @@ struct bh_lp_stats;
 struct cpuid_result;
 struct hv_reference_tsc_page;
 struct hypercall_buffers;
+struct sched_params;
 struct vp;
 
 #define ARCH_WINDOW_DEPTH 6
@@ -76,6 +77,8 @@ void arch_free_partition(struct partition *partition);
 
 /* A suspended VP, paid from the partition's pool and assigned to an LP. */
 enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struct vp **vp);
+/* The share of its LP. The status is sched_set_params'. */
+enum hv_status arch_vp_set_share(struct vp *vp, const struct sched_params *share);
 /* The VP stops, its LP forgets it, its pages go back to the pool. */
 void arch_vp_destroy(struct vp *vp);
 

@@ -134,7 +134,7 @@ struct bh_lp_stats {
 struct bh_partition_stats {
     uint64_t partition_id;
     uint64_t vp_count;
-    uint64_t frames_owned;
+    uint64_t frames_owned;     /* the parent's own; of a child, those deposited for it */
     uint64_t frames_deposited; /* deposited for this partition and not withdrawn */
     uint64_t frames_deposited_free;
     uint64_t frames_mapped; /* the parent's frames mapped in this child */
@@ -142,6 +142,7 @@ struct bh_partition_stats {
     uint64_t hypercalls;
     uint64_t crash_count; /* writes of HV_MSR_CRASH_CTL */
     uint64_t crash_parameter[5];
+    uint64_t share; /* of each VP: BH_SHARE of hv/abi/partition.h */
 };
 
 /* Why a VP came back to the hypervisor, whatever the processor's vendor calls it. */

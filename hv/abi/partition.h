@@ -74,14 +74,26 @@ enum hv_partition_property {
     HV_PROPERTY_PROCESSOR_FEATURES_0 = 0x6000a,
     HV_PROPERTY_PROCESSOR_FEATURES_1 = 0x6000b,
     HV_PROPERTY_VMM_CAPABILITIES = 0x90007, /* by GET_PARTITION_PROPERTY_EX */
-    /* Bulkhead's own: the scheduler's shares, changeable at any time. */
-    BH_PROPERTY_WEIGHT = 0x8b000000,          /* 1 to 10,000 */
-    BH_PROPERTY_CAP_PERCENT = 0x8b000001,     /* of one LP; 0 none */
-    BH_PROPERTY_RESERVE_PERCENT = 0x8b000002, /* of one LP */
+    BH_PROPERTY_SHARE = 0x8b000000,         /* Bulkhead's own: see BH_SHARE */
 };
 
-#define BH_WEIGHT_DEFAULT 100u
-#define BH_WEIGHT_MAX     10000u
+/*
+ * Value of BH_PROPERTY_SHARE: what each VP gets of the LP that runs it; may be set at any time.
+ * weight: 1 to BH_WEIGHT_MAX; reserve and cap: in ten thousandths of the LP, 0 none. A value is
+ * taken whole or refused whole: INVALID_PARAMETER (out of range, a reserve above the cap),
+ * NO_RESOURCES (an LP can not keep so much reserve beside what it has promised to others).
+ */
+#define BH_SHARE(weight, reserve, cap) \
+    ((uint64_t)(weight) | (uint64_t)(reserve) << 16 | (uint64_t)(cap) << 32)
+#define BH_SHARE_WEIGHT(share)  ((share)&0xffff)
+#define BH_SHARE_RESERVE(share) ((share) >> 16 & 0xffff)
+#define BH_SHARE_CAP(share)     ((share) >> 32 & 0xffff)
+#define BH_SHARE_VALID          0x0000ffffffffffffull
+
+#define BH_WEIGHT_DEFAULT    100u
+#define BH_WEIGHT_MAX        10000u
+#define BH_SHARE_WHOLE       10000u /* all of an LP */
+#define BH_SHARE_RESERVE_MAX 6000u  /* of an LP, for all children's VPs in sum */
 
 struct hv_input_get_partition_property {
     uint64_t partition_id;

@@ -154,9 +154,6 @@ bool frame_parent_may_map(const struct frame_table *table, frame_t frame)
     return state == FRAME_PARENT || state == FRAME_SHARED || state == FRAME_ABSENT;
 }
 
-/* A checked change of one record: fills in the new record, or refuses and leaves it alone. */
-typedef enum hv_status frame_change(struct frame_record *record, partition_id_t partition);
-
 /* Why a frame that is not in the state a change needs is refused. */
 static enum hv_status refuse(const struct frame_record *record, bool owner)
 {
@@ -165,55 +162,30 @@ static enum hv_status refuse(const struct frame_record *record, bool owner)
     return owner ? HV_STATUS_OPERATION_DENIED : HV_STATUS_ACCESS_DENIED;
 }
 
-static enum hv_status change_deposit(struct frame_record *record, partition_id_t partition)
+/* One frame from a state that it must be in, in the hands of who must have it, to another. */
+static enum hv_status frame_move(struct frame_table *table, frame_t frame, partition_id_t partition,
+                                 enum frame_state from, enum frame_state to)
 {
-    if (record->state != FRAME_PARENT)
-        return refuse(record, record->state == FRAME_SHARED);
-    *record = (struct frame_record){FRAME_DEPOSITED, partition, 0};
-    return HV_STATUS_SUCCESS;
+    if (!frame_is_child(partition))
+        return HV_STATUS_INVALID_PARTITION_ID;
+    struct frame_table_locked locked = table_lock(table);
+    const struct frame_record record = record_read(table, frame);
+    const bool owner = from == FRAME_PARENT
+                           ? record.state == FRAME_PARENT || record.state == FRAME_SHARED
+                           : frame_is_deposited(record) && record.partition == partition;
+    const partition_id_t next = to == FRAME_PARENT ? PARTITION_PARENT : partition;
+    enum hv_status status = HV_STATUS_SUCCESS;
+
+    if (owner && record.state == from)
+        record_write(locked, frame, (struct frame_record){to, next, 0});
+    else
+        status = refuse(&record, owner);
+    table_unlock(locked);
+    return status;
 }
 
-/* The changes of deposited frames: from one state of this partition's to another. */
-static enum hv_status change_deposited(struct frame_record *record, partition_id_t partition,
-                                       enum frame_state from, struct frame_record to)
-{
-    bool owner = frame_is_deposited(*record) && record->partition == partition;
-
-    if (!owner || record->state != from)
-        return refuse(record, owner);
-    *record = to;
-    return HV_STATUS_SUCCESS;
-}
-
-static enum hv_status change_withdraw(struct frame_record *record, partition_id_t partition)
-{
-    return change_deposited(record, partition, FRAME_DEPOSITED,
-                            (struct frame_record){FRAME_PARENT, PARTITION_PARENT, 0});
-}
-
-static enum hv_status change_pool_enter(struct frame_record *record, partition_id_t partition)
-{
-    return change_deposited(record, partition, FRAME_DEPOSITED,
-                            (struct frame_record){FRAME_POOL_FREE, partition, 0});
-}
-
-static enum hv_status change_pool_leave(struct frame_record *record, partition_id_t partition)
-{
-    return change_deposited(record, partition, FRAME_POOL_FREE,
-                            (struct frame_record){FRAME_DEPOSITED, partition, 0});
-}
-
-static enum hv_status change_pool_take(struct frame_record *record, partition_id_t partition)
-{
-    return change_deposited(record, partition, FRAME_POOL_FREE,
-                            (struct frame_record){FRAME_POOL_USED, partition, 0});
-}
-
-static enum hv_status change_pool_return(struct frame_record *record, partition_id_t partition)
-{
-    return change_deposited(record, partition, FRAME_POOL_USED,
-                            (struct frame_record){FRAME_POOL_FREE, partition, 0});
-}
+/* A checked change of one record: fills in the new record, or refuses and leaves it alone. */
+typedef enum hv_status frame_change(struct frame_record *record, partition_id_t partition);
 
 static enum hv_status change_share(struct frame_record *record, partition_id_t partition)
 {
@@ -240,10 +212,12 @@ static enum hv_status change_unshare(struct frame_record *record, partition_id_t
     return HV_STATUS_SUCCESS;
 }
 
-/* Applies a change to count frames from first, or to none of them. */
+/* Applies a change to count frames from first, a multiple of count, or to none of them. */
 static enum hv_status frames_change(struct frame_table *table, frame_t first, frame_t count,
                                     partition_id_t partition, frame_change *change)
 {
+    if (first % count != 0)
+        return HV_STATUS_INVALID_ALIGNMENT;
     if (!frame_is_child(partition))
         return HV_STATUS_INVALID_PARTITION_ID;
     if (first >= table->count || count > table->count - first)
@@ -268,32 +242,32 @@ static enum hv_status frames_change(struct frame_table *table, frame_t first, fr
 
 enum hv_status frame_deposit(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
-    return frames_change(table, frame, 1, partition, change_deposit);
+    return frame_move(table, frame, partition, FRAME_PARENT, FRAME_DEPOSITED);
 }
 
 enum hv_status frame_withdraw(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
-    return frames_change(table, frame, 1, partition, change_withdraw);
+    return frame_move(table, frame, partition, FRAME_DEPOSITED, FRAME_PARENT);
 }
 
 enum hv_status frame_pool_enter(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
-    return frames_change(table, frame, 1, partition, change_pool_enter);
+    return frame_move(table, frame, partition, FRAME_DEPOSITED, FRAME_POOL_FREE);
 }
 
 enum hv_status frame_pool_leave(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
-    return frames_change(table, frame, 1, partition, change_pool_leave);
+    return frame_move(table, frame, partition, FRAME_POOL_FREE, FRAME_DEPOSITED);
 }
 
 enum hv_status frame_pool_take(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
-    return frames_change(table, frame, 1, partition, change_pool_take);
+    return frame_move(table, frame, partition, FRAME_POOL_FREE, FRAME_POOL_USED);
 }
 
 enum hv_status frame_pool_return(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
-    return frames_change(table, frame, 1, partition, change_pool_return);
+    return frame_move(table, frame, partition, FRAME_POOL_USED, FRAME_POOL_FREE);
 }
 
 enum hv_status frame_share(struct frame_table *table, frame_t frame, partition_id_t partition)
@@ -308,14 +282,10 @@ enum hv_status frame_unshare(struct frame_table *table, frame_t frame, partition
 
 enum hv_status frame_share_2m(struct frame_table *table, frame_t first, partition_id_t partition)
 {
-    if (first % FRAMES_PER_2M != 0)
-        return HV_STATUS_INVALID_ALIGNMENT;
     return frames_change(table, first, FRAMES_PER_2M, partition, change_share);
 }
 
 enum hv_status frame_unshare_2m(struct frame_table *table, frame_t first, partition_id_t partition)
 {
-    if (first % FRAMES_PER_2M != 0)
-        return HV_STATUS_INVALID_ALIGNMENT;
     return frames_change(table, first, FRAMES_PER_2M, partition, change_unshare);
 }

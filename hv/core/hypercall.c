@@ -15,7 +15,6 @@
 #define CALL_PARENT_ONLY (1u << 0)
 #define CALL_VARIABLE    (1u << 1) /* has a variable-size header */
 #define CALL_REP         (1u << 2) /* repeats */
-#define CALL_TIME_MAX    500u      /* 50 us */
 
 struct call_entry {
     uint16_t code;
@@ -251,7 +250,7 @@ static enum hv_status run_call(struct vp *vp, uint64_t control, const struct cal
 bool hypercall_next(const struct hypercall *call)
 {
     return call->done < call->reps &&
-           (call->started == 0 || arch_time_now() - call->started < CALL_TIME_MAX);
+           (call->started == 0 || arch_time_now() - call->started < HYPERCALL_TIME_MAX);
 }
 
 bool hypercall_dispatch(struct vp *vp)

@@ -12,6 +12,8 @@
 
 struct vp;
 
+#define HYPERCALL_TIME_MAX 500u /* 50 us: what takes longer is done in pieces */
+
 /* The pages a call in progress is copied to, one set an LP. */
 struct hypercall_buffers {
     _Alignas(8) uint8_t input[PAGE_SIZE];

@@ -50,17 +50,20 @@ static void fill_partition(struct partition *partition, struct bh_partition_stat
 {
     stats->partition_id = partition->id;
     stats->vp_count = partition->vp_count;
+    stats->frames_deposited_free = partition->pool.free_pages;
+    stats->frames_deposited =
+        partition->pool.free_pages + partition->pool.used_pages + partition->pool.lost_pages;
+    stats->frames_mapped = partition->frames_mapped;
     stats->frames_owned = partition_is_parent(partition)
                               ? frame_table_state_count(partition->frames, FRAME_PARENT) +
                                     frame_table_state_count(partition->frames, FRAME_SHARED)
-                              : 0;
-    stats->frames_deposited = partition->pool.free_pages + partition->pool.used_pages;
-    stats->frames_deposited_free = partition->pool.free_pages;
-    stats->frames_mapped = partition->frames_mapped;
+                              : stats->frames_deposited;
     stats->nested_table_pages = partition->nested.table_pages;
     stats->hypercalls = partition->hypercalls;
     stats->crash_count = partition->crash_count;
     memcpy(stats->crash_parameter, partition->crash_parameter, sizeof stats->crash_parameter);
+    stats->share = BH_SHARE(partition->share.weight, partition->share.reserve / SCHED_SHARE_UNIT,
+                            partition->share.cap / SCHED_SHARE_UNIT);
 }
 
 static void fill_vp(struct vp *vp, struct bh_vp_stats *stats)

@@ -73,13 +73,33 @@ enum hv_status hypercall_deposit_memory(struct hypercall *call)
     return status;
 }
 
+/* The tables that deposits split are joined again: they are the hypervisor's own memory. */
+static void join_parent(struct partition *parent, gpa_t gpa)
+{
+    bool joined = true;
+    for (uint64_t size = SIZE_2M; joined && size <= SIZE_1G; size *= SIZE_1G / SIZE_2M) {
+        struct nested_change change;
+        spinlock_acquire(&parent->memory_lock);
+        joined = nested_prepare_join(&parent->nested, gpa, size, &change);
+        if (joined)
+            nested_commit(&change);
+        spinlock_release(&parent->memory_lock);
+        if (joined)
+            partition_finish_change(parent, &change);
+    }
+}
+
 static enum hv_status return_frame(struct partition *parent, struct partition *child,
                                    frame_t *frame)
 {
     if (!pool_withdraw(&child->pool, frame))
         return HV_STATUS_NO_RESOURCES;
-    const enum hv_status status = frame_withdraw(parent->frames, *frame, child->id);
-    return status == HV_STATUS_SUCCESS ? change_parent(parent, *frame, true) : status;
+    enum hv_status status = frame_withdraw(parent->frames, *frame, child->id);
+    if (status == HV_STATUS_SUCCESS)
+        status = change_parent(parent, *frame, true);
+    if (status == HV_STATUS_SUCCESS)
+        join_parent(parent, gpa_make(*frame << PAGE_SHIFT));
+    return status;
 }
 
 enum hv_status hypercall_withdraw_memory(struct hypercall *call)

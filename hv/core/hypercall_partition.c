@@ -41,7 +41,7 @@ enum hv_status hypercall_initialize_partition(struct hypercall *call)
     return status;
 }
 
-/* One VP, or a piece of the memory, a call: the caller's interrupts are taken in between. */
+/* One VP, or memory for a while: the caller's interrupts are taken in between. */
 static bool finalize_step(struct partition *partition)
 {
     for (uint32_t i = 0; i < partition->vp_count; i++) {
@@ -50,7 +50,8 @@ static bool finalize_step(struct partition *partition)
             return false;
         }
     }
-    return port_release_all(partition) && partition_release_memory(partition);
+    return port_release_all(partition) &&
+           partition_release_memory(partition, arch_time_now() + HYPERCALL_TIME_MAX);
 }
 
 enum hv_status hypercall_finalize_partition(struct hypercall *call)
@@ -99,6 +100,17 @@ enum hv_status hypercall_get_partition_property_ex(struct hypercall *call)
     return HV_STATUS_SUCCESS;
 }
 
+static enum hv_status set_share(struct partition *partition, uint64_t value)
+{
+    const struct sched_params share = {
+        .weight = BH_SHARE_WEIGHT(value),
+        .reserve = BH_SHARE_RESERVE(value) * SCHED_SHARE_UNIT,
+        .cap = BH_SHARE_CAP(value) * SCHED_SHARE_UNIT,
+    };
+    return value & ~BH_SHARE_VALID ? HV_STATUS_INVALID_PARAMETER
+                                   : partition_set_share(partition, &share);
+}
+
 static enum hv_status set_property(struct partition *partition, uint32_t code, uint64_t value)
 {
     switch (code) {
@@ -112,11 +124,8 @@ static enum hv_status set_property(struct partition *partition, uint32_t code, u
             return HV_STATUS_INVALID_PARAMETER;
         partition->tracks_access = value == 1;
         return HV_STATUS_SUCCESS;
-    case BH_PROPERTY_WEIGHT: /* of the VPs created from now on */
-        if (value < 1 || value > BH_WEIGHT_MAX)
-            return HV_STATUS_INVALID_PARAMETER;
-        partition->share.weight = (uint32_t)value;
-        return HV_STATUS_SUCCESS;
+    case BH_PROPERTY_SHARE:
+        return set_share(partition, value);
     default:
         return HV_STATUS_INVALID_PARAMETER;
     }

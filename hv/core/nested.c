@@ -264,6 +264,38 @@ enum hv_status nested_prepare_unmap(struct nested *nested, gpa_t gpa, uint64_t s
     return status == HV_STATUS_SUCCESS ? entry_find(change, gpa, false) : status;
 }
 
+/* The entry for the page of level whose parts fill a table, or 0. */
+static uint64_t table_join(const struct nested_format *format, spa_t table, unsigned level)
+{
+    const uint64_t use = format->accessed | format->dirty;
+    uint64_t *entries = arch_window_map(table);
+    const uint64_t first = entries[0] & ~use;
+    bool whole = (first & format->present) && !entry_is_table(format, first, level - 1) &&
+                 (first & format->address) % level_size(level) == 0;
+
+    for (unsigned i = 1; i < TABLE_ENTRIES && whole; i++)
+        whole = (entries[i] & ~use) == first + i * level_size(level - 1);
+    arch_window_unmap(entries);
+    return whole ? first | format->large | use : 0;
+}
+
+bool nested_prepare_join(struct nested *nested, gpa_t gpa, uint64_t size,
+                         struct nested_change *change)
+{
+    struct nested_leaf leaf;
+
+    *change = change_make(nested, size);
+    nested_lookup(nested, gpa, &leaf);
+    if (leaf.size >= size || size > nested->largest_leaf)
+        return false;
+    entry_find(change, gpa, false); /* through tables only: the page found is smaller */
+    const uint64_t entry = entry_read(change->table, change->index);
+
+    change->entry =
+        table_join(nested->format, spa_make(entry & nested->format->address), change->level);
+    return change->entry != 0;
+}
+
 bool nested_commit(struct nested_change *change)
 {
     const struct nested_format *format = change->nested->format;

@@ -112,6 +112,14 @@ enum hv_status nested_prepare_unmap(struct nested *nested, gpa_t gpa, uint64_t s
 bool nested_commit(struct nested_change *change);
 void nested_finish(struct nested_change *change);
 
+/*
+ * The reverse of a split: a page of size (SIZE_2M or SIZE_1G) for the table that maps gpa, if that
+ * has all the parts of such a page, in order and alike. False: it has not, or such pages are not
+ * used here. Needs no memory. The joined page counts as accessed and dirty. Flush after the commit.
+ */
+bool nested_prepare_join(struct nested *nested, gpa_t gpa, uint64_t size,
+                         struct nested_change *change);
+
 /* True: a page is there. False: leaf says from where to where there is nothing. Stepping by
  * leaf->gpa + leaf->size visits a whole partition, each step in bounded time. */
 bool nested_lookup(const struct nested *nested, gpa_t gpa, struct nested_leaf *leaf);

@@ -132,6 +132,26 @@ void partition_destroy_vp(struct partition *partition, uint32_t index)
     arch_vp_destroy(vp);
 }
 
+/* An LP that took the new share can take the old one back: only a larger reserve is refused, and
+ * then it is larger on every LP. */
+enum hv_status partition_set_share(struct partition *partition, const struct sched_params *share)
+{
+    enum hv_status status =
+        sched_params_are_valid(share) ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
+    uint32_t i = 0;
+    for (; i < partition->vp_count && status == HV_STATUS_SUCCESS; i++)
+        if (partition->vp[i] != NULL)
+            status = arch_vp_set_share(partition->vp[i], share);
+    if (status == HV_STATUS_SUCCESS) {
+        partition->share = *share;
+        return status;
+    }
+    while (i-- > 0)
+        if (partition->vp[i] != NULL)
+            arch_vp_set_share(partition->vp[i], &partition->share);
+    return status;
+}
+
 /* ---- reaching memory ---- */
 
 /* The parent's addresses are the machine's; who owns the frame decides. */

@@ -111,6 +111,9 @@ enum hv_status partition_add_vp(struct partition *partition, uint32_t index);
 /* The VP must be there. */
 void partition_destroy_vp(struct partition *partition, uint32_t index);
 
+/* The share of each VP, also of those that are there: INVALID_PARAMETER, NO_RESOURCES. */
+enum hv_status partition_set_share(struct partition *partition, const struct sched_params *share);
+
 /* ---- memory of a child; the caller holds it ---- */
 
 /* Maps the parent's frame(s) at gpa: 4 KiB, or 2 MiB with large. flags: NESTED_*. */
@@ -123,7 +126,10 @@ enum hv_status partition_map(struct partition *partition, gpa_t gpa, frame_t fra
 enum hv_status partition_unmap(struct partition *partition, gpa_t gpa, bool large, frame_t *frame);
 void partition_unshare(struct partition *partition, frame_t frame, bool large);
 
-/* Gives all memory of a finalized child back, a bounded piece at a time; true when done. */
-bool partition_release_memory(struct partition *partition);
+/* After a change whose table, if it took one out of use, processors may still walk. */
+void partition_finish_change(struct partition *partition, struct nested_change *change);
+
+/* Gives memory of a finalized child back until it is late; true when all is. */
+bool partition_release_memory(struct partition *partition, reftime_t until);
 
 #endif

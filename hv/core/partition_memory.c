@@ -9,7 +9,7 @@
 #include "hv/arch.h"
 #include "hv/core/cpuid_override.h"
 
-#define RELEASE_BATCH 64u
+#define RELEASE_TABLES 8u /* at a time */
 
 static enum hv_status share(struct partition *partition, frame_t frame, bool large)
 {
@@ -48,8 +48,7 @@ static enum hv_status map_locked(struct partition *partition, gpa_t gpa, frame_t
     return status;
 }
 
-/* A large page, or none, may take the place of a table that processors still walk. */
-static void finish(struct partition *partition, struct nested_change *change)
+void partition_finish_change(struct partition *partition, struct nested_change *change)
 {
     if (change->retired.raw != 0)
         arch_flush_partition(partition);
@@ -70,7 +69,7 @@ enum hv_status partition_map(struct partition *partition, gpa_t gpa, frame_t fra
     status = map_locked(partition, gpa, frame, large, flags, &change);
     spinlock_release(&partition->memory_lock);
     if (status == HV_STATUS_SUCCESS)
-        finish(partition, &change);
+        partition_finish_change(partition, &change);
     else
         partition_unshare(partition, frame, large);
     return status;
@@ -110,32 +109,29 @@ enum hv_status partition_unmap(struct partition *partition, gpa_t gpa, bool larg
     const enum hv_status status = unmap_locked(partition, gpa, large, frame, &change);
     spinlock_release(&partition->memory_lock);
     if (status == HV_STATUS_SUCCESS)
-        finish(partition, &change);
+        partition_finish_change(partition, &change);
     return status;
 }
 
-/* The next page from the cursor on, settled with the frame table. No VP runs any more. */
-static bool release_next(struct partition *partition)
+/* The page or the hole at the cursor, settled with the frame table. No VP runs any more. */
+static void release_next(struct partition *partition)
 {
     struct nested_leaf leaf;
-    while (partition->release_cursor.raw < 1ull << NESTED_GPA_BITS) {
-        const bool found = nested_lookup(&partition->nested, partition->release_cursor, &leaf);
-        partition->release_cursor = gpa_make(leaf.gpa.raw + leaf.size);
-        if (!found)
-            continue;
+    if (nested_lookup(&partition->nested, partition->release_cursor, &leaf))
         partition_unshare(partition, spa_frame(leaf.base), leaf.size == SIZE_2M);
-        return true;
-    }
-    return false;
+    partition->release_cursor = gpa_make(leaf.gpa.raw + leaf.size);
 }
 
-bool partition_release_memory(struct partition *partition)
+bool partition_release_memory(struct partition *partition, reftime_t until)
 {
     if (partition->nested.root.raw == 0)
         return true;
     cpuid_override_drop(partition);
-    for (unsigned i = 0; i < RELEASE_BATCH; i++)
-        if (!release_next(partition))
-            return nested_destroy(&partition->nested, RELEASE_BATCH);
+    do {
+        if (partition->release_cursor.raw < 1ull << NESTED_GPA_BITS)
+            release_next(partition);
+        else if (nested_destroy(&partition->nested, RELEASE_TABLES))
+            return true;
+    } while (arch_time_now() < until);
     return false;
 }

@@ -13,9 +13,9 @@
 
 #include "hv/core/lib.h"
 
-#define VTIME_SCALE    65536u       /* virtual time of 100 ns at weight 1 */
-#define RUN_MAX        (1ull << 47) /* longest run that is charged whole: 162 days */
-#define SHARED_PERCENT 10u          /* what class 1 leaves to the others, besides reserves */
+#define VTIME_SCALE 65536u            /* virtual time of 100 ns at weight 1 */
+#define RUN_MAX     (1ull << 47)      /* longest run that is charged whole: 162 days */
+#define SHARED_LEFT SCHED_PERCENT(10) /* what class 1 leaves to the others, besides reserves */
 
 static struct sched_entity *entity_of(struct heap_node *node)
 {
@@ -43,11 +43,8 @@ static reftime_t reftime_min(reftime_t a, reftime_t b)
     return a < b ? a : b;
 }
 
-/* What is left of so many percent of a period. */
-static reftime_t budget_left(uint32_t percent, reftime_t used)
+static reftime_t time_left(reftime_t budget, reftime_t used)
 {
-    reftime_t budget = SCHED_PERIOD / 100 * percent;
-
     return used < budget ? budget - used : 0;
 }
 
@@ -61,13 +58,11 @@ static enum sched_lane entity_lane(const struct sched_entity *entity)
 {
     const struct sched_params *params = &entity->params;
 
-    if (params->cap != 0 && budget_left(params->cap, entity->used) == 0) {
+    if (params->cap != 0 && entity->used >= params->cap)
         return params->reserve != 0 ? SCHED_CAPPED_RESERVED : SCHED_CAPPED;
-    }
-    if (params->reserve == 0) {
+    if (params->reserve == 0)
         return SCHED_SHARED;
-    }
-    return budget_left(params->reserve, entity->used) != 0 ? SCHED_RESERVED : SCHED_SPENT;
+    return entity->used < params->reserve ? SCHED_RESERVED : SCHED_SPENT;
 }
 
 /* Brings an entity to the present period: a new budget, less what it ran over its cap. */
@@ -75,18 +70,16 @@ static void entity_refresh(struct sched_entity *entity)
 {
     uint64_t periods = entity->queue->period - entity->period;
 
-    if (periods == 0) {
+    if (periods == 0)
         return;
-    }
-    reftime_t budgets = SCHED_PERIOD / 100 * entity->params.cap * periods;
+    reftime_t cap = entity->params.cap;
 
-    entity->used = entity->params.cap != 0 && entity->used > budgets ? entity->used - budgets : 0;
+    entity->used = cap != 0 && entity->used / cap >= periods ? entity->used - cap * periods : 0;
     entity->period = entity->queue->period;
-    if (entity->lane == SCHED_CAPPED) {
+    if (entity->lane == SCHED_CAPPED)
         entity->lane = SCHED_SHARED;
-    } else if (entity->lane == SCHED_SPENT || entity->lane == SCHED_CAPPED_RESERVED) {
+    else if (entity->lane == SCHED_SPENT || entity->lane == SCHED_CAPPED_RESERVED)
         entity->lane = SCHED_RESERVED;
-    }
 }
 
 /* Keeps the credit of sleepers and the debt of those that ran out of turn in bounds. */
@@ -95,11 +88,10 @@ static void entity_place(struct sched_entity *entity)
     uint64_t low = entity->queue->floor - vtime_of(entity, SCHED_CREDIT);
     uint64_t high = entity->queue->floor + vtime_of(entity, SCHED_PERIOD);
 
-    if (vtime_less(entity->vtime, low)) {
+    if (vtime_less(entity->vtime, low))
         entity->vtime = low;
-    } else if (vtime_less(high, entity->vtime)) {
+    else if (vtime_less(high, entity->vtime))
         entity->vtime = high;
-    }
 }
 
 static void lane_insert(struct sched_entity *entity)
@@ -118,9 +110,8 @@ static void lane_remove(struct sched_entity *entity)
 
 static void queue_change_period(struct sched_queue *queue, reftime_t now)
 {
-    if (now / SCHED_PERIOD <= queue->period) {
+    if (now / SCHED_PERIOD <= queue->period)
         return;
-    }
     queue->period = now / SCHED_PERIOD;
     queue->urgent_used = 0;
     heap_meld(&queue->lane[SCHED_RESERVED], &queue->lane[SCHED_SPENT]);
@@ -128,22 +119,11 @@ static void queue_change_period(struct sched_queue *queue, reftime_t now)
     heap_meld(&queue->lane[SCHED_SHARED], &queue->lane[SCHED_CAPPED]);
 }
 
-/* Time that the running entity ran and that is not charged yet. */
-static reftime_t queue_uncharged(const struct sched_queue *queue, reftime_t now)
-{
-    return now > queue->since ? now - queue->since : 0;
-}
-
-static uint64_t queue_running_vtime(const struct sched_queue *queue, reftime_t now)
-{
-    return queue->running->vtime + vtime_of(queue->running, queue_uncharged(queue, now));
-}
-
 /* The floor follows the least virtual time of all eligible entities, upwards only. */
-static void queue_advance_floor(struct sched_queue *queue, reftime_t now)
+static void queue_advance_floor(struct sched_queue *queue)
 {
     bool any = queue->running != NULL;
-    uint64_t least = any ? queue_running_vtime(queue, now) : 0;
+    uint64_t least = any ? queue->running->vtime : 0;
 
     for (enum sched_lane lane = 0; lane_is_eligible(lane); lane++) {
         struct heap_node *first = heap_first(&queue->lane[lane]);
@@ -153,9 +133,38 @@ static void queue_advance_floor(struct sched_queue *queue, reftime_t now)
             any = true;
         }
     }
-    if (any && vtime_less(queue->floor, least)) {
+    if (any && vtime_less(queue->floor, least))
         queue->floor = least;
+}
+
+static void entity_charge(struct sched_entity *entity, reftime_t ran, reftime_t now)
+{
+    struct sched_queue *queue = entity->queue;
+    reftime_t part = reftime_min(ran, now - queue->period * SCHED_PERIOD); /* in this period */
+
+    if (entity->period != queue->period) {
+        entity->used += ran - part;
+        entity_refresh(entity);
     }
+    entity->used += part;
+    entity->vtime += vtime_of(entity, ran);
+    if (queue->urgent_run)
+        queue->urgent_used += part;
+}
+
+/* Brings the queue to now: the period, what the running entity ran, the floor. */
+static void queue_settle(struct sched_queue *queue, reftime_t now)
+{
+    struct sched_entity *running = queue->running;
+
+    queue_change_period(queue, now);
+    if (running && now > queue->since) {
+        entity_charge(running, now - queue->since, now);
+        queue->since = now;
+    }
+    queue_advance_floor(queue);
+    if (running)
+        entity_place(running);
 }
 
 static uint64_t queue_eligible(const struct sched_queue *queue)
@@ -167,16 +176,15 @@ static uint64_t queue_eligible(const struct sched_queue *queue)
 /* How long class 1 may go on in this period. */
 static reftime_t queue_urgent_left(const struct sched_queue *queue)
 {
-    uint32_t others = queue->reserve_sum - queue->first->params.reserve;
+    reftime_t others = queue->reserve_sum - queue->first->params.reserve;
 
-    return budget_left(100 - SHARED_PERCENT - others, queue->urgent_used);
+    return time_left(SCHED_PERIOD - SHARED_LEFT - others, queue->urgent_used);
 }
 
 static bool queue_urgent_eligible(const struct sched_queue *queue)
 {
-    if (!queue->urgent) {
+    if (!queue->urgent)
         return false;
-    }
     entity_refresh(queue->urgent);
     return lane_is_eligible(queue->urgent->lane) && queue_urgent_left(queue) != 0;
 }
@@ -184,23 +192,26 @@ static bool queue_urgent_eligible(const struct sched_queue *queue)
 void sched_queue_init(struct sched_queue *queue, reftime_t now)
 {
     memset(queue, 0, sizeof(*queue));
-    for (unsigned lane = 0; lane < SCHED_LANES; lane++) {
+    for (unsigned lane = 0; lane < SCHED_LANES; lane++)
         heap_init(&queue->lane[lane], entity_before);
-    }
     queue->period = now / SCHED_PERIOD;
+}
+
+bool sched_params_are_valid(const struct sched_params *params)
+{
+    return params->weight >= 1 && params->weight <= SCHED_WEIGHT_MAX &&
+           params->cap <= SCHED_PERIOD &&
+           params->reserve <= (params->cap != 0 ? params->cap : SCHED_PERIOD);
 }
 
 /* reserve_before: what the entity has of the queue's reserve already. */
 static enum hv_status params_check(const struct sched_queue *queue,
-                                   const struct sched_params *params, uint32_t reserve_before)
+                                   const struct sched_params *params, reftime_t reserve_before)
 {
-    if (params->weight < 1 || params->weight > SCHED_WEIGHT_MAX || params->cap > 100 ||
-        params->reserve > (params->cap != 0 ? params->cap : 100)) {
+    if (!sched_params_are_valid(params))
         return HV_STATUS_INVALID_PARAMETER;
-    }
-    if (queue->reserve_sum - reserve_before + params->reserve > SCHED_RESERVE_LIMIT) {
+    if (queue->reserve_sum - reserve_before + params->reserve > SCHED_RESERVE_LIMIT)
         return HV_STATUS_NO_RESOURCES;
-    }
     return HV_STATUS_SUCCESS;
 }
 
@@ -209,12 +220,10 @@ enum hv_status sched_entity_init(struct sched_entity *entity, struct sched_queue
 {
     enum hv_status status = params_check(queue, params, 0);
 
-    if (params->first && queue->first) {
+    if (params->first && queue->first)
         return HV_STATUS_INVALID_PARAMETER;
-    }
-    if (status != HV_STATUS_SUCCESS) {
+    if (status != HV_STATUS_SUCCESS)
         return status;
-    }
     *entity = (struct sched_entity){
         .queue = queue,
         .params = *params,
@@ -233,10 +242,18 @@ void sched_entity_remove(struct sched_entity *entity, reftime_t now)
 
     sched_block(entity, now);
     queue->reserve_sum -= entity->params.reserve;
-    if (queue->first == entity) {
+    if (queue->first == entity)
         queue->first = NULL;
-    }
     entity->queue = NULL;
+}
+
+/* The distance to the floor, in virtual time, means as much time at the new weight. */
+static void entity_rescale(struct sched_entity *entity, uint32_t weight)
+{
+    entity_place(entity);
+    int64_t ahead = (int64_t)(entity->vtime - entity->queue->floor);
+
+    entity->vtime = entity->queue->floor + (uint64_t)(ahead * entity->params.weight / weight);
 }
 
 enum hv_status sched_set_params(struct sched_entity *entity, const struct sched_params *params,
@@ -245,71 +262,58 @@ enum hv_status sched_set_params(struct sched_entity *entity, const struct sched_
     struct sched_queue *queue = entity->queue;
     enum hv_status status = params_check(queue, params, entity->params.reserve);
 
-    if (params->first != entity->params.first) {
+    if (params->first != entity->params.first)
         return HV_STATUS_INVALID_PARAMETER;
-    }
-    if (status != HV_STATUS_SUCCESS) {
+    if (status != HV_STATUS_SUCCESS)
         return status;
-    }
-    queue_change_period(queue, now);
+    queue_settle(queue, now);
     bool waiting = entity->lane < SCHED_LANES;
 
-    if (waiting) {
+    if (waiting)
         lane_remove(entity);
-    }
+    entity_rescale(entity, params->weight);
     queue->reserve_sum += params->reserve - entity->params.reserve;
     entity->params = *params;
-    if (params->cap != 0) { /* a new cap makes no debt of what was free before */
-        entity->used = reftime_min(entity->used, SCHED_PERIOD / 100 * params->cap);
-    }
-    if (waiting) {
-        entity_place(entity);
+    if (params->cap != 0) /* a new cap makes no debt of what was free before */
+        entity->used = reftime_min(entity->used, params->cap);
+    if (waiting)
         lane_insert(entity);
-    }
     return HV_STATUS_SUCCESS;
 }
 
 /* Whether a waiting entity, by its class and virtual time, goes before the running one. */
-static bool entity_outranks_running(const struct sched_entity *entity, reftime_t now)
+static bool entity_outranks_running(const struct sched_entity *entity)
 {
     const struct sched_queue *queue = entity->queue;
     bool reserved = entity->lane == SCHED_RESERVED;
 
-    if (!lane_is_eligible(entity->lane) || queue->urgent_run) {
+    if (!lane_is_eligible(entity->lane) || queue->urgent_run)
         return false;
-    }
-    if (reserved || queue->picked_lane == SCHED_RESERVED) {
+    if (reserved || queue->picked_lane == SCHED_RESERVED)
         return reserved && queue->picked_lane != SCHED_RESERVED;
-    }
-    return vtime_less(entity->vtime, queue_running_vtime(queue, now));
+    return vtime_less(entity->vtime, queue->running->vtime);
 }
 
 bool sched_wake(struct sched_entity *entity, bool interrupt, reftime_t now)
 {
     struct sched_queue *queue = entity->queue;
 
-    if (entity == queue->running) {
+    if (entity == queue->running)
         return false;
-    }
-    queue_change_period(queue, now);
-    queue_advance_floor(queue, now);
+    queue_settle(queue, now);
     entity_refresh(entity);
     if (entity->lane == SCHED_BLOCKED) {
         entity_place(entity);
         lane_insert(entity);
     }
-    if (interrupt && entity->params.first) {
+    if (interrupt && entity->params.first)
         queue->urgent = entity;
-    }
-    if (!queue->running) {
+    if (!queue->running)
         return lane_is_eligible(entity->lane);
-    }
-    if (queue->urgent == entity && queue_urgent_eligible(queue)) {
+    if (queue->urgent == entity && queue_urgent_eligible(queue))
         return true;
-    }
-    if (!entity_outranks_running(entity, now)) {
+    if (!entity_outranks_running(entity))
         return false;
-    }
     queue->slice_end = reftime_min(queue->slice_end, queue->picked + SCHED_SLICE_MIN);
     return now >= queue->slice_end;
 }
@@ -318,16 +322,13 @@ void sched_block(struct sched_entity *entity, reftime_t now)
 {
     struct sched_queue *queue = entity->queue;
 
-    queue_change_period(queue, now);
-    if (entity->lane < SCHED_LANES) {
+    queue_settle(queue, now);
+    if (entity->lane < SCHED_LANES)
         lane_remove(entity);
-    }
-    if (queue->running == entity) {
+    if (queue->running == entity)
         queue->running = NULL;
-    }
-    if (queue->urgent == entity) {
+    if (queue->urgent == entity)
         queue->urgent = NULL;
-    }
     entity->lane = SCHED_BLOCKED;
 }
 
@@ -343,12 +344,10 @@ static struct sched_entity *queue_best(const struct sched_queue *queue)
     struct heap_node *shared = heap_first(&queue->lane[SCHED_SHARED]);
     struct heap_node *spent = heap_first(&queue->lane[SCHED_SPENT]);
 
-    if (reserved) {
+    if (reserved)
         return entity_of(reserved);
-    }
-    if (!shared || (spent && queue->lane[SCHED_SPENT].before(spent, shared))) {
+    if (!shared || (spent && queue->lane[SCHED_SPENT].before(spent, shared)))
         shared = spent;
-    }
     return shared ? entity_of(shared) : NULL;
 }
 
@@ -359,13 +358,11 @@ static struct sched_entity *queue_take(struct sched_queue *queue)
     for (;;) {
         struct sched_entity *entity = queue->urgent_run ? queue->urgent : queue_best(queue);
 
-        if (!entity) {
+        if (!entity)
             return NULL;
-        }
         lane_remove(entity);
-        if (entity_lane(entity) == entity->lane) {
+        if (entity_lane(entity) == entity->lane)
             return entity;
-        }
         queue->urgent_run = false; /* it still owes what it ran over its cap */
         lane_insert(entity);
     }
@@ -377,12 +374,10 @@ static reftime_t queue_slice(const struct sched_queue *queue, const struct sched
     reftime_t slice = reftime_min(SCHED_ROUND / (queue_eligible(queue) + 1), SCHED_SLICE_MAX);
 
     slice = slice < SCHED_SLICE_MIN ? SCHED_SLICE_MIN : slice;
-    if (queue->urgent_run) {
+    if (queue->urgent_run)
         return reftime_min(slice, queue_urgent_left(queue));
-    }
-    if (entity->lane == SCHED_RESERVED) {
-        return reftime_min(slice, budget_left(entity->params.reserve, entity->used));
-    }
+    if (entity->lane == SCHED_RESERVED)
+        return reftime_min(slice, time_left(entity->params.reserve, entity->used));
     return slice;
 }
 
@@ -395,10 +390,9 @@ static void queue_start(struct sched_queue *queue, struct sched_entity *entity, 
     queue->picked_lane = entity->lane;
     queue->running = entity;
     entity->lane = SCHED_RUNNING;
-    if (queue->urgent == entity) {
+    if (queue->urgent == entity)
         queue->urgent = NULL;
-    }
-    queue_advance_floor(queue, now);
+    queue_advance_floor(queue);
 }
 
 struct sched_entity *sched_pick(struct sched_queue *queue, reftime_t now)
@@ -406,41 +400,20 @@ struct sched_entity *sched_pick(struct sched_queue *queue, reftime_t now)
     struct sched_entity *before = queue->running;
     struct sched_entity *next = NULL;
 
-    queue_change_period(queue, now);
+    queue_settle(queue, now);
     queue->running = NULL;
-    if (before && queue->yielded) {
+    if (before && queue->urgent_run && !queue->yielded &&
+        (now < queue->slice_end || before->used < before->params.reserve))
+        queue->urgent = before; /* only the end of its slice ends its turn, or of its reserve */
+    if (before && queue->yielded)
         next = queue_take(queue);
-    }
-    if (before) {
+    if (before)
         lane_insert(before);
-    }
     queue->yielded = false;
     next = next ? next : queue_take(queue);
-    if (next) {
+    if (next)
         queue_start(queue, next, now);
-    }
     return next;
-}
-
-void sched_charge(struct sched_entity *entity, reftime_t ran, reftime_t now)
-{
-    struct sched_queue *queue = entity->queue;
-
-    queue_change_period(queue, now);
-    reftime_t part = reftime_min(ran, now - queue->period * SCHED_PERIOD);
-
-    if (entity->period != queue->period) {
-        entity->used += ran - part;
-        entity_refresh(entity);
-    }
-    entity->used += part;
-    entity->vtime += vtime_of(entity, ran);
-    if (queue->urgent_run) {
-        queue->urgent_used += part;
-    }
-    queue->since = now;
-    queue_advance_floor(queue, now);
-    entity_place(entity);
 }
 
 reftime_t sched_next_deadline(const struct sched_queue *queue, reftime_t now)
@@ -452,11 +425,10 @@ reftime_t sched_next_deadline(const struct sched_queue *queue, reftime_t now)
                    queue->lane[SCHED_CAPPED_RESERVED].count != 0 || queue->urgent;
     reftime_t deadline = waiting ? period_end : SCHED_NO_DEADLINE;
 
-    if (others) {
+    if (others)
         deadline = reftime_min(deadline, running ? queue->slice_end : now);
-    }
     if (running && running->params.cap != 0) {
-        reftime_t left = budget_left(running->params.cap, running->used);
+        reftime_t left = time_left(running->params.cap, running->used);
 
         deadline = reftime_min(deadline, reftime_min(queue->since + left, period_end));
     }

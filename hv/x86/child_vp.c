@@ -93,27 +93,34 @@ static enum hv_status fill_slot(struct pool *pool, uint64_t *base)
 
 /* ---- life ---- */
 
-static struct lp *least_used_lp(void)
+/* The LP with the fewest VPs of those that can keep the reserve, as far as other LPs may look;
+ * NULL: none can. */
+static struct lp *choose_lp(reftime_t reserve)
 {
-    struct lp *best = lp_table[0];
-    for (uint32_t i = 1; i < lp_count; i++)
-        if (__atomic_load_n(&lp_table[i]->child_count, __ATOMIC_RELAXED) <
-            __atomic_load_n(&best->child_count, __ATOMIC_RELAXED))
-            best = lp_table[i];
+    struct lp *best = NULL;
+    for (uint32_t i = 0; i < lp_count; i++) {
+        struct lp *lp = lp_table[i];
+        const reftime_t kept = __atomic_load_n(&lp->run.reserve_sum, __ATOMIC_RELAXED);
+        if (kept + reserve <= SCHED_RESERVE_LIMIT &&
+            (best == NULL || __atomic_load_n(&lp->child_count, __ATOMIC_RELAXED) <
+                                 __atomic_load_n(&best->child_count, __ATOMIC_RELAXED)))
+            best = lp;
+    }
     return best;
 }
 
-struct attachment {
+struct share_work {
     struct vp *vp;
+    const struct sched_params *share;
     enum hv_status status;
 };
 
 static void attach(void *argument)
 {
-    struct attachment *work = argument;
+    struct share_work *work = argument;
     struct vp *vp = work->vp;
     struct lp *lp = vp->lp;
-    work->status = sched_entity_init(&vp->sched, &lp->run, &vp->partition->share);
+    work->status = sched_entity_init(&vp->sched, &lp->run, work->share);
     if (work->status != HV_STATUS_SUCCESS)
         return;
     vp->next_on_lp = lp->children;
@@ -121,14 +128,29 @@ static void attach(void *argument)
     __atomic_fetch_add(&lp->child_count, 1, __ATOMIC_RELAXED);
 }
 
-static struct vp *make_vp(struct partition *partition, uint32_t index, uint64_t base)
+static void change_share(void *argument)
 {
-    struct lp *lp = least_used_lp();
+    struct share_work *work = argument;
+    struct lp *lp = work->vp->lp;
+    work->status = sched_set_params(&work->vp->sched, work->share, arch_time_now());
+    lp->reschedule = true;
+}
+
+enum hv_status arch_vp_set_share(struct vp *vp, const struct sched_params *share)
+{
+    struct share_work work = {.vp = vp, .share = share};
+    lp_call(vp->lp, change_share, &work);
+    return work.status;
+}
+
+static struct vp *make_vp(struct lp *lp, struct partition *partition, uint32_t index, uint64_t base)
+{
     struct vp *vp = (struct vp *)base;
     vp_init(vp, partition, index, index, &lp->timers);
     vp->lp = lp;
     vp->stats.lp_index = lp->index;
     vp->explicit_suspend = true;
+    vp->rested_since = cpu_read_tsc();
     vp->extended = (void *)(base + PAGE_EXTENDED * PAGE_SIZE);
     extended_reset(vp->extended);
     vendor->init_vp(vp, (void *)(base + PAGE_VENDOR * PAGE_SIZE),
@@ -145,10 +167,14 @@ enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struc
     uint64_t base;
     if (!extended_is_supported())
         return HV_STATUS_OPERATION_DENIED;
+    struct lp *lp = choose_lp(partition->share.reserve);
+    if (lp == NULL)
+        return HV_STATUS_NO_RESOURCES;
     const enum hv_status status = fill_slot(&partition->pool, &base);
     if (status != HV_STATUS_SUCCESS)
         return status;
-    struct attachment work = {.vp = make_vp(partition, index, base)};
+    struct share_work work = {.vp = make_vp(lp, partition, index, base),
+                              .share = &partition->share};
     lp_call(work.vp->lp, attach, &work);
     if (work.status != HV_STATUS_SUCCESS)
         empty_slot(&partition->pool, base, pages_of_vp());

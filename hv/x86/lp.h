@@ -42,7 +42,6 @@ struct lp {
     struct sched_queue run;
     reftime_t timer_armed;     /* deadline the hardware timer is set for */
     reftime_t slice_end;       /* when to choose again if nothing happens */
-    reftime_t run_since;       /* current was picked or charged last */
     bool reschedule;           /* pick again before the next entry */
     bool look_again;           /* an event waits for the guest's next instruction to end */
     struct vp *notified;       /* (x) VPs with news, linked */

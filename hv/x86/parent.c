@@ -97,7 +97,6 @@ static void create_extended(struct vp *vp)
 
 static void create_vp(struct lp *lp)
 {
-    static const struct sched_params params = {.weight = PARENT_WEIGHT, .first = true};
     struct vp *vp = page_alloc();
     timer_queue_init(&lp->timers);
     sched_queue_init(&lp->run, 0);
@@ -109,7 +108,7 @@ static void create_vp(struct lp *lp)
     void *state = page_alloc();
     void *control = page_alloc();
     if (state == NULL || control == NULL ||
-        sched_entity_init(&vp->sched, &lp->run, &params) != HV_STATUS_SUCCESS)
+        sched_entity_init(&vp->sched, &lp->run, &parent.share) != HV_STATUS_SUCCESS)
         refuse("too little memory for processor %u", lp->index);
     vendor->init_vp(vp, state, control, memory_spa(control));
     vendor->reset(vp);
@@ -123,6 +122,8 @@ static void create_vp(struct lp *lp)
 void parent_create(uint64_t ram_end, const struct linux_entry *entry)
 {
     partition_init(&parent, PARTITION_PARENT, &memory_frames);
+    parent.share =
+        (struct sched_params){.weight = PARENT_WEIGHT, .reserve = SCHED_PARENT, .first = true};
     partition_register(&parent);
     map_memory(ram_end);
     for (uint32_t i = 0; i < lp_count; i++)

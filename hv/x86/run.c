@@ -72,6 +72,15 @@ static struct vp *vp_of(struct sched_entity *entity)
     return entity == NULL ? NULL : CONTAINER_OF(entity, struct vp, sched);
 }
 
+/* The VP has something to do. */
+static void end_rest(struct vp *vp, uint64_t tsc)
+{
+    if (vp->activity != VP_HALTED)
+        return;
+    vp->activity = VP_ACTIVE;
+    vp->stats.time_halted += tsc - vp->rested_since;
+}
+
 static void wake_if_due(struct lp *lp, struct vp *vp)
 {
     vp_take_requests(vp);
@@ -82,10 +91,7 @@ static void wake_if_due(struct lp *lp, struct vp *vp)
     }
     if (vp == lp->current)
         return;
-    if (vp->activity == VP_HALTED) {
-        vp->activity = VP_ACTIVE;
-        vp->stats.time_halted += cpu_read_tsc() - vp->rested_since;
-    }
+    end_rest(vp, cpu_read_tsc());
     const reftime_t now = arch_time_now();
     if (sched_wake(&vp->sched, true, now))
         lp->reschedule = true;
@@ -170,17 +176,15 @@ static void choose(struct lp *lp)
     struct vp *last = lp->current;
     lp->reschedule = false;
     if (last != NULL) {
-        sched_charge(&last->sched, now - lp->run_since, now);
         vapic_sync(last);
-        if (!vp_is_runnable(last)) {
-            last->rested_since = start;
+        last->rested_since = start;
+        if (vp_is_runnable(last))
+            end_rest(last, start);
+        else
             sched_block(&last->sched, now);
-        } else if (last->activity == VP_HALTED)
-            last->activity = VP_ACTIVE;
     }
     lp->current = vp_of(sched_pick(&lp->run, now));
     lp->slice_end = sched_next_deadline(&lp->run, now);
-    lp->run_since = now;
     if (lp->current != last) {
         lp->stats.context_switches++;
         if (lp->current != NULL)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/abi/hypercall.h"
 #include "parent/driver/uapi/mshv.h"
 #include "parent/partition/internal.h"
 #include "parent/partition/open.h"
@@ -73,9 +74,10 @@ struct pass {
     size_t in_size;
     void *out;
     size_t out_size;
+    uint16_t status; /* the hypervisor's, after a refusal */
 };
 
-static bool pass(const struct bh_device_layer *layer, int fd, const struct pass *what,
+static bool pass(const struct bh_device_layer *layer, int fd, struct pass *what,
                  struct bh_error *error)
 {
     struct mshv_root_hvcall args;
@@ -92,6 +94,7 @@ static bool pass(const struct bh_device_layer *layer, int fd, const struct pass 
         if (layer->ioctl(fd, MSHV_ROOT_HVCALL, &args) == 0)
             return true;
     } while (errno == EAGAIN || errno == EINTR); /* EAGAIN: memory was given, try again */
+    what->status = args.status;
     return bh_error_set(error, errno, "Hypercall 0x%x fails with status 0x%x: %s.", what->code,
                         args.status, strerror(errno));
 }
@@ -104,6 +107,23 @@ bool bh_partition_set_property(struct bh_partition *partition, uint32_t code, ui
         .code = HVCALL_SET_PARTITION_PROPERTY, .in = &input, .in_size = sizeof(input)};
 
     return pass(partition->layer, partition->fd, &what, error);
+}
+
+bool bh_partition_set_share(struct bh_partition *partition, uint64_t share, struct bh_error *error)
+{
+    struct hv_input_set_partition_property input = {.code = BH_PROPERTY_SHARE, .value = share};
+    struct pass what = {
+        .code = HVCALL_SET_PARTITION_PROPERTY, .in = &input, .in_size = sizeof(input)};
+
+    if (pass(partition->layer, partition->fd, &what, error))
+        return true;
+    if (what.status != HV_STATUS_NO_RESOURCES)
+        return false;
+    return bh_error_set(error, ENOSPC,
+                        "No logical processor can keep a reserve of %.2f %% for each virtual "
+                        "processor beside what is reserved for others (%u %% of each in all): ask "
+                        "for less, or lower that of another VM.",
+                        (double)BH_SHARE_RESERVE(share) / 100, BH_SHARE_RESERVE_MAX / 100);
 }
 
 bool bh_partition_initialize(struct bh_partition *partition, struct bh_error *error)

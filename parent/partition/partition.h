@@ -41,6 +41,9 @@ void bh_partition_close(struct bh_partition *partition);
 
 bool bh_partition_set_property(struct bh_partition *partition, uint32_t code, uint64_t value,
                                struct bh_error *error);
+/* BH_SHARE of hv/abi/partition.h, at any time. error->number is ENOSPC when the reserve can not be
+ * kept; nothing has changed then. */
+bool bh_partition_set_share(struct bh_partition *partition, uint64_t share, struct bh_error *error);
 bool bh_partition_initialize(struct bh_partition *partition, struct bh_error *error);
 
 /* Gives the child readable, writable, executable RAM at `gpa`; all 4 KiB-aligned. */

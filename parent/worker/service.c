@@ -147,18 +147,28 @@ static int64_t integer_or_minus_1(const json_t *params, const char *name)
     return value != NULL ? json_integer_value(value) : -1;
 }
 
+static uint32_t percent_or(int64_t percent, uint32_t otherwise)
+{
+    return percent >= 0 ? (uint32_t)percent : otherwise;
+}
+
 static json_t *set(struct bh_service *service, const json_t *params, struct bh_control_error *error)
 {
     const struct bh_vm_config *config = bh_vm_get_config(service->vm);
+    const int64_t cap = integer_or_minus_1(params, "cap_percent");
+    const int64_t reserve = integer_or_minus_1(params, "reserve_percent");
     struct bh_error reason;
 
+    if (percent_or(cap, config->cap_percent) != 0 &&
+        percent_or(reserve, config->reserve_percent) > percent_or(cap, config->cap_percent))
+        return refuse(error, BH_CONTROL_INVALID_PARAMS, "reserve_percent",
+                      "'reserve_percent' must not be above cap_percent.");
     if (json_object_get(params, "memory_target_bytes") != NULL)
         return refuse(error, BH_CONTROL_NOT_SUPPORTED, "memory_target_bytes",
                       "No balloon runs in this guest.");
-    if (!bh_vm_set_shares(service->vm, integer_or_minus_1(params, "weight"),
-                          integer_or_minus_1(params, "cap_percent"),
-                          integer_or_minus_1(params, "reserve_percent"), &reason))
-        return refuse(error, BH_CONTROL_RESOURCE, NULL, reason.text);
+    if (!bh_vm_set_shares(service->vm, integer_or_minus_1(params, "weight"), cap, reserve, &reason))
+        return refuse(error, BH_CONTROL_RESOURCE,
+                      reason.number == ENOSPC ? "reserve_percent" : NULL, reason.text);
     return json_pack("{s:i, s:i, s:i, s:I}", "weight", (int)config->weight, "cap_percent",
                      (int)config->cap_percent, "reserve_percent", (int)config->reserve_percent,
                      "memory_target_bytes", (json_int_t)config->memory_bytes);

@@ -162,28 +162,21 @@ static bool allocate_memory(struct bh_vm *vm, struct bh_error *error)
 
 /* --- partition ---------------------------------------------------------------------------- */
 
-static bool set_share(struct bh_vm *vm, uint32_t code, int64_t value, struct bh_error *error)
+/* Percent of one LP for the whole VM, as its VPs' equal parts, each of its own LP. */
+static uint32_t part_of_lp(const struct bh_vm_config *config, uint32_t percent)
 {
-    return value < 0 || bh_partition_set_property(vm->partition, code, (uint64_t)value, error);
+    const uint32_t part = percent * (BH_SHARE_WHOLE / 100) / config->vps;
+
+    return percent != 0 && part == 0 ? 1 : part;
 }
 
-/* A negative value stays what it is. */
-static bool set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
-                       int64_t reserve_percent, struct bh_error *error)
+static uint64_t share_of(const struct bh_vm_config *config)
 {
-    return set_share(vm, BH_PROPERTY_WEIGHT, weight, error) &&
-           set_share(vm, BH_PROPERTY_CAP_PERCENT, cap_percent, error) &&
-           set_share(vm, BH_PROPERTY_RESERVE_PERCENT, reserve_percent, error);
-}
+    const uint32_t cap = part_of_lp(config, config->cap_percent);
+    const uint32_t reserve = part_of_lp(config, config->reserve_percent);
 
-/* A new partition has weight 100, no cap and no reserve. */
-static bool set_first_shares(struct bh_vm *vm, struct bh_error *error)
-{
-    const struct bh_vm_config *config = &vm->config;
-
-    return set_shares(vm, config->weight != BH_WEIGHT_DEFAULT ? (int64_t)config->weight : -1,
-                      config->cap_percent != 0 ? (int64_t)config->cap_percent : -1,
-                      config->reserve_percent != 0 ? (int64_t)config->reserve_percent : -1, error);
+    return BH_SHARE(config->weight, reserve < BH_SHARE_WHOLE ? reserve : BH_SHARE_WHOLE,
+                    cap < BH_SHARE_WHOLE ? cap : 0);
 }
 
 /* For statistics only: the VM runs without it, too. */
@@ -200,7 +193,7 @@ static bool create_partition(struct bh_vm *vm, struct bh_error *error)
 {
     vm->partition = bh_partition_create(vm->layer, vm->node, error);
     if (vm->partition == NULL || !bh_partition_initialize(vm->partition, error) ||
-        !set_first_shares(vm, error) ||
+        !bh_partition_set_share(vm->partition, share_of(&vm->config), error) ||
         !bh_partition_set_property(vm->partition, HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, 1, error))
         return false;
     learn_id(vm);
@@ -213,6 +206,17 @@ static bool create_partition(struct bh_vm *vm, struct bh_error *error)
     return true;
 }
 
+/* The driver has one errno for all refusals but few; a reserve is the likely reason. */
+static bool explain_reserve(const struct bh_vm_config *config, uint32_t vp, struct bh_error *error)
+{
+    if (config->reserve_percent == 0 || error->number != EIO)
+        return false;
+    return bh_error_set(error, ENOSPC,
+                        "Virtual processor %u finds no logical processor that can keep its part of "
+                        "a reserve of %u %%: ask for less, or lower that of another VM.",
+                        vp, config->reserve_percent);
+}
+
 static bool create_vps(struct bh_vm *vm, struct bh_error *error)
 {
     for (uint32_t i = 0; i < vm->config.vps; i++) {
@@ -220,7 +224,7 @@ static bool create_vps(struct bh_vm *vm, struct bh_error *error)
 
         vm->vp[i] = bh_vp_create(vm->partition, i, error);
         if (vm->vp[i] == NULL)
-            return false;
+            return explain_reserve(&vm->config, i, error);
         server.vp = vm->vp[i];
         if (!bh_vcpus_add(&vm->vcpus, &server, error))
             return false;
@@ -332,15 +336,18 @@ void bh_vm_power_off(struct bh_vm *vm, enum bh_vm_reason reason)
 bool bh_vm_set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
                       int64_t reserve_percent, struct bh_error *error)
 {
-    if (vm->partition != NULL && !set_shares(vm, weight, cap_percent, reserve_percent, error))
-        return false;
-    if (weight >= 0)
-        vm->config.weight = (uint32_t)weight;
-    if (cap_percent >= 0)
-        vm->config.cap_percent = (uint32_t)cap_percent;
-    if (reserve_percent >= 0)
-        vm->config.reserve_percent = (uint32_t)reserve_percent;
-    return true;
+    struct bh_vm_config *config = &vm->config;
+    const uint32_t old[] = {config->weight, config->cap_percent, config->reserve_percent};
+
+    config->weight = weight >= 0 ? (uint32_t)weight : old[0];
+    config->cap_percent = cap_percent >= 0 ? (uint32_t)cap_percent : old[1];
+    config->reserve_percent = reserve_percent >= 0 ? (uint32_t)reserve_percent : old[2];
+    if (vm->partition == NULL || bh_partition_set_share(vm->partition, share_of(config), error))
+        return true;
+    config->weight = old[0];
+    config->cap_percent = old[1];
+    config->reserve_percent = old[2];
+    return false;
 }
 
 /* --- news --------------------------------------------------------------------------------- */

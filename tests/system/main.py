@@ -20,10 +20,11 @@ from lib.parent import Site  # noqa: E402
 from lib.suite import Reporter, run_group  # noqa: E402
 from system.appliance import GROUP as APPLIANCE  # noqa: E402
 from system.child import GROUP as CHILD  # noqa: E402
+from system.child.scheduling import GROUP as SCHEDULING  # noqa: E402
 from system.parent import GROUP as PARENT  # noqa: E402
 from system.vmbus import GROUP as VMBUS  # noqa: E402
 
-GROUPS = [PARENT, CHILD, VMBUS, APPLIANCE]
+GROUPS = [PARENT, CHILD, SCHEDULING, VMBUS, APPLIANCE]
 
 
 def list_tests():

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "parent/tools/bhstat/json.h"
 
+#include "hv/abi/partition.h"
+
 #define FRAME_SIZE 4096u
 
 /* json_pack's "I" takes json_int_t; counters stay far below 2^63. */
@@ -83,6 +85,14 @@ static json_t *crash_json(const struct bh_partition_stats *stats)
     return json_pack("{s:I, s:o}", "count", count(stats->crash_count), "parameters", parameters);
 }
 
+/* Of each VP, in percent of its LP. */
+static json_t *share_json(uint64_t share)
+{
+    return json_pack("{s:I, s:f, s:f}", "weight", count(BH_SHARE_WEIGHT(share)), "reserve_percent",
+                     (double)BH_SHARE_RESERVE(share) / 100, "cap_percent",
+                     (double)BH_SHARE_CAP(share) / 100);
+}
+
 static json_t *partition_json(const struct bhstat_partition *partition)
 {
     const struct bh_partition_stats *stats = &partition->stats;
@@ -90,13 +100,13 @@ static json_t *partition_json(const struct bhstat_partition *partition)
 
     for (uint32_t i = 0; vps != NULL && i < partition->vp_count; i++)
         json_array_append_new(vps, vp_json(i, &partition->vp[i]));
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "id",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "id",
                      count(stats->partition_id), "owned_bytes", bytes(stats->frames_owned),
                      "deposited_bytes", bytes(stats->frames_deposited), "deposited_free_bytes",
                      bytes(stats->frames_deposited_free), "mapped_bytes",
                      bytes(stats->frames_mapped), "nested_table_bytes",
                      bytes(stats->nested_table_pages), "hypercalls", count(stats->hypercalls),
-                     "crash", crash_json(stats), "vps", vps);
+                     "crash", crash_json(stats), "share", share_json(stats->share), "vps", vps);
 }
 
 json_t *bhstat_json(const struct bhstat_snapshot *snapshot)

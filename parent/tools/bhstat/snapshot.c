@@ -106,14 +106,27 @@ void bhstat_snapshot_release(struct bhstat_snapshot *snapshot)
     memset(snapshot, 0, sizeof(*snapshot));
 }
 
+static const struct bhstat_partition *find(const struct bhstat_snapshot *snapshot,
+                                           uint64_t partition_id)
+{
+    for (uint32_t i = 0; i < snapshot->partition_count; i++)
+        if (snapshot->partition[i].stats.partition_id == partition_id)
+            return &snapshot->partition[i];
+    return NULL;
+}
+
+const struct bh_partition_stats *bhstat_snapshot_find(const struct bhstat_snapshot *snapshot,
+                                                      uint64_t partition_id)
+{
+    const struct bhstat_partition *partition = find(snapshot, partition_id);
+
+    return partition != NULL ? &partition->stats : NULL;
+}
+
 const struct bh_vp_stats *bhstat_snapshot_find_vp(const struct bhstat_snapshot *snapshot,
                                                   uint64_t partition_id, uint32_t vp)
 {
-    for (uint32_t i = 0; i < snapshot->partition_count; i++) {
-        const struct bhstat_partition *partition = &snapshot->partition[i];
+    const struct bhstat_partition *partition = find(snapshot, partition_id);
 
-        if (partition->stats.partition_id == partition_id && vp < partition->vp_count)
-            return &partition->vp[vp];
-    }
-    return NULL;
+    return partition != NULL && vp < partition->vp_count ? &partition->vp[vp] : NULL;
 }

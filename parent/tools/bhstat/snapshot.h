@@ -27,6 +27,9 @@ bool bhstat_snapshot_take(struct bh_host *host, struct bhstat_snapshot *snapshot
                           struct bh_error *error);
 void bhstat_snapshot_release(struct bhstat_snapshot *snapshot);
 
+/* The partition's counters in an earlier snapshot, or NULL where it was not there yet. */
+const struct bh_partition_stats *bhstat_snapshot_find(const struct bhstat_snapshot *snapshot,
+                                                      uint64_t partition_id);
 /* The VP's counters in an earlier snapshot, or NULL where it was not there yet. */
 const struct bh_vp_stats *bhstat_snapshot_find_vp(const struct bhstat_snapshot *snapshot,
                                                   uint64_t partition_id, uint32_t vp);

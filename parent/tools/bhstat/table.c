@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "hv/abi/partition.h"
+
 #define TICKS_PER_SECOND 10000000.0 /* of 100 ns */
 #define FRAMES_PER_MIB   256.0
 #define TOP_EXITS        5u
@@ -161,6 +163,34 @@ static void print_vps(FILE *out, struct interval interval, const struct bhstat_s
     }
 }
 
+static void print_partition(FILE *out, struct interval interval,
+                            const struct bh_partition_stats *before,
+                            const struct bh_partition_stats *now)
+{
+    fprintf(out, "%4" PRIu64 " %3" PRIu64 " %6" PRIu64 " %6.1f %6.1f %9.1f %10.1f %9.1f %9.0f\n",
+            now->partition_id, now->vp_count, BH_SHARE_WEIGHT(now->share),
+            (double)BH_SHARE_RESERVE(now->share) / 100, (double)BH_SHARE_CAP(now->share) / 100,
+            mib(now->frames_owned), mib(now->frames_mapped), mib(now->nested_table_pages),
+            rate(interval, before->hypercalls, now->hypercalls));
+}
+
+/* Shares are each VP's: percent of its LP; a cap of 0 is none. */
+static void print_partitions(FILE *out, struct interval interval,
+                             const struct bhstat_snapshot *before,
+                             const struct bhstat_snapshot *now)
+{
+    static const struct bh_partition_stats zero;
+
+    fprintf(out, "\nPART VPs weight   rsv%%   cap%% owned MiB mapped MiB tables MiB  calls/s\n");
+    for (uint32_t p = 0; p < now->partition_count; p++) {
+        const struct bh_partition_stats *stats = &now->partition[p].stats;
+        const struct bh_partition_stats *old =
+            before != NULL ? bhstat_snapshot_find(before, stats->partition_id) : NULL;
+
+        print_partition(out, interval, old != NULL ? old : &zero, stats);
+    }
+}
+
 void bhstat_table(FILE *out, const struct bhstat_snapshot *before,
                   const struct bhstat_snapshot *now)
 {
@@ -170,5 +200,6 @@ void bhstat_table(FILE *out, const struct bhstat_snapshot *before,
     print_head(out, interval, before == NULL, now);
     print_memory(out, &now->hypervisor);
     print_lps(out, interval, before, now);
+    print_partitions(out, interval, before, now);
     print_vps(out, interval, before, now);
 }

@@ -9,16 +9,15 @@ enum hv_status frame_pool_enter_checked(struct frame_table *table, frame_t frame
 #include "hv/core/frame.c"
 #undef frame_pool_enter
 
-static enum hv_status change_pool_enter_unchecked(struct frame_record *record,
-                                                  partition_id_t partition)
-{
-    if (record->state == FRAME_DEPOSITED) {
-        record->partition = partition;
-    }
-    return change_pool_enter(record, partition);
-}
-
 enum hv_status frame_pool_enter(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
-    return frames_change(table, frame, 1, partition, change_pool_enter_unchecked);
+    struct frame_table_locked locked = table_lock(table);
+    struct frame_record record = record_read(table, frame);
+
+    if (record.state == FRAME_DEPOSITED) {
+        record.partition = partition;
+        record_write(locked, frame, record);
+    }
+    table_unlock(locked);
+    return frame_pool_enter_checked(table, frame, partition);
 }

@@ -9,16 +9,15 @@ enum hv_status frame_withdraw_checked(struct frame_table *table, frame_t frame,
 #include "hv/core/frame.c"
 #undef frame_withdraw
 
-static enum hv_status change_withdraw_unchecked(struct frame_record *record,
-                                                partition_id_t partition)
-{
-    if (frame_is_deposited(*record) && record->partition == partition) {
-        record->state = FRAME_DEPOSITED;
-    }
-    return change_withdraw(record, partition);
-}
-
 enum hv_status frame_withdraw(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
-    return frames_change(table, frame, 1, partition, change_withdraw_unchecked);
+    struct frame_table_locked locked = table_lock(table);
+    struct frame_record record = record_read(table, frame);
+
+    if (frame_is_deposited(record) && record.partition == partition) {
+        record.state = FRAME_DEPOSITED;
+        record_write(locked, frame, record);
+    }
+    table_unlock(locked);
+    return frame_withdraw_checked(table, frame, partition);
 }

@@ -11,7 +11,7 @@ from system.parent.isolation import load_driver
 CYCLES = 100
 FUZZ_SECONDS = 10
 FUZZ_SEED = 20261121
-OWNERS = ("hypervisor", "parent", "deposited", "shared", "unassigned")
+OWNERS = ("hypervisor", "parent", "deposited", "shared", "unassigned", "pool_free")
 
 # What each instruction of the test guest must tell: tests/system/guest/child.c.
 INTERCEPTS = """

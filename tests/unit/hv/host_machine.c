@@ -89,7 +89,8 @@ void host_machine_init(unsigned vps, partition_id_t id)
     host = (struct host_machine){.now = 1000000,
                                  .tsc_invariant = true,
                                  .tsc_synchronized = true,
-                                 .interrupts_enabled = true};
+                                 .interrupts_enabled = true,
+                                 .full_vp = HOST_VPS};
     init_frames();
     partition_init(&host.partition, id, &host.frames);
     if (id != PARTITION_PARENT) {
@@ -189,6 +190,7 @@ void arch_console_write(const char *text, size_t length)
 
 reftime_t arch_time_now(void)
 {
+    host.now += host.step;
     return host.now;
 }
 
@@ -356,6 +358,16 @@ enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struc
     }
     vp_init(*vp, partition, index, index, &host.timers[0]);
     (*vp)->explicit_suspend = true;
+    return HV_STATUS_SUCCESS;
+}
+
+enum hv_status arch_vp_set_share(struct vp *vp, const struct sched_params *share)
+{
+    if (vp->index == host.full_vp && share->reserve > vp->sched.params.reserve) {
+        return HV_STATUS_NO_RESOURCES;
+    }
+    vp->sched.params = *share;
+    host.share_changes++;
     return HV_STATUS_SUCCESS;
 }
 

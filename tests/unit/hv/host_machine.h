@@ -48,6 +48,7 @@ struct host_record {
 
 struct host_machine {
     reftime_t now;
+    reftime_t step; /* the clock goes on by this much with each look at it */
     bool tsc_invariant, tsc_synchronized;
     bool interrupts_enabled;
     uint64_t cr4;
@@ -63,6 +64,8 @@ struct host_machine {
     frame_t tables_used;                    /* pages of a child's nested tables */
     unsigned flushes;                       /* arch_flush_partition */
     unsigned suspend_changes;               /* arch_suspend_changed */
+    uint32_t full_vp;                       /* its LP can keep no more reserve; HOST_VPS: none */
+    unsigned share_changes;                 /* arch_vp_set_share */
     union hv_register_value register_value; /* RIP, the one register of the back end */
     _Alignas(64) uint8_t xsave[HOST_VPS][HOST_XSAVE_SIZE];
     char console[1024]; /* the newest text written */

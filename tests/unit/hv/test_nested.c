@@ -494,6 +494,77 @@ static void test_split_races_with_the_processor(void **state)
                 RW | NESTED_ACCESSED | NESTED_DIRTY);
 }
 
+/* True: joined, and the table is given back. */
+static bool join(uint64_t gpa, uint64_t size)
+{
+    const unsigned tables = pages.out;
+    struct nested_change change;
+
+    if (!nested_prepare_join(&nested, gpa_make(gpa), size, &change)) {
+        assert_int_equal(pages.out, tables);
+        return false;
+    }
+    assert_true(nested_commit(&change)); /* processors have cached the way */
+    assert_int_equal(pages.out, tables);
+    nested_finish(&change);
+    assert_int_equal(pages.out, tables - 1);
+    return true;
+}
+
+/* What a deposit split becomes whole again when all has come back. */
+static void test_join(void **state)
+{
+    (void)state;
+    const uint32_t used = NESTED_ACCESSED | NESTED_DIRTY;
+
+    assert_int_equal(nested_map_identity(&nested, spa_make(SIZE_1G), SIZE_1G, RWX),
+                     HV_STATUS_SUCCESS);
+    const unsigned tables = pages.out;
+
+    assert_false(join(SIZE_1G, SIZE_1G)); /* whole already */
+    unmap(SIZE_1G + 0x7000, SIZE_4K);
+    unmap(SIZE_1G, SIZE_4K);
+    unmap(SIZE_1G + SIZE_2M - SIZE_4K, SIZE_4K);
+    touch(SIZE_1G + 0x3000, true);
+    assert_int_equal(pages.out, tables + 2);
+    assert_false(join(SIZE_1G + 0x5000, SIZE_2M));
+    map(SIZE_1G + SIZE_2M - SIZE_4K, SIZE_1G + SIZE_2M - SIZE_4K, SIZE_4K, RWX);
+    assert_false(join(SIZE_1G + 0x5000, SIZE_2M));
+    map(SIZE_1G, SIZE_1G, SIZE_4K, RWX);
+    assert_false(join(SIZE_1G + 0x5000, SIZE_2M));
+    map(SIZE_1G + 0x7000, SIZE_1G + 0x7000, SIZE_4K, RWX);
+    assert_false(join(SIZE_1G, SIZE_1G)); /* not before its parts */
+    assert_true(join(SIZE_1G + 0x5000, SIZE_2M));
+    assert_maps(SIZE_1G, SIZE_1G, SIZE_2M, RWX | used);
+    assert_false(join(SIZE_1G + 0x5000, SIZE_2M));
+    assert_true(join(SIZE_1G + 0x5000, SIZE_1G));
+    assert_maps(2 * SIZE_1G - 1, 2 * SIZE_1G - 1, SIZE_1G, RWX | used);
+    assert_int_equal(pages.out, tables);
+}
+
+/* Pages that are not the parts of one: another order, other rights, an unaligned beginning. */
+static void test_join_refused(void **state)
+{
+    (void)state;
+    assert_false(join(0, SIZE_2M)); /* nothing there */
+    for (uint64_t gpa = 0; gpa < SIZE_2M; gpa += SIZE_4K) {
+        map(gpa, SIZE_1G + SIZE_4K + gpa, SIZE_4K, RWX);
+    }
+    assert_false(join(0, SIZE_2M));
+    for (uint64_t gpa = 0; gpa < SIZE_2M; gpa += SIZE_4K) {
+        map(gpa, SIZE_1G + gpa, SIZE_4K, RWX);
+    }
+    map(0x8000, SIZE_1G + 0x8000, SIZE_4K, RW);
+    assert_false(join(0, SIZE_2M));
+    map(0x8000, SIZE_1G + 0x9000, SIZE_4K, RWX);
+    assert_false(join(0, SIZE_2M));
+    map(0x8000, SIZE_1G + 0x8000, SIZE_4K, RWX);
+    nested.largest_leaf = SIZE_2M;
+    assert_false(join(0, SIZE_1G));
+    assert_true(join(0, SIZE_2M));
+    assert_false(join(1ull << NESTED_GPA_BITS, SIZE_2M));
+}
+
 static unsigned looks;
 
 static void look_at_other_pages(void)
@@ -717,6 +788,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_split_entries_are_exact, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split_keeps_accessed_and_dirty, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split_races_with_the_processor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_join, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_join, setup_ept, teardown),
+        cmocka_unit_test_setup_teardown(test_join_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_pages_stay_mapped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flush_is_asked_for_when_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replaced_table_is_given_back_after_the_flush, setup,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/parent/fake_driver.h"
+#include "hv/abi/partition.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -166,6 +167,9 @@ void fake_driver_reset(void)
         fake_driver.vp[i] = (struct bh_vp_stats){
             .lp_index = i, .time_guest = 25000000, .exits[BH_EXIT_HLT] = 4000 + i};
     }
-    fake_driver.partition = (struct bh_partition_stats){
-        .partition_id = 1, .vp_count = 2, .frames_owned = 261120, .hypercalls = 42};
+    fake_driver.partition = (struct bh_partition_stats){.partition_id = 1,
+                                                        .vp_count = 2,
+                                                        .frames_owned = 261120,
+                                                        .hypercalls = 42,
+                                                        .share = BH_SHARE(250, 1050, 5000)};
 }

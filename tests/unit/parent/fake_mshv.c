@@ -90,14 +90,12 @@ static void translate(const struct mshv_root_hvcall *args)
 
 static int set_property(const struct hv_input_set_partition_property *input)
 {
-    if (fake_mshv.refuse_property)
-        return fail(EIO);
-    if (input->code == BH_PROPERTY_WEIGHT)
-        fake_mshv.weight = input->value;
+    if (input->code == BH_PROPERTY_SHARE)
+        fake_mshv.share = input->value;
     return 0;
 }
 
-static int hypercall(const struct mshv_root_hvcall *args)
+static int hypercall(struct mshv_root_hvcall *args)
 {
     switch (args->code) {
     case HVCALL_SET_VP_REGISTERS:
@@ -115,7 +113,8 @@ static int hypercall(const struct mshv_root_hvcall *args)
         fake_mshv.interrupts++;
         return 0;
     case HVCALL_SET_PARTITION_PROPERTY:
-        return set_property((const void *)(uintptr_t)args->in_ptr);
+        args->status = fake_mshv.property_status;
+        return args->status != 0 ? fail(EIO) : set_property((const void *)(uintptr_t)args->in_ptr);
     default:
         return fail(EINVAL);
     }

@@ -30,7 +30,7 @@ struct fake_vp {
 struct fake_mshv {
     bool refuse_partition;
     bool refuse_memory;
-    bool refuse_property;
+    uint16_t property_status; /* what a change of a property is refused with; 0: not */
     bool refuse_ports;
     atomic_int open_files;
     unsigned partitions; /* created so far */
@@ -38,7 +38,7 @@ struct fake_mshv {
     uint64_t mapped_bytes;
     struct hv_input_assert_interrupt interrupt;
     unsigned interrupts;
-    uint64_t weight;
+    uint64_t share;
     uint8_t *ram; /* translation is one to one below 4 GiB */
     struct fake_vp vp[FAKE_VPS];
 };

@@ -113,6 +113,7 @@ static void json_has_base_units(void **state)
     struct bhstat_snapshot snapshot;
     json_t *document;
     const json_t *vps;
+    const json_t *share;
 
     (void)state;
     take(&snapshot);
@@ -126,6 +127,10 @@ static void json_has_base_units(void **state)
     assert_int_equal(integer_at(json_array_get(vps, 1), "exits", "hlt"), 4001);
     assert_int_equal(json_object_size(json_object_get(json_array_get(vps, 0), "exits")),
                      BH_EXIT_COUNT);
+    share = json_object_get(json_array_get(json_object_get(document, "partitions"), 0), "share");
+    assert_int_equal(json_integer_value(json_object_get(share, "weight")), 250);
+    assert_true(json_real_value(json_object_get(share, "reserve_percent")) == 10.5);
+    assert_true(json_real_value(json_object_get(share, "cap_percent")) == 50);
     json_decref(document);
     bhstat_snapshot_release(&snapshot);
 }
@@ -155,6 +160,7 @@ static void table_shows_averages_since_start(void **state)
     assert_non_null(strstr(text, "total 1024.0, hypervisor 4.0 (pool 1.0 free of 2.0)"));
     assert_non_null(strstr(text, "   0   25.0   70.0"));
     assert_non_null(strstr(text, "hlt 400\n"));
+    assert_non_null(strstr(text, "   1   2    250   10.5   50.0    1020.0"));
     free(text);
     bhstat_snapshot_release(&snapshot);
 }

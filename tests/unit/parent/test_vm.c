@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hv/abi/hypercall.h"
 #include "parent/worker/vm.h"
 #include "tests/unit/parent/fake_mshv.h"
 
@@ -310,11 +311,36 @@ static void shares_change_and_are_kept_when_refused(void **state)
 
     (void)state;
     start(false);
+    assert_int_equal(fake_mshv.share, BH_SHARE(100, 0, 0));
     assert_true(bh_vm_set_shares(vm, 400, -1, -1, &error));
-    assert_int_equal(fake_mshv.weight, 400);
-    fake_mshv.refuse_property = true;
-    assert_false(bh_vm_set_shares(vm, 500, -1, -1, &error));
+    assert_int_equal(fake_mshv.share, BH_SHARE(400, 0, 0));
+    assert_true(bh_vm_set_shares(vm, -1, 75, 50, &error)); /* of one LP, for both VPs */
+    assert_int_equal(fake_mshv.share, BH_SHARE(400, 2500, 3750));
+    fake_mshv.property_status = HV_STATUS_NO_RESOURCES;
+    assert_false(bh_vm_set_shares(vm, 500, 200, 190, &error));
+    assert_int_equal(error.number, ENOSPC);
+    assert_non_null(strstr(error.text, "reserve of 95.00 %"));
     assert_int_equal(bh_vm_get_config(vm)->weight, 400);
+    assert_int_equal(bh_vm_get_config(vm)->cap_percent, 75);
+    assert_int_equal(bh_vm_get_config(vm)->reserve_percent, 50);
+    fake_mshv.property_status = HV_STATUS_INVALID_PARAMETER;
+    assert_false(bh_vm_set_shares(vm, 500, -1, -1, &error));
+    assert_non_null(strstr(error.text, "status 0x5"));
+}
+
+/* What one LP can not limit is no limit; what is too much for one stays too much. */
+static void shares_at_their_ends(void **state)
+{
+    struct bh_error error;
+
+    (void)state;
+    start(false);
+    assert_true(bh_vm_set_shares(vm, -1, 200, 0, &error));
+    assert_int_equal(fake_mshv.share, BH_SHARE(100, 0, 0));
+    assert_true(bh_vm_set_shares(vm, -1, 199, 0, &error));
+    assert_int_equal(fake_mshv.share, BH_SHARE(100, 0, 9950));
+    assert_true(bh_vm_set_shares(vm, 10000, 0, 6400, &error));
+    assert_int_equal(fake_mshv.share, BH_SHARE(10000, BH_SHARE_WHOLE, 0));
 }
 
 int main(void)
@@ -335,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_start_says_why_and_leaves_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(shares_change_and_are_kept_when_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(shares_at_their_ends, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
