@@ -15,6 +15,12 @@
 #define CALL_PARENT_ONLY (1u << 0)
 #define CALL_VARIABLE    (1u << 1) /* has a variable-size header */
 #define CALL_REP         (1u << 2) /* repeats */
+#define CALL_NAMES       (1u << 3) /* its input begins with the id of a partition */
+#define CALL_NAMES_CHILD (1u << 4) /* which is not the parent */
+#define CALL_NAMES_VP    (1u << 5) /* and goes on with the index of one of its VPs */
+#define ON_PARTITION     (CALL_PARENT_ONLY | CALL_NAMES)
+#define ON_CHILD         (ON_PARTITION | CALL_NAMES_CHILD)
+#define ON_VP            (ON_CHILD | CALL_NAMES_VP)
 
 struct call_entry {
     uint16_t code;
@@ -26,16 +32,17 @@ struct call_entry {
 };
 
 static const struct call_entry call_table[] = {
-    {BH_CALL_RUN_VP, CALL_PARENT_ONLY, sizeof(struct bh_run_vp_input), 0, 0, hypercall_run_vp},
+    {BH_CALL_RUN_VP, ON_VP, sizeof(struct bh_run_vp_input), 0, 0, hypercall_run_vp},
     {HVCALL_NOTIFY_LONG_SPIN_WAIT, 0, 8, 0, 0, hypercall_notify_long_spin_wait},
     {HVCALL_SEND_IPI, 0, sizeof(struct hv_input_send_ipi), 0, 0, hypercall_send_ipi},
     {HVCALL_SEND_IPI_EX, CALL_VARIABLE, sizeof(struct hv_input_send_ipi_ex), 0, 0,
      hypercall_send_ipi_ex},
     {HVCALL_GET_PARTITION_ID, CALL_PARENT_ONLY, 0, 8, 0, hypercall_get_partition_id},
-    {HVCALL_SIGNAL_EVENT_DIRECT, CALL_PARENT_ONLY, sizeof(struct hv_input_signal_event_direct),
-     sizeof(struct hv_output_signal_event_direct), 0, hypercall_signal_event_direct},
-    {HVCALL_POST_MESSAGE_DIRECT, CALL_PARENT_ONLY, sizeof(struct hv_input_post_message_direct), 0,
-     0, hypercall_post_message_direct},
+    {HVCALL_SIGNAL_EVENT_DIRECT, ON_PARTITION | CALL_NAMES_VP,
+     sizeof(struct hv_input_signal_event_direct), sizeof(struct hv_output_signal_event_direct), 0,
+     hypercall_signal_event_direct},
+    {HVCALL_POST_MESSAGE_DIRECT, ON_PARTITION | CALL_NAMES_VP,
+     sizeof(struct hv_input_post_message_direct), 0, 0, hypercall_post_message_direct},
     {HVCALL_POST_MESSAGE, 0, sizeof(struct hv_input_post_message), 0, 0, hypercall_post_message},
     {HVCALL_SIGNAL_EVENT, 0, sizeof(struct hv_input_signal_event), 0, 0, hypercall_signal_event},
     {HVCALL_CREATE_PORT, CALL_PARENT_ONLY, sizeof(struct hv_input_create_port), 0, 0,
@@ -51,53 +58,50 @@ static const struct call_entry call_table[] = {
      sizeof(struct hv_message), 0, hypercall_read_messages},
     {HVCALL_CREATE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_create_partition),
      sizeof(struct hv_output_create_partition), 0, hypercall_create_partition},
-    {HVCALL_INITIALIZE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_partition), 0, 0,
+    {HVCALL_INITIALIZE_PARTITION, ON_CHILD, sizeof(struct hv_input_partition), 0, 0,
      hypercall_initialize_partition},
-    {HVCALL_FINALIZE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_partition), 0, 0,
+    {HVCALL_FINALIZE_PARTITION, ON_CHILD, sizeof(struct hv_input_partition), 0, 0,
      hypercall_finalize_partition},
-    {HVCALL_DELETE_PARTITION, CALL_PARENT_ONLY, sizeof(struct hv_input_partition), 0, 0,
+    {HVCALL_DELETE_PARTITION, ON_CHILD, sizeof(struct hv_input_partition), 0, 0,
      hypercall_delete_partition},
-    {HVCALL_GET_PARTITION_PROPERTY_EX, CALL_PARENT_ONLY,
+    {HVCALL_GET_PARTITION_PROPERTY_EX, ON_PARTITION,
      sizeof(struct hv_input_get_partition_property_ex), sizeof(struct hv_vmm_capabilities), 0,
      hypercall_get_partition_property_ex},
-    {HVCALL_SET_PARTITION_PROPERTY, CALL_PARENT_ONLY,
-     sizeof(struct hv_input_set_partition_property), 0, 0, hypercall_set_partition_property},
-    {HVCALL_DEPOSIT_MEMORY, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_deposit_memory), 0,
+    {HVCALL_SET_PARTITION_PROPERTY, ON_CHILD, sizeof(struct hv_input_set_partition_property), 0, 0,
+     hypercall_set_partition_property},
+    {HVCALL_DEPOSIT_MEMORY, ON_CHILD | CALL_REP, sizeof(struct hv_input_deposit_memory), 0,
      sizeof(uint64_t), hypercall_deposit_memory},
-    {HVCALL_WITHDRAW_MEMORY, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_withdraw_memory),
+    {HVCALL_WITHDRAW_MEMORY, ON_CHILD | CALL_REP, sizeof(struct hv_input_withdraw_memory),
      sizeof(uint64_t), 0, hypercall_withdraw_memory},
-    {HVCALL_MAP_GPA_PAGES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_map_gpa_pages), 0,
+    {HVCALL_MAP_GPA_PAGES, ON_CHILD | CALL_REP, sizeof(struct hv_input_map_gpa_pages), 0,
      sizeof(uint64_t), hypercall_map_gpa_pages},
-    {HVCALL_UNMAP_GPA_PAGES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_unmap_gpa_pages),
-     0, 0, hypercall_unmap_gpa_pages},
-    {HVCALL_CREATE_VP, CALL_PARENT_ONLY, sizeof(struct hv_input_create_vp), 0, 0,
-     hypercall_create_vp},
-    {HVCALL_DELETE_VP, CALL_PARENT_ONLY, sizeof(struct hv_input_delete_vp), 0, 0,
-     hypercall_delete_vp},
-    {HVCALL_GET_VP_REGISTERS, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_vp_registers),
+    {HVCALL_UNMAP_GPA_PAGES, ON_CHILD | CALL_REP, sizeof(struct hv_input_unmap_gpa_pages), 0, 0,
+     hypercall_unmap_gpa_pages},
+    {HVCALL_CREATE_VP, ON_CHILD, sizeof(struct hv_input_create_vp), 0, 0, hypercall_create_vp},
+    {HVCALL_DELETE_VP, ON_VP, sizeof(struct hv_input_delete_vp), 0, 0, hypercall_delete_vp},
+    {HVCALL_GET_VP_REGISTERS, ON_VP | CALL_REP, sizeof(struct hv_input_vp_registers),
      sizeof(union hv_register_value), sizeof(uint32_t), hypercall_get_vp_registers},
-    {HVCALL_SET_VP_REGISTERS, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_vp_registers), 0,
+    {HVCALL_SET_VP_REGISTERS, ON_VP | CALL_REP, sizeof(struct hv_input_vp_registers), 0,
      sizeof(struct hv_register_assoc), hypercall_set_vp_registers},
-    {HVCALL_MAP_VP_STATE_PAGE, CALL_PARENT_ONLY, sizeof(struct hv_input_map_state_page),
+    {HVCALL_MAP_VP_STATE_PAGE, ON_VP, sizeof(struct hv_input_map_state_page),
      sizeof(struct hv_output_map_state_page), 0, hypercall_map_vp_state_page},
-    {HVCALL_UNMAP_VP_STATE_PAGE, CALL_PARENT_ONLY, sizeof(struct hv_input_unmap_state_page), 0, 0,
+    {HVCALL_UNMAP_VP_STATE_PAGE, ON_VP, sizeof(struct hv_input_unmap_state_page), 0, 0,
      hypercall_unmap_vp_state_page},
-    {HVCALL_ASSERT_VIRTUAL_INTERRUPT, CALL_PARENT_ONLY, sizeof(struct hv_input_assert_interrupt), 0,
-     0, hypercall_assert_virtual_interrupt},
-    {HVCALL_REGISTER_INTERCEPT_RESULT, CALL_PARENT_ONLY,
-     sizeof(struct hv_input_register_intercept_result), 0, 0, hypercall_register_intercept_result},
-    {HVCALL_GET_VP_CPUID_VALUES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct hv_input_get_cpuid),
+    {HVCALL_ASSERT_VIRTUAL_INTERRUPT, ON_CHILD, sizeof(struct hv_input_assert_interrupt), 0, 0,
+     hypercall_assert_virtual_interrupt},
+    {HVCALL_REGISTER_INTERCEPT_RESULT, ON_CHILD, sizeof(struct hv_input_register_intercept_result),
+     0, 0, hypercall_register_intercept_result},
+    {HVCALL_GET_VP_CPUID_VALUES, ON_VP | CALL_REP, sizeof(struct hv_input_get_cpuid),
      sizeof(struct cpuid_result), sizeof(struct hv_cpuid_leaf), hypercall_get_vp_cpuid_values},
-    {HVCALL_GET_PARTITION_PROPERTY, CALL_PARENT_ONLY,
-     sizeof(struct hv_input_get_partition_property),
+    {HVCALL_GET_PARTITION_PROPERTY, ON_PARTITION, sizeof(struct hv_input_get_partition_property),
      sizeof(struct hv_output_get_partition_property), 0, hypercall_get_partition_property},
-    {HVCALL_GET_GPA_PAGES_ACCESS_STATES, CALL_PARENT_ONLY | CALL_REP,
+    {HVCALL_GET_GPA_PAGES_ACCESS_STATES, ON_CHILD | CALL_REP,
      sizeof(struct hv_input_get_gpa_access), 1, 0, hypercall_get_gpa_access},
-    {HVCALL_TRANSLATE_VIRTUAL_ADDRESS, CALL_PARENT_ONLY, sizeof(struct hv_input_translate),
+    {HVCALL_TRANSLATE_VIRTUAL_ADDRESS, ON_VP, sizeof(struct hv_input_translate),
      sizeof(struct hv_output_translate), 0, hypercall_translate_address},
-    {HVCALL_GET_VP_STATE, CALL_PARENT_ONLY | CALL_VARIABLE, sizeof(struct hv_input_vp_state),
+    {HVCALL_GET_VP_STATE, ON_VP | CALL_VARIABLE, sizeof(struct hv_input_vp_state),
      sizeof(struct hv_stimers_state), 0, hypercall_vp_state},
-    {HVCALL_SET_VP_STATE, CALL_PARENT_ONLY | CALL_VARIABLE, sizeof(struct hv_input_vp_state), 0, 0,
+    {HVCALL_SET_VP_STATE, ON_VP | CALL_VARIABLE, sizeof(struct hv_input_vp_state), 0, 0,
      hypercall_vp_state},
     {BH_CALL_GET_INFO, CALL_PARENT_ONLY, 0, PAGE_SIZE, 0, hypercall_get_info},
     {BH_CALL_READ_LOG, CALL_PARENT_ONLY, sizeof(struct bh_log_input), PAGE_SIZE, 0,
@@ -215,6 +219,33 @@ static bool copy_output(struct vp *vp, const struct call_entry *entry, const str
                                         (const uint8_t *)call->output + first, size);
 }
 
+/* Busy: the call is marked to be made again. */
+static enum hv_status take_target(const struct call_entry *entry, struct hypercall *call)
+{
+    const struct hv_input_delete_vp *input = call->input; /* as all such calls begin */
+    enum hv_status status;
+    call->target = entry->flags & CALL_NAMES_CHILD
+                       ? hypercall_acquire_child(call, input->partition_id, &status)
+                       : hypercall_acquire(call, input->partition_id, &status);
+    if (call->target != NULL && (entry->flags & CALL_NAMES_VP)) {
+        call->target_vp = partition_vp(call->target, input->vp_index);
+        status = call->target_vp != NULL ? status : HV_STATUS_INVALID_VP_INDEX;
+    }
+    return status;
+}
+
+static enum hv_status run_handler(const struct call_entry *entry, struct hypercall *call)
+{
+    enum hv_status status = HV_STATUS_SUCCESS;
+    if (entry->flags & CALL_NAMES)
+        status = take_target(entry, call);
+    if (status == HV_STATUS_SUCCESS && !call->again)
+        status = entry->handler(call);
+    if (call->target != NULL)
+        partition_release(call->target);
+    return status;
+}
+
 static enum hv_status run_call(struct vp *vp, uint64_t control, const struct call_entry *entry,
                                struct hypercall *call)
 {
@@ -240,7 +271,7 @@ static enum hv_status run_call(struct vp *vp, uint64_t control, const struct cal
     memset(buffers->output, 0, total_output(entry, call));
     if (entry->flags & CALL_REP)
         call->started = arch_time_now();
-    status = entry->handler(call);
+    status = run_handler(entry, call);
     if (!copy_output(vp, entry, call, rep_start(control),
                      status != HV_STATUS_SUCCESS || call->no_output))
         status = HV_STATUS_INVALID_HYPERCALL_INPUT;

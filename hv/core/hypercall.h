@@ -21,7 +21,9 @@ struct hypercall_buffers {
 };
 
 struct hypercall {
-    struct vp *vp; /* the caller */
+    struct vp *vp;            /* the caller */
+    struct partition *target; /* that the call names, taken for it; NULL: its handler ended it */
+    struct vp *target_vp;     /* of it, in calls on a VP */
     uint32_t code;
     const void *input;
     size_t input_size;
@@ -62,18 +64,13 @@ struct partition *hypercall_acquire(struct hypercall *call, uint64_t id, enum hv
 struct partition *hypercall_acquire_child(struct hypercall *call, uint64_t id,
                                           enum hv_status *status);
 
-/* The child and its VP; NULL: as above, or INVALID_VP_INDEX. */
-struct partition *hypercall_acquire_vp(struct hypercall *call, uint64_t id, uint32_t index,
-                                       struct vp **vp, enum hv_status *status);
-
 /* Runs the function on the VP's LP with a struct vp_work, whose status is the call's. */
 struct vp_work {
     struct hypercall *call;
     struct vp *vp;
     enum hv_status status;
 };
-enum hv_status hypercall_run_on_vp(struct hypercall *call, uint64_t id, uint32_t index,
-                                   void (*function)(void *work));
+enum hv_status hypercall_run_on_vp(struct hypercall *call, void (*function)(void *work));
 
 /* Handlers, by file. */
 enum hv_status hypercall_run_vp(struct hypercall *call);

@@ -26,16 +26,9 @@ enum hv_status hypercall_register_intercept_result(struct hypercall *call)
                                     .eax = input->eax,
                                     .ecx = input->subleaf_specific ? input->ecx : 0,
                                     .subleaf_specific = input->subleaf_specific};
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
     memcpy(wanted.result, input->result, sizeof wanted.result);
-    status = check_override(partition, input);
-    if (status == HV_STATUS_SUCCESS)
-        status = cpuid_override_add(partition, &wanted);
-    partition_release(partition);
-    return status;
+    const enum hv_status status = check_override(call->target, input);
+    return status == HV_STATUS_SUCCESS ? cpuid_override_add(call->target, &wanted) : status;
 }
 
 static void get_values(void *argument)
@@ -60,5 +53,5 @@ enum hv_status hypercall_get_vp_cpuid_values(struct hypercall *call)
     const struct hv_input_get_cpuid *input = call->input;
     if (input->flags & ~(HV_GET_CPUID_USE_VP_XFEM | HV_GET_CPUID_APPLY_OVERRIDES))
         return HV_STATUS_INVALID_PARAMETER;
-    return hypercall_run_on_vp(call, input->partition_id, input->vp_index, get_values);
+    return hypercall_run_on_vp(call, get_values);
 }

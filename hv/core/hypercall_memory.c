@@ -52,14 +52,11 @@ static enum hv_status take_frame(struct partition *parent, struct partition *chi
 
 enum hv_status hypercall_deposit_memory(struct hypercall *call)
 {
-    const struct hv_input_deposit_memory *input = call->input;
     struct partition *parent = call->vp->partition;
     const uint64_t *frames = call->rep_input;
     const uint32_t first = call->done;
-    enum hv_status status;
-    struct partition *child = hypercall_acquire_child(call, input->partition_id, &status);
-    if (child == NULL)
-        return status;
+    struct partition *child = call->target;
+    enum hv_status status = HV_STATUS_SUCCESS;
     for (; status == HV_STATUS_SUCCESS && hypercall_next(call); call->done++) {
         status = take_frame(parent, child, frames[call->done]);
         if (status != HV_STATUS_SUCCESS)
@@ -69,7 +66,6 @@ enum hv_status hypercall_deposit_memory(struct hypercall *call)
         arch_flush_partition(parent);
     for (uint32_t i = first; i < call->done; i++)
         pool_add(&child->pool, frames[i]);
-    partition_release(child);
     return status;
 }
 
@@ -104,19 +100,15 @@ static enum hv_status return_frame(struct partition *parent, struct partition *c
 
 enum hv_status hypercall_withdraw_memory(struct hypercall *call)
 {
-    const struct hv_input_withdraw_memory *input = call->input;
     uint64_t *frames = call->output;
-    enum hv_status status;
-    struct partition *child = hypercall_acquire_child(call, input->partition_id, &status);
-    if (child == NULL)
-        return status;
+    struct partition *child = call->target;
+    enum hv_status status = HV_STATUS_SUCCESS;
     while (hypercall_next(call)) {
         status = return_frame(call->vp->partition, child, &frames[call->done]);
         if (status != HV_STATUS_SUCCESS)
             break;
         call->done++;
     }
-    partition_release(child);
     return status;
 }
 
@@ -151,11 +143,8 @@ enum hv_status hypercall_map_gpa_pages(struct hypercall *call)
     const uint64_t step = large ? HV_LARGE_PAGE_FRAMES : 1;
     if ((input->flags & ~MAP_FLAGS) || !(input->flags & HV_MAP_READABLE))
         return HV_STATUS_INVALID_PARAMETER;
-    enum hv_status status;
-    struct partition *child = hypercall_acquire_child(call, input->partition_id, &status);
-    if (child == NULL)
-        return status;
-    status = check_range(child, input->target_base, call->reps, step);
+    struct partition *child = call->target;
+    enum hv_status status = check_range(child, input->target_base, call->reps, step);
     while (status == HV_STATUS_SUCCESS && hypercall_next(call)) {
         const uint64_t target = input->target_base + call->done * step;
         status = partition_map(child, gpa_make(target << PAGE_SHIFT), source[call->done], large,
@@ -163,7 +152,6 @@ enum hv_status hypercall_map_gpa_pages(struct hypercall *call)
         if (status == HV_STATUS_SUCCESS)
             call->done++;
     }
-    partition_release(child);
     return status;
 }
 
@@ -176,11 +164,8 @@ enum hv_status hypercall_unmap_gpa_pages(struct hypercall *call)
     uint32_t count = 0;
     if (input->flags & ~HV_MAP_LARGE)
         return HV_STATUS_INVALID_PARAMETER;
-    enum hv_status status;
-    struct partition *child = hypercall_acquire_child(call, input->partition_id, &status);
-    if (child == NULL)
-        return status;
-    status = check_range(child, input->target_base, call->reps, step);
+    struct partition *child = call->target;
+    enum hv_status status = check_range(child, input->target_base, call->reps, step);
     while (status == HV_STATUS_SUCCESS && count < HV_UNMAP_GPA_PAGES_MAX && hypercall_next(call)) {
         const uint64_t target = input->target_base + call->done * step;
         status = partition_unmap(child, gpa_make(target << PAGE_SHIFT), large, &frames[count]);
@@ -193,7 +178,6 @@ enum hv_status hypercall_unmap_gpa_pages(struct hypercall *call)
         arch_flush_partition(child);
     for (uint32_t i = 0; i < count; i++)
         partition_unshare(child, frames[i], large);
-    partition_release(child);
     return status;
 }
 
@@ -227,13 +211,10 @@ enum hv_status hypercall_get_gpa_access(struct hypercall *call)
                            (input->flags & HV_GPA_ACCESS_CLEAR_DIRTY ? NESTED_DIRTY : 0);
     const uint32_t set = (input->flags & HV_GPA_ACCESS_SET_ACCESSED ? NESTED_ACCESSED : 0) |
                          (input->flags & HV_GPA_ACCESS_SET_DIRTY ? NESTED_DIRTY : 0);
-    enum hv_status status;
     if (input->flags & ~ACCESS_FLAGS)
         return HV_STATUS_INVALID_PARAMETER;
-    struct partition *child = hypercall_acquire_child(call, input->partition_id, &status);
-    if (child == NULL)
-        return status;
-    status = check_range(child, input->base, call->reps, 1);
+    struct partition *child = call->target;
+    enum hv_status status = check_range(child, input->base, call->reps, 1);
     if (status == HV_STATUS_SUCCESS && !child->tracks_access)
         status = HV_STATUS_OPERATION_DENIED;
     while (status == HV_STATUS_SUCCESS && hypercall_next(call)) {
@@ -244,6 +225,5 @@ enum hv_status hypercall_get_gpa_access(struct hypercall *call)
     }
     if (clear != 0)
         arch_flush_partition(child);
-    partition_release(child);
     return status;
 }

@@ -26,18 +26,13 @@ enum hv_status hypercall_create_partition(struct hypercall *call)
 
 enum hv_status hypercall_initialize_partition(struct hypercall *call)
 {
-    const struct hv_input_partition *input = call->input;
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
-    status = HV_STATUS_INVALID_PARTITION_STATE;
+    struct partition *partition = call->target;
+    enum hv_status status = HV_STATUS_INVALID_PARTITION_STATE;
     if (partition->state == PARTITION_CREATED)
         status = nested_init(&partition->nested, call->vp->partition->nested.format,
                              &partition->pool_source, SIZE_2M);
     if (status == HV_STATUS_SUCCESS)
         partition->state = PARTITION_ACTIVE;
-    partition_release(partition);
     return status;
 }
 
@@ -56,31 +51,21 @@ static bool finalize_step(struct partition *partition)
 
 enum hv_status hypercall_finalize_partition(struct hypercall *call)
 {
-    const struct hv_input_partition *input = call->input;
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
+    struct partition *partition = call->target;
     partition->state = PARTITION_FINALIZED;
     call->again = !finalize_step(partition);
-    partition_release(partition);
     return HV_STATUS_SUCCESS;
 }
 
 enum hv_status hypercall_delete_partition(struct hypercall *call)
 {
-    const struct hv_input_partition *input = call->input;
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
+    struct partition *partition = call->target;
     const bool empty = partition->nested.root.raw == 0 && partition->pool.free_pages == 0 &&
                        partition->pool.used_pages == 0;
-    if (partition->state == PARTITION_ACTIVE || !empty) {
-        partition_release(partition);
+    if (partition->state == PARTITION_ACTIVE || !empty)
         return HV_STATUS_INVALID_PARTITION_STATE;
-    }
     partition_delete(partition);
+    call->target = NULL;
     return HV_STATUS_SUCCESS;
 }
 
@@ -88,11 +73,6 @@ enum hv_status hypercall_get_partition_property_ex(struct hypercall *call)
 {
     const struct hv_input_get_partition_property_ex *input = call->input;
     struct hv_vmm_capabilities *output = call->output;
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
-    partition_release(partition);
     if (input->code != HV_PROPERTY_VMM_CAPABILITIES)
         return HV_STATUS_INVALID_PARAMETER;
     output->bank_count = 1;
@@ -134,11 +114,5 @@ static enum hv_status set_property(struct partition *partition, uint32_t code, u
 enum hv_status hypercall_set_partition_property(struct hypercall *call)
 {
     const struct hv_input_set_partition_property *input = call->input;
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
-    status = set_property(partition, input->code, input->value);
-    partition_release(partition);
-    return status;
+    return set_property(call->target, input->code, input->value);
 }

@@ -46,12 +46,7 @@ enum hv_status hypercall_get_partition_property(struct hypercall *call)
 {
     const struct hv_input_get_partition_property *input = call->input;
     struct hv_output_get_partition_property *output = call->output;
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
-    if (!get_property(call->vp, partition, input->code, &output->value))
-        status = HV_STATUS_UNKNOWN_PROPERTY;
-    partition_release(partition);
-    return status;
+    return get_property(call->vp, call->target, input->code, &output->value)
+               ? HV_STATUS_SUCCESS
+               : HV_STATUS_UNKNOWN_PROPERTY;
 }

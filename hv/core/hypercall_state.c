@@ -112,7 +112,7 @@ enum hv_status hypercall_vp_state(struct hypercall *call)
     if (input->input_vtl != 0)
         return HV_STATUS_INVALID_PARAMETER;
     call->no_output = input->type != HV_VP_STATE_STIMERS;
-    return hypercall_run_on_vp(call, input->partition_id, input->vp_index, move_state);
+    return hypercall_run_on_vp(call, move_state);
 }
 
 /* ---- translation ---- */
@@ -156,5 +156,5 @@ enum hv_status hypercall_translate_address(struct hypercall *call)
     const struct hv_input_translate *input = call->input;
     if (input->flags & ~TRANSLATE_FLAGS)
         return HV_STATUS_INVALID_PARAMETER;
-    return hypercall_run_on_vp(call, input->partition_id, input->vp_index, translate);
+    return hypercall_run_on_vp(call, translate);
 }

@@ -16,44 +16,17 @@
 #define ICR_LOGICAL    (1u << 11)
 #define ICR_LEVEL      (1u << 15)
 
-struct partition *hypercall_acquire_vp(struct hypercall *call, uint64_t id, uint32_t index,
-                                       struct vp **vp, enum hv_status *status)
-{
-    struct partition *partition = hypercall_acquire_child(call, id, status);
-    if (partition == NULL)
-        return NULL;
-    *vp = partition_vp(partition, index);
-    if (*vp != NULL)
-        return partition;
-    partition_release(partition);
-    *status = HV_STATUS_INVALID_VP_INDEX;
-    return NULL;
-}
-
 enum hv_status hypercall_create_vp(struct hypercall *call)
 {
     const struct hv_input_create_vp *input = call->input;
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
-    status = partition_add_vp(partition, input->vp_index);
-    partition_release(partition);
-    return status;
+    return partition_add_vp(call->target, input->vp_index);
 }
 
 enum hv_status hypercall_delete_vp(struct hypercall *call)
 {
     const struct hv_input_delete_vp *input = call->input;
-    struct vp *vp;
-    enum hv_status status;
-    struct partition *partition =
-        hypercall_acquire_vp(call, input->partition_id, input->vp_index, &vp, &status);
-    if (partition == NULL)
-        return status;
-    partition_destroy_vp(partition, input->vp_index);
-    partition_release(partition);
-    return status;
+    partition_destroy_vp(call->target, input->vp_index);
+    return HV_STATUS_SUCCESS;
 }
 
 /* ---- registers: all of a call in one go, on the VP's LP ---- */
@@ -84,15 +57,10 @@ static void set_registers(void *argument)
     }
 }
 
-enum hv_status hypercall_run_on_vp(struct hypercall *call, uint64_t id, uint32_t index,
-                                   void (*function)(void *work))
+enum hv_status hypercall_run_on_vp(struct hypercall *call, void (*function)(void *work))
 {
-    struct vp_work work = {.call = call};
-    struct partition *partition = hypercall_acquire_vp(call, id, index, &work.vp, &work.status);
-    if (partition == NULL)
-        return work.status;
+    struct vp_work work = {.call = call, .vp = call->target_vp};
     arch_call_on_vp(work.vp, function, &work);
-    partition_release(partition);
     return work.status;
 }
 
@@ -101,7 +69,7 @@ static enum hv_status work_on_registers(struct hypercall *call, void (*function)
     const struct hv_input_vp_registers *input = call->input;
     if (input->input_vtl != 0)
         return HV_STATUS_INVALID_PARAMETER;
-    return hypercall_run_on_vp(call, input->partition_id, input->vp_index, function);
+    return hypercall_run_on_vp(call, function);
 }
 
 enum hv_status hypercall_get_vp_registers(struct hypercall *call)
@@ -135,7 +103,7 @@ enum hv_status hypercall_run_vp(struct hypercall *call)
     const struct bh_run_vp_input *input = call->input;
     if (input->flags & ~BH_RUN_WAIT)
         return HV_STATUS_INVALID_PARAMETER;
-    return hypercall_run_on_vp(call, input->partition_id, input->vp_index, run_vp);
+    return hypercall_run_on_vp(call, run_vp);
 }
 
 /* ---- state pages ---- */
@@ -156,18 +124,13 @@ static void place_page(void *argument)
     work->done = overlay_place(overlay, work->parent, work->msr);
 }
 
-static enum hv_status change_page(struct hypercall *call, uint64_t id, uint32_t index,
-                                  struct page_work *work)
+static enum hv_status change_page(struct hypercall *call, struct page_work *work)
 {
-    enum hv_status status;
     if (work->type > HV_STATE_PAGE_INTERCEPT_MESSAGE)
         return HV_STATUS_INVALID_PARAMETER;
-    struct partition *partition = hypercall_acquire_vp(call, id, index, &work->vp, &status);
-    if (partition == NULL)
-        return status;
+    work->vp = call->target_vp;
     work->parent = call->vp->partition;
     arch_call_on_vp(work->vp, place_page, work);
-    partition_release(partition);
     return work->done ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
 }
 
@@ -181,14 +144,14 @@ enum hv_status hypercall_map_vp_state_page(struct hypercall *call)
     struct page_work work = {.type = input->type,
                              .msr = input->requested_location << PAGE_SHIFT | HV_PAGE_MSR_ENABLE};
     output->location = input->requested_location;
-    return change_page(call, input->partition_id, input->vp_index, &work);
+    return change_page(call, &work);
 }
 
 enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call)
 {
     const struct hv_input_unmap_state_page *input = call->input;
     struct page_work work = {.type = input->type};
-    return change_page(call, input->partition_id, input->vp_index, &work);
+    return change_page(call, &work);
 }
 
 /* ---- interrupts ---- */
@@ -202,12 +165,7 @@ enum hv_status hypercall_assert_virtual_interrupt(struct hypercall *call)
     if (input->vector > 0xff || input->type > HV_INTERRUPT_NMI || input->target_vtl != 0 ||
         input->destination > UINT32_MAX)
         return HV_STATUS_INVALID_PARAMETER;
-    enum hv_status status;
-    struct partition *partition = hypercall_acquire_child(call, input->partition_id, &status);
-    if (partition == NULL)
-        return status;
-    if (!vapic_inject(partition, icr, (uint32_t)input->destination))
-        status = HV_STATUS_INVALID_PARAMETER;
-    partition_release(partition);
-    return status;
+    return vapic_inject(call->target, icr, (uint32_t)input->destination)
+               ? HV_STATUS_SUCCESS
+               : HV_STATUS_INVALID_PARAMETER;
 }
