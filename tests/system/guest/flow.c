@@ -12,6 +12,7 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +43,21 @@ static long long now_us(void)
     return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 }
 
+static long number(const char *text)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+
+    if (end == text || *end != '\0' || value < 0) {
+        (void)fprintf(stderr, "%s is no number\n", text);
+        exit(2);
+    }
+    return value;
+}
+
 static struct sockaddr_in address_of(const char *host, const char *port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port))};
 
     if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
         exit(fail(host));
@@ -108,10 +121,37 @@ static int serve(const char *port)
 
 /* --- the clients -------------------------------------------------------------------------- */
 
+static unsigned char buffer[CHUNK];
+
+/* Takes what has come; false at the end, or when a byte is wrong. */
+static bool take(int stream, size_t *got)
+{
+    ssize_t length = read(stream, buffer, sizeof(buffer));
+
+    for (ssize_t i = 0; i < length; i++)
+        if (buffer[i] != byte_at((*got)++)) {
+            (void)fprintf(stderr, "byte %zu is wrong\n", *got - 1);
+            return false;
+        }
+    return length > 0;
+}
+
+/* Sends as much as goes at once, up to `total`. */
+static void give(int stream, size_t *sent, size_t total)
+{
+    size_t length = total - *sent < CHUNK ? total - *sent : CHUNK;
+    ssize_t part;
+
+    for (size_t i = 0; i < length; i++)
+        buffer[i] = byte_at(*sent + i);
+    part = send(stream, buffer, length, MSG_DONTWAIT);
+    if (part > 0)
+        *sent += (size_t)part;
+}
+
 /* Sends and receives as poll allows, so that neither side's buffers stand in the way. */
 static int run_tcp(int stream, size_t total)
 {
-    static unsigned char buffer[CHUNK];
     size_t sent = 0;
     size_t got = 0;
 
@@ -122,26 +162,10 @@ static int run_tcp(int stream, size_t total)
             fd.events |= POLLOUT;
         if (poll(&fd, 1, 30000) <= 0)
             return fail("nothing came for 30 s");
-        if ((fd.revents & POLLIN) != 0) {
-            ssize_t length = read(stream, buffer, sizeof(buffer));
-
-            if (length <= 0)
-                return fail("read");
-            for (ssize_t i = 0; i < length; i++)
-                if (buffer[i] != byte_at(got++)) {
-                    (void)fprintf(stderr, "byte %zu is wrong\n", got - 1);
-                    return 1;
-                }
-        } else if ((fd.revents & POLLOUT) != 0) {
-            size_t length = total - sent < CHUNK ? total - sent : CHUNK;
-            ssize_t part;
-
-            for (size_t i = 0; i < length; i++)
-                buffer[i] = byte_at(sent + i);
-            part = send(stream, buffer, length, MSG_DONTWAIT);
-            if (part > 0)
-                sent += (size_t)part;
-        }
+        if ((fd.revents & POLLOUT) != 0)
+            give(stream, &sent, total);
+        if ((fd.revents & POLLIN) != 0 && !take(stream, &got))
+            return fail("the stream ended or was changed");
     }
     printf("%zu bytes\n", got);
     return 0;
@@ -229,6 +253,6 @@ int main(int argc, char **argv)
         return fail("connect");
     if (argc == 4)
         return run_time(fd);
-    return strcmp(argv[1], "tcp") == 0 ? run_tcp(fd, (size_t)atol(argv[4]))
-                                       : run_udp(fd, atoi(argv[4]));
+    return strcmp(argv[1], "tcp") == 0 ? run_tcp(fd, (size_t)number(argv[4]))
+                                       : run_udp(fd, (int)number(argv[4]));
 }

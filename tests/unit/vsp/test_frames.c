@@ -48,9 +48,10 @@ static size_t make(uint8_t *frame, struct shape shape)
     size_t transport = ip + (shape.version == 4 ? 20 : 40);
     size_t header = shape.protocol == BH_PROTOCOL_TCP ? 32 : 8;
     size_t segment = header + shape.payload;
+    static const uint8_t addresses[12] = {0x52, 0x54, 0, 0, 0, 1, 0x52, 0x54, 0, 0, 0, 2};
 
     memset(frame, 0, transport + segment);
-    memcpy(frame, "\x52\x54\x00\x00\x00\x01\x52\x54\x00\x00\x00\x02", 12);
+    memcpy(frame, addresses, sizeof(addresses));
     bh_store_be16(frame + 12, 0x8100);
     bh_store_be16(frame + ip - 2, shape.version == 4 ? 0x0800 : 0x86dd);
     for (unsigned i = 0; i < 32; i++)
@@ -316,6 +317,7 @@ static uint32_t hash_of(struct bh_rss *rss, const uint8_t *frame, size_t size)
 
 static void hashes_are_those_of_the_published_suite(void **state)
 {
+    static const uint8_t addresses_4[8] = {66, 9, 149, 187, 161, 142, 100, 80};
     static const uint8_t addresses_6[32] = {
         0x3f, 0xfe, 0x25, 0x01, 0x02, 0x00, 0x1f, 0xff, 0, 0, 0, 0, 0, 0, 0, 0x07,
         0x3f, 0xfe, 0x25, 0x01, 0x02, 0x00, 0x00, 0x03, 0, 0, 0, 0, 0, 0, 0, 0x01};
@@ -327,7 +329,7 @@ static void hashes_are_those_of_the_published_suite(void **state)
 
     (void)state;
     assert_true(bh_rss_set(&rss, (const uint8_t *)&object, sizeof(object), 2));
-    memcpy(frame + 26, "\x42\x09\x95\xbb\xa1\x8e\x64\x50", 8); /* 66.9.149.187 161.142.100.80 */
+    memcpy(frame + 26, addresses_4, sizeof(addresses_4));
     bh_store_be16(frame + 34, 2794);
     bh_store_be16(frame + 36, 1766);
     assert_int_equal(hash_of(&rss, frame, size), 0x51ccc178);

@@ -111,11 +111,16 @@ static void give_back(unsigned channel, uint64_t transaction)
     guest_run(bench.guest);
 }
 
+static uint8_t *page_at(size_t page)
+{
+    return bench.guest->memory + page * 4096;
+}
+
 static const uint8_t *received_at(const struct vmbus_transfer_range *range)
 {
     assert_true(range->byte_count <= bench.allocation);
     assert_true(range->byte_offset + range->byte_count <= RECEIVE_PAGES * 4096);
-    return bench.guest->memory + RECEIVE_AT * 4096 + range->byte_offset;
+    return page_at(RECEIVE_AT) + range->byte_offset;
 }
 
 /* Sends bytes at `page` of the guest as RNDIS, by GPA-direct. */
@@ -142,7 +147,7 @@ static bool send_direct(unsigned channel, uint32_t type, uint32_t page, uint32_t
 
 static uint8_t *scratch(void)
 {
-    return bench.guest->memory + SCRATCH_AT * 4096;
+    return page_at(SCRATCH_AT);
 }
 
 static uint32_t send_scratch(uint32_t type, uint32_t size)
@@ -158,7 +163,7 @@ static uint32_t control(const uint32_t *words, uint32_t count, unsigned status_a
     struct received received;
     uint32_t answer[8];
 
-    memcpy(scratch(), words, count * 4);
+    memcpy(scratch(), words, count * sizeof(*words));
     assert_int_equal(send_scratch(NVSP_CHANNEL_CONTROL, count * 4), NVSP_SUCCESS);
     assert_int_equal(take_pages(0, &received), 1);
     memcpy(answer, received_at(&received.range[0]), sizeof(answer));
@@ -329,8 +334,7 @@ static void a_frame_goes_out_from_pages_and_from_sections(void **state)
     assert_int_equal(take_tap(&header, out), size);
     assert_memory_equal(out, frame, size);
     assert_int_equal(header.flags, 0);
-    message.rndis.section_size =
-        wrap(bench.guest->memory + SEND_AT * 4096 + (size_t)3 * BH_SEND_SECTION, frame, size);
+    message.rndis.section_size = wrap(page_at(SEND_AT) + (size_t)3 * BH_SEND_SECTION, frame, size);
     assert_int_equal(ask(&message).status, NVSP_SUCCESS);
     assert_int_equal(take_tap(&header, out), size);
     assert_memory_equal(out, frame, size);
