@@ -9,10 +9,10 @@
 
 #include <linux/types.h>
 
-#define BH_DEPOSIT_INITIALIZE 208u /* pages before a partition is initialized */
-#define BH_DEPOSIT_VP         90u  /* before a VP is created */
-#define BH_DEPOSIT_MAP        256u /* when memory runs out while mapping */
-#define BH_DEPOSIT_RETRY      1u   /* when it runs out elsewhere */
+#define BH_DEPOSIT_INITIALIZE 16u /* pages before a partition is initialized */
+#define BH_DEPOSIT_VP         8u  /* before a VP is created */
+#define BH_DEPOSIT_MAP        64u /* when memory runs out while mapping */
+#define BH_DEPOSIT_RETRY      1u  /* when it runs out elsewhere */
 
 /* 0 or a negative errno. What could be given stays given. */
 int bh_deposit(u64 partition_id, unsigned pages);

@@ -156,6 +156,8 @@ static bool allocate_memory(struct bh_vm *vm, struct bh_error *error)
     vm->ram = vm->area + (misplaced != 0 ? LARGE_PAGE - misplaced : 0);
     (void)madvise(vm->ram, size, MADV_HUGEPAGE);
     (void)madvise(vm->ram, size, MADV_DONTDUMP);
+    /* The driver pins it all; what is there already it pins by large pages. */
+    (void)madvise(vm->ram, size, MADV_POPULATE_WRITE);
     bh_guest_memory_init(&vm->memory, vm->ram, size);
     return true;
 }
