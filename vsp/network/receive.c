@@ -208,7 +208,7 @@ static void send_batches(struct bh_nic *nic)
 
 void bh_nic_receive(struct bh_nic *nic, struct bh_nic_tap *tap)
 {
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
     bool room = true;
 
     for (int i = 0; i < BH_READY_FRAMES && room; i++) {
@@ -229,7 +229,7 @@ void bh_nic_receive(struct bh_nic *nic, struct bh_nic_tap *tap)
 
 void bh_nic_drain(struct bh_nic *nic, struct bh_nic_tap *tap)
 {
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
 
     for (int i = 0; i < DRAIN_MAX; i++)
         if (bh_tap_read(tap->watch.fd, &header, nic->frame, sizeof(nic->frame)) <= 0)

@@ -313,7 +313,7 @@ static void put_tap(const struct virtio_net_hdr *header, const uint8_t *frame, s
 static void put_plain(const uint8_t *to, uint32_t size)
 {
     const struct virtio_net_hdr none = {0};
-    uint8_t frame[2048];
+    uint8_t frame[2048] = {0};
 
     put_tap(&none, frame, make_frame(frame, to, other, size));
 }
@@ -322,9 +322,9 @@ static void put_plain(const uint8_t *to, uint32_t size)
 
 static void a_frame_goes_out_from_pages_and_from_sections(void **state)
 {
-    uint8_t frame[1500];
+    uint8_t frame[1500] = {0};
     uint8_t out[70000];
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
     uint32_t size = make_frame(frame, other, own, 1400);
     struct nvsp_message message = {.type = NVSP_SEND_RNDIS_PACKET, .rndis = {0, 3, 0}};
 
@@ -345,9 +345,9 @@ static void a_frame_goes_out_from_pages_and_from_sections(void **state)
 
 static void several_messages_go_in_one_packet(void **state)
 {
-    uint8_t frame[1500];
+    uint8_t frame[1500] = {0};
     uint8_t out[70000];
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
     uint32_t size = make_frame(frame, other, own, 61);
     uint32_t at = 0;
 
@@ -365,9 +365,9 @@ static void several_messages_go_in_one_packet(void **state)
 
 static void foreign_addresses_do_not_go_out(void **state)
 {
-    uint8_t frame[100];
+    uint8_t frame[100] = {0};
     uint8_t out[70000];
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
     uint32_t size = make_frame(frame, own, other, 100);
 
     (void)state;
@@ -390,9 +390,9 @@ static void a_tag_is_put_into_the_frame(void **state)
     struct rndis_packet fields = {
         .data_offset = 52, .data_length = 300, .info_offset = 36, .info_length = 16};
     const struct rndis_header rndis = {RNDIS_PACKET, 60 + 300};
-    uint8_t frame[300];
+    uint8_t frame[300] = {0};
     uint8_t out[70000];
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
     uint8_t *at;
 
     (void)state;
@@ -416,7 +416,7 @@ static void nonsense_is_answered_with_an_error(void **state)
 {
     struct nvsp_message message = {.type = NVSP_SEND_RNDIS_PACKET};
     const struct bh_nic_stats *stats;
-    uint8_t frame[2000];
+    uint8_t frame[2000] = {0};
     uint32_t size;
 
     (void)state;
@@ -613,9 +613,9 @@ static void a_full_ring_is_gone_on_with(void **state)
 static void rates_are_kept(void **state)
 {
     struct received received;
-    uint8_t frame[1000];
+    uint8_t frame[1000] = {0};
     uint8_t out[70000];
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
     uint32_t size;
 
     (void)state;
@@ -644,9 +644,9 @@ static void the_guest_is_told_of_the_link(void **state)
 {
     struct received received;
     uint32_t words[3];
-    uint8_t frame[100];
+    uint8_t frame[100] = {0};
     uint8_t out[70000];
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
     uint32_t size = make_frame(frame, other, own, 100);
 
     (void)state;
@@ -779,7 +779,7 @@ static void flows_are_spread_over_the_queues(void **state)
     struct received received;
     struct nvsp_message reply;
     uint32_t frames[2] = {0, 0};
-    uint8_t frame[100];
+    uint8_t frame[100] = {0};
 
     (void)state;
     begin((struct bh_nic_options){.queues = 2});
@@ -819,10 +819,10 @@ static void a_sub_channel_carries_data_and_nothing_else(void **state)
 {
     struct nvsp_message message = {.type = NVSP_SUBCHANNEL,
                                    .subchannel = {NVSP_SUBCHANNEL_ALLOC, 1}};
-    uint8_t frame[100];
+    uint8_t frame[100] = {0};
     uint8_t out[70000];
     uint64_t packet[16];
-    struct virtio_net_hdr header;
+    struct virtio_net_hdr header = {0};
     uint32_t size;
 
     (void)state;

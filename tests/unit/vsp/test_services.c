@@ -344,7 +344,7 @@ static void give_pair(uint32_t index, const char *key, const char *value)
     memcpy(&body, packet.body, sizeof(body));
     assert_int_equal(body.operation, IC_KVP_ENUMERATE);
     assert_int_equal(body.index, index);
-    if (key == NULL) {
+    if (key == NULL || value == NULL) {
         answer(KVP, &packet, IC_STATUS_NO_MORE);
         return;
     }
