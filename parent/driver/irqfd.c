@@ -241,8 +241,9 @@ void bh_irqfd_release(struct bh_partition *partition)
     flush_workqueue(cleanup_queue);
 }
 
-void bh_irqfd_end_of_interrupt(struct bh_partition *partition, u32 vector)
+bool bh_irqfd_end_of_interrupt(struct bh_partition *partition, u32 vector)
 {
+    bool found = false;
     struct irqfd *irqfd;
     struct bh_route route;
     unsigned long flags;
@@ -250,7 +251,10 @@ void bh_irqfd_end_of_interrupt(struct bh_partition *partition, u32 vector)
     spin_lock_irqsave(&partition->irqfd_lock, flags);
     list_for_each_entry(irqfd, &partition->irqfds, list)
         if (irqfd->resample && bh_routing_find(partition, irqfd->gsi, &route) && route.level &&
-            route.vector == vector)
+            route.vector == vector) {
             eventfd_signal(irqfd->resample, 1);
+            found = true;
+        }
     spin_unlock_irqrestore(&partition->irqfd_lock, flags);
+    return found;
 }

@@ -16,7 +16,10 @@ void bh_irqfd_exit(void);
 int bh_irqfd_set(struct bh_partition *partition, const struct mshv_user_irqfd *args);
 void bh_irqfd_release(struct bh_partition *partition);
 
-/* A level-triggered interrupt of this vector ended in the child. From the interrupt handler. */
-void bh_irqfd_end_of_interrupt(struct bh_partition *partition, u32 vector);
+/*
+ * A level-triggered interrupt of this vector ended in the child. False: no irqfd waits for it.
+ * From the interrupt handler.
+ */
+bool bh_irqfd_end_of_interrupt(struct bh_partition *partition, u32 vector);
 
 #endif

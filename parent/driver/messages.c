@@ -26,7 +26,11 @@ static void handle_end_of_interrupt(struct bh_partition *partition,
 {
     const struct hv_apic_eoi_message *payload = (const void *)message->payload;
 
-    bh_irqfd_end_of_interrupt(partition, payload->vector);
+    struct bh_vp *vp =
+        payload->vp_index < BH_VPS_MAX ? READ_ONCE(partition->vp[payload->vp_index]) : NULL;
+
+    if (!bh_irqfd_end_of_interrupt(partition, payload->vector) && vp && payload->vector < 256)
+        bh_vp_interrupt_ended(vp, payload->vector);
 }
 
 static void handle_for_partition(const struct hv_message *message)

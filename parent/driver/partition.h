@@ -36,7 +36,8 @@ struct bh_vp {
     u32 index;
     struct mutex lock; /* held while it runs */
     wait_queue_head_t wait;
-    struct page *message_page; /* the type of its message is HV_MESSAGE_NONE while the VP runs */
+    struct page *message_page;  /* the type of its message is HV_MESSAGE_NONE while the VP runs */
+    DECLARE_BITMAP(ended, 256); /* level interrupts that it ended and nobody was told of */
     struct page *register_page; /* NULL when the hypervisor offers none */
 };
 

@@ -12,6 +12,9 @@
  * last, and only this function clears it. So after a signal, with EXPLICIT_SUSPEND
  * set, the value of INTERCEPT_SUSPEND tells for certain whether a message is there or
  * coming.
+ *
+ * The end of a level-triggered interrupt that no irqfd waits for is returned as a
+ * message of its own, with the VP stopped.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -23,6 +26,8 @@
 #include "hv/abi/vp.h"
 #include "parent/driver/hypercall.h"
 #include "parent/driver/vp.h"
+
+#define VECTORS 256u
 
 static struct hv_message *message_of(const struct bh_vp *vp)
 {
@@ -63,12 +68,44 @@ static int stop(struct bh_vp *vp)
     return wait_event_killable(vp->wait, has_message(vp)) ? -EINTR : 0;
 }
 
+void bh_vp_interrupt_ended(struct bh_vp *vp, u32 vector)
+{
+    set_bit(vector, vp->ended);
+    wake_up(&vp->wait);
+}
+
+static bool has_ended(const struct bh_vp *vp)
+{
+    return !bitmap_empty(vp->ended, VECTORS);
+}
+
+static int return_ended(struct bh_vp *vp, struct mshv_run_vp __user *to)
+{
+    struct hv_apic_eoi_message payload = {.vp_index = vp->index,
+                                          .vector = find_first_bit(vp->ended, VECTORS)};
+    struct hv_message message = {
+        .type = HV_MESSAGE_APIC_EOI, .payload_size = sizeof(payload), .sender = vp->partition->id};
+
+    clear_bit(payload.vector, vp->ended);
+    memcpy(message.payload, &payload, sizeof(payload));
+    return copy_to_user(to, &message, sizeof(message)) ? -EFAULT : 0;
+}
+
 int bh_vp_run(struct bh_vp *vp, struct mshv_run_vp __user *to)
 {
-    int err = resume(vp);
+    int signal;
+    int err;
 
-    if (!err && wait_event_interruptible(vp->wait, has_message(vp)))
+    if (has_ended(vp))
+        return return_ended(vp, to);
+    err = resume(vp);
+    if (err)
+        return err;
+    signal = wait_event_interruptible(vp->wait, has_message(vp) || has_ended(vp));
+    if (signal || !has_message(vp))
         err = stop(vp);
+    if (err == -EINTR && !signal && has_ended(vp))
+        return return_ended(vp, to);
     if (err)
         return err;
     return copy_to_user(to, message_of(vp), sizeof(*to)) ? -EFAULT : 0;

@@ -24,6 +24,9 @@ int bh_vp_run(struct bh_vp *vp, struct mshv_run_vp __user *to);
 /* The interrupt handler found an intercept message of this VP. */
 void bh_vp_kick(struct bh_vp *vp);
 
+/* The VP ended a level-triggered interrupt; vector below 256. From the interrupt handler. */
+void bh_vp_interrupt_ended(struct bh_vp *vp, u32 vector);
+
 /* MSHV_GET_VP_STATE and MSHV_SET_VP_STATE (vp_state.c), under vp->lock. */
 int bh_vp_state(struct bh_vp *vp, struct mshv_get_set_vp_state __user *user_args, bool set);
 

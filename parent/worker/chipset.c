@@ -105,6 +105,13 @@ void bh_chipset_write_port(struct bh_chipset *chipset, uint16_t port, unsigned s
     (void)pthread_mutex_unlock(&chipset->lock);
 }
 
+void bh_chipset_end_of_interrupt(struct bh_chipset *chipset, uint8_t vector)
+{
+    (void)pthread_mutex_lock(&chipset->lock);
+    bh_ioapic_end_of_interrupt(&chipset->ioapic, vector);
+    (void)pthread_mutex_unlock(&chipset->lock);
+}
+
 size_t bh_chipset_serial_input(struct bh_chipset *chipset, const uint8_t *data, size_t length)
 {
     size_t taken;

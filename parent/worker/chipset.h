@@ -44,6 +44,9 @@ uint64_t bh_chipset_read_port(struct bh_chipset *chipset, uint16_t port, unsigne
 void bh_chipset_write_port(struct bh_chipset *chipset, uint16_t port, unsigned size,
                            uint64_t value);
 
+/* A VP ended a level-triggered interrupt of this vector. */
+void bh_chipset_end_of_interrupt(struct bh_chipset *chipset, uint8_t vector);
+
 /* Gives bytes to the serial port; returns how many it took. */
 size_t bh_chipset_serial_input(struct bh_chipset *chipset, const uint8_t *data, size_t length);
 

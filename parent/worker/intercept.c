@@ -252,6 +252,15 @@ static enum bh_intercept_result serve_gpa(const struct bh_intercept_server *serv
     return store_cpu(server, &cpu, error) ? BH_INTERCEPT_RESUME : BH_INTERCEPT_FAILED;
 }
 
+static void serve_end_of_interrupt(const struct bh_intercept_server *server,
+                                   const struct hv_message *message)
+{
+    struct hv_apic_eoi_message end;
+
+    memcpy(&end, message->payload, sizeof(end));
+    bh_chipset_end_of_interrupt(server->chipset, (uint8_t)end.vector);
+}
+
 enum bh_intercept_result bh_intercept_serve(const struct bh_intercept_server *server,
                                             const struct hv_message *message,
                                             struct bh_error *error)
@@ -264,6 +273,9 @@ enum bh_intercept_result bh_intercept_serve(const struct bh_intercept_server *se
         return serve_gpa(server, message, error);
     case HV_MESSAGE_UNRECOVERABLE_EXCEPTION:
         return BH_INTERCEPT_TRIPLE_FAULT;
+    case HV_MESSAGE_APIC_EOI:
+        serve_end_of_interrupt(server, message);
+        return BH_INTERCEPT_RESUME;
     case HV_MESSAGE_HALT:
         return BH_INTERCEPT_RESUME;
     default:

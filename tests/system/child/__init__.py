@@ -5,4 +5,4 @@ from lib.suite import Group
 
 GROUP = Group("child")
 
-from system.child import device, ports, guests, control, together  # noqa: E402,F401  each registers its tests
+from system.child import device, ports, guests, control, state, together  # noqa: E402,F401  each registers its tests

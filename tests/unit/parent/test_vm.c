@@ -154,6 +154,17 @@ static void a_triple_fault_stops_or_resets(void **state)
     expect_state(BH_VM_STOPPED, BH_REASON_TRIPLE_FAULT);
 }
 
+static void the_end_of_an_interrupt_is_a_note(void **state)
+{
+    struct hv_apic_eoi_message end = {.vp_index = 0, .vector = 0x41};
+
+    (void)state;
+    fake_mshv_script(0, HV_MESSAGE_APIC_EOI, &end, sizeof(end));
+    script_write(0x602, 1, 1);
+    start(false);
+    expect_state(BH_VM_RUNNING, BH_REASON_GUEST_RESET);
+}
+
 static void what_cannot_be_served_fails_the_vm(void **state)
 {
     struct hv_gpa_intercept gpa = {.header = {.execution_state = HV_EXECUTION_EFER_LMA,
@@ -352,6 +363,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_debug_exit_carries_its_value, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reset_builds_a_new_partition, setup, teardown),
         cmocka_unit_test_setup_teardown(a_triple_fault_stops_or_resets, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_an_interrupt_is_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_served_fails_the_vm, setup, teardown),
         cmocka_unit_test_setup_teardown(the_console_goes_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(strings_of_bytes_go_to_ports, setup, teardown),

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * State of children that only a machine shows, through /dev/mshv. Each test prints one line.
+ *
+ *   child_state leak       two children take turns, each with its own registers
+ *   child_state eoi        the end of a level-triggered interrupt
+ *   child_state dirty      the dirty bits of a guest that writes, in large pages
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "hv/abi/hypercall.h"
+#include "hv/abi/intercept.h"
+#include "hv/abi/partition.h"
+#include "hv/abi/synic.h"
+#include "hv/abi/vp.h"
+#include "parent/driver/uapi/mshv.h"
+
+#define LARGE_PAGE      0x200000ul
+#define CODE            0x1000u
+#define PATTERN         0x2000u
+#define RESULT          0x2020u
+#define WRITE_FIRST     0x5000u
+#define WRITE_SECOND    0x7123u
+#define PORT_MIDDLE     0x81
+#define PORT_END        0x80
+#define CODE_ATTRIBUTES 0x9bu
+#define CR4_OSFXSR      0x200u
+#define STACK           0x3000u
+#define LEVEL_VECTOR    ((size_t)0x40)
+
+struct child {
+    int partition, vp;
+    unsigned char *area, *memory;
+    struct hv_message message;
+};
+
+static int node;
+
+static _Noreturn void fail(const char *what)
+{
+    printf("error: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static void expect(bool ok, const char *what)
+{
+    if (!ok) {
+        printf("error: %s\n", what);
+        exit(1);
+    }
+}
+
+static int call(int file, unsigned long command, void *argument, const char *what)
+{
+    const int result = ioctl(file, command, argument);
+    if (result < 0)
+        fail(what);
+    return result;
+}
+
+/* ---- registers ---- */
+
+static int set_register(const struct child *child, unsigned name, union hv_register_value value)
+{
+    struct {
+        struct hv_input_vp_registers head;
+        struct hv_register_assoc element;
+    } input = {.element = {.name = name, .value = value}};
+    struct mshv_root_hvcall arguments = {
+        .code = HVCALL_SET_VP_REGISTERS, .reps = 1, .in_sz = sizeof input, .in_ptr = (__u64)&input};
+    return ioctl(child->vp, MSHV_ROOT_HVCALL, &arguments) == 0 ? 0 : arguments.status;
+}
+
+static int set_scalar(const struct child *child, unsigned name, unsigned long value)
+{
+    return set_register(child, name, (union hv_register_value){.u128 = {value, 0}});
+}
+
+/* ---- a child ---- */
+
+static void map_memory(struct child *child)
+{
+    child->area =
+        mmap(NULL, 2 * LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (child->area == MAP_FAILED)
+        fail("memory");
+    child->memory =
+        child->area + (LARGE_PAGE - (unsigned long)child->area % LARGE_PAGE) % LARGE_PAGE;
+    madvise(child->memory, LARGE_PAGE, MADV_HUGEPAGE);
+    memset(child->memory, 0, LARGE_PAGE);
+    struct mshv_user_mem_region region = {.size = LARGE_PAGE,
+                                          .userspace_addr = (__u64)child->memory,
+                                          .flags = 1u << MSHV_SET_MEM_BIT_WRITABLE |
+                                                   1u << MSHV_SET_MEM_BIT_EXECUTABLE};
+    call(child->partition, MSHV_SET_GUEST_MEMORY, &region, "map memory");
+}
+
+static void create(struct child *child, const unsigned char *code, size_t size)
+{
+    struct mshv_create_partition partition = {.pt_flags = 1u << MSHV_PT_BIT_LAPIC |
+                                                          1u << MSHV_PT_BIT_X2APIC |
+                                                          1u << MSHV_PT_BIT_GPA_SUPER_PAGES};
+    struct mshv_create_vp vp = {.vp_index = 0};
+    child->partition = call(node, MSHV_CREATE_PARTITION, &partition, "create a partition");
+    call(child->partition, MSHV_INITIALIZE_PARTITION, NULL, "initialize");
+    map_memory(child);
+    memcpy(child->memory + CODE, code, size);
+    child->vp = call(child->partition, MSHV_CREATE_VP, &vp, "create a VP");
+    const union hv_register_value cs = {
+        .segment = {.limit = 0xffff, .attributes = CODE_ATTRIBUTES}};
+    expect(set_register(child, HV_REGISTER_CS, cs) == 0, "CS");
+    expect(set_scalar(child, HV_REGISTER_RIP, CODE) == 0, "RIP");
+    expect(set_scalar(child, HV_REGISTER_CR4, CR4_OSFXSR) == 0, "CR4");
+}
+
+static void destroy(struct child *child)
+{
+    close(child->vp);
+    close(child->partition);
+    munmap(child->area, 2 * LARGE_PAGE);
+}
+
+/* Up to the next OUT, and over it. */
+static unsigned run(struct child *child)
+{
+    const struct hv_io_port_intercept *io = (const void *)child->message.payload;
+    call(child->vp, MSHV_RUN_VP, &child->message, "run");
+    if (child->message.type != HV_MESSAGE_IO_PORT) {
+        printf("error: message %x instead of a port\n", child->message.type);
+        exit(1);
+    }
+    set_scalar(child, HV_REGISTER_RIP, io->header.rip + 2);
+    return io->port;
+}
+
+/* ---- two children ---- */
+
+/* Real mode: XMM0 and DR0 from PATTERN, a pause, and back to RESULT. */
+static const unsigned char keeper[] = {
+    0x0f, 0x10,        0x06, 0x00, 0x20, /* movups xmm0, [0x2000] */
+    0x66, 0xa1,        0x10, 0x20,       /* mov eax, [0x2010] */
+    0x0f, 0x23,        0xc0,             /* mov dr0, eax */
+    0xe6, PORT_MIDDLE,                   /* out 0x81, al */
+    0x0f, 0x11,        0x06, 0x20, 0x20, /* movups [0x2020], xmm0 */
+    0x66, 0x0f,        0x21, 0xc0,       /* mov eax, dr0 */
+    0x66, 0xa3,        0x30, 0x20,       /* mov [0x2030], eax */
+    0xe6, PORT_END,                      /* out 0x80, al */
+    0xeb, 0xe1,                          /* jmp to the start */
+};
+
+static void test_leak(void)
+{
+    struct child child[2];
+    for (unsigned i = 0; i < 2; i++)
+        create(&child[i], keeper, sizeof keeper);
+    for (unsigned round = 0; round < 50; round++) {
+        for (unsigned i = 0; i < 2; i++) {
+            memset(child[i].memory + PATTERN, (int)(2 * round + i), 20);
+            expect(run(&child[i]) == PORT_MIDDLE, "no stop in the middle");
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            expect(run(&child[i]) == PORT_END, "no stop at the end");
+            expect(memcmp(child[i].memory + PATTERN, child[i].memory + RESULT, 20) == 0,
+                   "a child has registers of another");
+        }
+    }
+    for (unsigned i = 0; i < 2; i++)
+        destroy(&child[i]);
+    printf("leak none\n");
+}
+
+/* ---- end of a level interrupt ---- */
+
+/* Real mode: the APIC and interrupts on, wait for ever; the handler ends the interrupt. */
+static const unsigned char waiter[] = {
+    0x66, 0xb9,        0x0f, 0x08, 0x00, 0x00, /* mov ecx, 0x80f */
+    0x66, 0xb8,        0xff, 0x01, 0x00, 0x00, /* mov eax, 0x1ff */
+    0x66, 0x31,        0xd2,                   /* xor edx, edx */
+    0x0f, 0x30,                                /* wrmsr */
+    0xfb,                                      /* sti */
+    0xf4,                                      /* hlt */
+    0xeb, 0xfd,                                /* jmp to the hlt */
+    0xe6, PORT_MIDDLE,                         /* out 0x81, al */
+    0x66, 0xb9,        0x0b, 0x08, 0x00, 0x00, /* mov ecx, 0x80b */
+    0x66, 0x31,        0xc0,                   /* xor eax, eax */
+    0x66, 0x31,        0xd2,                   /* xor edx, edx */
+    0x0f, 0x30,                                /* wrmsr */
+    0xcf,                                      /* iret */
+};
+#define HANDLER (CODE + 21u)
+
+static void test_eoi(void)
+{
+    struct child child;
+    struct hv_input_assert_interrupt interrupt = {.flags = HV_INTERRUPT_LEVEL_TRIGGERED,
+                                                  .vector = LEVEL_VECTOR};
+    struct mshv_root_hvcall arguments = {.code = HVCALL_ASSERT_VIRTUAL_INTERRUPT,
+                                         .in_sz = sizeof interrupt,
+                                         .in_ptr = (__u64)&interrupt};
+    const struct hv_apic_eoi_message *end = (const void *)child.message.payload;
+    create(&child, waiter, sizeof waiter);
+    set_scalar(&child, HV_REGISTER_RSP, STACK);
+    child.memory[LEVEL_VECTOR * 4] = HANDLER & 0xff;
+    child.memory[LEVEL_VECTOR * 4 + 1] = HANDLER >> 8;
+    for (unsigned round = 0; round < 3; round++) {
+        call(child.vp, MSHV_ROOT_HVCALL, &arguments, "assert an interrupt");
+        expect(run(&child) == PORT_MIDDLE, "the handler does not run");
+        call(child.vp, MSHV_RUN_VP, &child.message, "run to the end of the interrupt");
+        expect(child.message.type == HV_MESSAGE_APIC_EOI && end->vp_index == 0 &&
+                   end->vector == LEVEL_VECTOR,
+               "no message of the end of the interrupt");
+    }
+    destroy(&child);
+    printf("eoi told\n");
+}
+
+/* ---- dirty bits ---- */
+
+static const unsigned char writer[] = {
+    0xa2, 0x00,     0x50, /* mov [0x5000], al */
+    0xa2, 0x23,     0x71, /* mov [0x7123], al */
+    0xe6, PORT_END,       /* out 0x80, al */
+    0xa2, 0x00,     0x50, /* mov [0x5000], al */
+    0xe6, PORT_END,       /* out 0x80, al */
+    0xa0, 0x00,     0x90, /* mov al, [0x9000] */
+    0xe6, PORT_END,       /* out 0x80, al */
+};
+
+/* The dirty pages, whose bits are clear afterwards: their number, and a bit for each of the first
+ * 64. */
+static unsigned take_dirty(const struct child *child, unsigned long *first)
+{
+    unsigned long bitmap[LARGE_PAGE / 4096 / 64] = {0};
+    struct mshv_gpap_access_bitmap arguments = {.access_type = MSHV_GPAP_ACCESS_TYPE_DIRTY,
+                                                .access_op = MSHV_GPAP_ACCESS_OP_CLEAR,
+                                                .page_count = LARGE_PAGE / 4096,
+                                                .bitmap_ptr = (__u64)bitmap};
+    unsigned count = 0;
+    call(child->partition, MSHV_GET_GPAP_ACCESS_BITMAP, &arguments, "get the bitmap");
+    expect(arguments.page_count == LARGE_PAGE / 4096, "a part of the bitmap only");
+    for (unsigned i = 0; i < sizeof bitmap / sizeof bitmap[0]; i++)
+        count += (unsigned)__builtin_popcountl(bitmap[i]);
+    *first = bitmap[0];
+    return count;
+}
+
+static void test_dirty(void)
+{
+    const unsigned long written = 1ul << (WRITE_FIRST >> 12) | 1ul << (WRITE_SECOND >> 12);
+    struct hv_input_set_partition_property input = {.code = HV_PROPERTY_GPA_ACCESS_TRACKING,
+                                                    .value = 1};
+    struct mshv_root_hvcall track = {
+        .code = HVCALL_SET_PARTITION_PROPERTY, .in_sz = sizeof input, .in_ptr = (__u64)&input};
+    struct child child;
+    unsigned long first;
+    create(&child, writer, sizeof writer);
+    call(child.partition, MSHV_ROOT_HVCALL, &track, "track accesses");
+    (void)take_dirty(&child, &first);
+    expect(take_dirty(&child, &first) == 0, "dirty without a write");
+    run(&child);
+    expect(take_dirty(&child, &first) == 2 && first == written, "not the two pages written");
+    run(&child);
+    expect(take_dirty(&child, &first) == 1 && first == 1ul << (WRITE_FIRST >> 12),
+           "not the page written again");
+    run(&child);
+    expect(take_dirty(&child, &first) == 0, "dirty by a read");
+    destroy(&child);
+    printf("dirty exact\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*test)(void);
+    } tests[] = {{"leak", test_leak}, {"eoi", test_eoi}, {"dirty", test_dirty}};
+    node = open("/dev/mshv", O_RDWR | O_CLOEXEC);
+    if (node < 0)
+        fail("/dev/mshv");
+    for (unsigned i = 0; argc == 2 && i < sizeof tests / sizeof tests[0]; i++) {
+        if (strcmp(argv[1], tests[i].name) == 0) {
+            tests[i].test();
+            return 0;
+        }
+    }
+    printf("usage: child_state leak | eoi | dirty\n");
+    return 2;
+}
