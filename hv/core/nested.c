@@ -264,17 +264,18 @@ enum hv_status nested_prepare_unmap(struct nested *nested, gpa_t gpa, uint64_t s
     return status == HV_STATUS_SUCCESS ? entry_find(change, gpa, false) : status;
 }
 
-/* The entry for the page of level whose parts fill a table, or 0. */
-static uint64_t table_join(const struct nested_format *format, spa_t table, unsigned level)
+/* The entry for the page of this size whose parts fill a table, or 0. */
+static uint64_t table_join(const struct nested_format *format, spa_t table, uint64_t size)
 {
     const uint64_t use = format->accessed | format->dirty;
+    const uint64_t part = size / TABLE_ENTRIES;
     uint64_t *entries = arch_window_map(table);
     const uint64_t first = entries[0] & ~use;
-    bool whole = (first & format->present) && !entry_is_table(format, first, level - 1) &&
-                 (first & format->address) % level_size(level) == 0;
+    bool whole = (first & format->present) && (part == SIZE_4K || (first & format->large)) &&
+                 (first & format->address) % size == 0;
 
     for (unsigned i = 1; i < TABLE_ENTRIES && whole; i++)
-        whole = (entries[i] & ~use) == first + i * level_size(level - 1);
+        whole = (entries[i] & ~use) == first + i * part;
     arch_window_unmap(entries);
     return whole ? first | format->large | use : 0;
 }
@@ -291,8 +292,7 @@ bool nested_prepare_join(struct nested *nested, gpa_t gpa, uint64_t size,
     entry_find(change, gpa, false); /* through tables only: the page found is smaller */
     const uint64_t entry = entry_read(change->table, change->index);
 
-    change->entry =
-        table_join(nested->format, spa_make(entry & nested->format->address), change->level);
+    change->entry = table_join(nested->format, spa_make(entry & nested->format->address), size);
     return change->entry != 0;
 }
 

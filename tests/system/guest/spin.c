@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,17 +56,9 @@ static uint32_t *samples; /* nanoseconds */
 static unsigned sample_count;
 static atomic_bool stopping;
 
-static _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static _Noreturn void fail(const char *format, ...)
+static _Noreturn void fail(const char *text)
 {
-    va_list arguments;
-
-    va_start(arguments, format);
-    printf("error: ");
-    vprintf(format, arguments);
-    printf("\n");
-    va_end(arguments);
+    printf("error: %s\n", text);
     exit(1);
 }
 
@@ -83,14 +74,19 @@ static void sleep_ms(unsigned long ms)
 
 static void set_share(const struct child *child, const char *text)
 {
-    unsigned weight = 0, reserve = 0, cap = 0;
+    unsigned long part[3] = {0}; /* weight, reserve, cap */
     struct bh_error error;
+    char *end;
 
-    if (sscanf(text, "%u/%u/%u", &weight, &reserve, &cap) < 1)
-        fail("'%s' is not a share", text);
-    if (!bh_partition_set_share(child->partition, BH_SHARE(weight, reserve * 100, cap * 100),
+    for (unsigned i = 0; i < 3 && *text != '\0'; i++) {
+        part[i] = strtoul(text, &end, 10);
+        text = *end == '/' ? end + 1 : end;
+    }
+    if (*text != '\0')
+        fail("a share is WEIGHT[/RESERVE[/CAP]]");
+    if (!bh_partition_set_share(child->partition, BH_SHARE(part[0], part[1] * 100, part[2] * 100),
                                 &error))
-        fail("%s", error.text);
+        fail(error.text);
 }
 
 static void set_registers(struct bh_vp *vp)
@@ -103,7 +99,7 @@ static void set_registers(struct bh_vp *vp)
     struct bh_error error;
 
     if (!bh_vp_set_registers(vp, registers, sizeof registers / sizeof registers[0], &error))
-        fail("%s", error.text);
+        fail(error.text);
 }
 
 static void *run(void *argument)
@@ -132,10 +128,10 @@ static void create(struct child *child, int node)
     if (child->partition == NULL || !bh_partition_initialize(child->partition, &error) ||
         !bh_partition_map(child->partition, 0, child->memory, MEMORY_SIZE, &error) ||
         !bh_host_partition_id(host, bh_partition_fd(child->partition), &child->id, &error))
-        fail("%s", error.text);
+        fail(error.text);
     child->vp = bh_vp_create(child->partition, 0, &error);
     if (child->vp == NULL)
-        fail("%s", error.text);
+        fail(error.text);
     set_registers(child->vp);
 }
 
@@ -209,7 +205,7 @@ static struct bh_vp_stats stats_of(const struct child *child)
     struct bh_error error;
 
     if (!bh_host_vp_stats(host, child->id, 0, &stats, &error))
-        fail("%s", error.text);
+        fail(error.text);
     return stats;
 }
 
@@ -253,7 +249,7 @@ static void start_all(char **shares)
 
     host = bh_host_open(NULL, &error);
     if (node < 0 || host == NULL)
-        fail("%s", error.text);
+        fail(error.text);
     sigaction(SIGUSR1, &action, NULL);
     for (unsigned i = 0; i < child_count; i++) {
         create(&children[i], node);
