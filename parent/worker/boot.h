@@ -19,7 +19,9 @@ struct bh_boot_image {
 
 struct bh_boot_input {
     struct bh_boot_image kernel;
+    struct bh_boot_image unpacked; /* of a bzImage, when there is one: boots faster */
     struct bh_boot_image initrd;
+    uint64_t entropy[2]; /* by which an unpacked kernel's place is chosen */
     const char *command_line;
     uint64_t rsdp; /* where the ACPI tables begin, GPA */
 };

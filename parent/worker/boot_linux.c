@@ -17,6 +17,7 @@
 #define HDR_RAMDISK_SIZE  0x21cu
 #define HDR_CMD_LINE      0x228u
 #define HDR_INITRD_MAX    0x22cu
+#define HDR_ALIGNMENT     0x230u
 #define HDR_XLOADFLAGS    0x236u
 #define HDR_CMDLINE_SIZE  0x238u
 #define HDR_PREF_ADDRESS  0x258u
@@ -32,6 +33,7 @@
 #define VERSION_MIN        0x020cu /* the first with a 64-bit entry */
 #define XLF_KERNEL_64      0x1u
 #define LOADED_HIGH        0x1u
+#define KASLR_FLAG         0x2u
 #define LOADER_UNDEFINED   0xffu
 #define ENTRY_64           0x200u
 #define SECTOR             512u
@@ -81,25 +83,60 @@ static bool check_header(const struct bh_boot_image *image, struct bh_boot_error
     return true;
 }
 
-/* Loads the protected-mode part; *end is behind the memory it needs to unpack itself. */
-static bool load_payload(const struct bh_guest_memory *memory, const struct bh_boot_image *image,
-                         uint64_t *load, uint64_t *end, struct bh_boot_error *error)
+/* Finds room where the kernel wants to lie: *load, and *size of what it needs to unpack itself. */
+static bool find_room(const struct bh_guest_memory *memory, const struct bh_boot_image *image,
+                      uint64_t *load, uint64_t *size, struct bh_boot_error *error)
 {
-    size_t offset = payload_offset(image->data);
-    uint64_t size = image->size - offset;
-    uint64_t needed = get(image->data + HDR_INIT_SIZE, 4);
+    uint64_t payload = image->size - payload_offset(image->data);
 
     *load = get(image->data + HDR_PREF_ADDRESS, 8);
-    if (needed < size)
-        needed = size;
-    if (*load < BH_BOOT_LOW_END || bh_guest_memory_at(memory, *load, needed) == NULL ||
-        *load + needed > memory->region[0].size)
+    *size = get(image->data + HDR_INIT_SIZE, 4);
+    if (*size < payload)
+        *size = payload;
+    if (*load < BH_BOOT_LOW_END || bh_guest_memory_at(memory, *load, *size) == NULL ||
+        *load + *size > memory->region[0].size)
         return bh_boot_refuse(error,
                               "The kernel needs %llu MiB from address 0x%llx on; give the VM more "
                               "memory.",
-                              (unsigned long long)(needed >> 20) + 1, (unsigned long long)*load);
-    *end = *load + needed;
-    return bh_guest_memory_fill(memory, *load, image->data + offset, size);
+                              (unsigned long long)(*size >> 20) + 1, (unsigned long long)*load);
+    return true;
+}
+
+/* The option as a word of its own. */
+static bool has_option(const char *command_line, const char *option)
+{
+    size_t length = strlen(option);
+    const char *at = command_line;
+
+    while ((at = strstr(at, option)) != NULL) {
+        bool begins = at == command_line || at[-1] == ' ';
+
+        at += length;
+        if (begins && (*at == ' ' || *at == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* Loads the unpacked kernel somewhere in the room; false when there is none that can be used. */
+static bool load_unpacked(const struct bh_guest_memory *memory, const struct bh_boot_input *input,
+                          const struct bh_unpacked_room *room, uint8_t *params,
+                          struct bh_boot_state *state)
+{
+    bool fixed = has_option(input->command_line, "nokaslr");
+    struct bh_unpacked_placement placement;
+    struct bh_unpacked kernel;
+
+    if (input->unpacked.size == 0 || !bh_unpacked_read(&input->unpacked, &kernel) ||
+        !bh_unpacked_place(&kernel, room, input->entropy, &placement))
+        return false;
+    if (fixed)
+        placement = (struct bh_unpacked_placement){.load = room->first};
+    else
+        params[HDR_LOADFLAGS] |= KASLR_FLAG; /* its other random places follow this */
+    bh_unpacked_load(memory, &input->unpacked, &kernel, &placement);
+    state->rip = placement.load + (kernel.entry - kernel.low);
+    return true;
 }
 
 static void fill_params(const struct bh_guest_memory *memory, uint8_t *params,
@@ -126,23 +163,28 @@ bool bh_boot_linux(const struct bh_guest_memory *memory, const struct bh_boot_in
 {
     const uint8_t *image = input->kernel.data;
     uint8_t *params = bh_guest_memory_at(memory, BH_BOOT_INFO, PARAMS_SIZE);
-    uint64_t load = 0;
-    uint64_t end = 0;
+    struct bh_unpacked_room room = {0};
+    size_t offset;
     uint64_t initrd;
 
     if (params == NULL)
         return bh_boot_refuse(error, "The VM has no memory.");
     if (!check_header(&input->kernel, error) ||
-        !load_payload(memory, &input->kernel, &load, &end, error) ||
+        !find_room(memory, &input->kernel, &room.first, &room.size, error) ||
         !bh_boot_command_line(memory, input->command_line, get(image + HDR_CMDLINE_SIZE, 4),
                               error) ||
-        !bh_boot_place_initrd(memory, &input->initrd, end, get(image + HDR_INITRD_MAX, 4) + 1,
-                              &initrd, error))
+        !bh_boot_place_initrd(memory, &input->initrd, room.first + room.size,
+                              get(image + HDR_INITRD_MAX, 4) + 1, &initrd, error))
         return false;
     fill_params(memory, params, input, initrd);
     bh_boot_enter_long(memory, state);
     state->kind = BH_BOOT_LINUX;
-    state->rip = load + ENTRY_64;
     state->rsi = BH_BOOT_INFO;
-    return true;
+    room.end = initrd != 0 ? initrd : memory->region[0].size;
+    room.alignment = get(image + HDR_ALIGNMENT, 4);
+    if (load_unpacked(memory, input, &room, params, state))
+        return true;
+    offset = payload_offset(image);
+    state->rip = room.first + ENTRY_64;
+    return bh_guest_memory_fill(memory, room.first, image + offset, input->kernel.size - offset);
 }

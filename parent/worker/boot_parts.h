@@ -41,6 +41,39 @@ bool bh_boot_place_initrd(const struct bh_guest_memory *memory, const struct bh_
                           uint64_t floor, uint64_t limit, uint64_t *gpa,
                           struct bh_boot_error *error);
 
+/* An unpacked Linux kernel as it is linked: physical addresses, and its ELF's size. */
+struct bh_unpacked {
+    uint64_t low;
+    uint64_t high;
+    uint64_t entry;
+    uint64_t elf_end; /* there the table of places to move begins */
+};
+
+/* Where it may lie: aligned, from `first` on, `size` bytes that end by `end`. */
+struct bh_unpacked_room {
+    uint64_t first;
+    uint64_t size;
+    uint64_t end;
+    uint64_t alignment;
+};
+
+struct bh_unpacked_placement {
+    uint64_t load;  /* GPA of its beginning */
+    uint64_t delta; /* of its virtual addresses against those it is linked for */
+};
+
+/* False when the image is not one, or not in all its parts one that is understood. */
+bool bh_unpacked_read(const struct bh_boot_image *image, struct bh_unpacked *kernel);
+
+/* Chooses by chance; false when the room is not one for this kernel. */
+bool bh_unpacked_place(const struct bh_unpacked *kernel, const struct bh_unpacked_room *room,
+                       const uint64_t entropy[2], struct bh_unpacked_placement *placement);
+
+/* Both have been looked at by the functions above, and the room is in guest memory. */
+void bh_unpacked_load(const struct bh_guest_memory *memory, const struct bh_boot_image *image,
+                      const struct bh_unpacked *kernel,
+                      const struct bh_unpacked_placement *placement);
+
 struct bh_elf_info {
     uint64_t entry;     /* e_entry */
     uint64_t pvh_entry; /* of the Xen PHYS32_ENTRY note; 0 when there is none */

@@ -16,6 +16,9 @@
 #include "parent/worker/crash.h"
 #include "parent/worker/sandbox.h"
 #include "parent/worker/service.h"
+#include "parent/worker/unpacked.h"
+
+#define KERNEL_CACHE "/var/cache/bulkhead"
 
 static const char usage[] =
     "Usage: bulkhead-worker --config FILE --control SOCKET [--start] [--user UID --group GID]\n"
@@ -27,11 +30,14 @@ static const char usage[] =
     "  --start           start the VM at once, without waiting for a request\n"
     "  --user UID, --group GID\n"
     "                    become this user and group (numbers) before the guest runs\n"
+    "  --kernel-cache FOLDER\n"
+    "                    where unpacked kernels are kept (" KERNEL_CACHE "), or \"\" for none\n"
     "  --help, --version\n";
 
 struct options {
     const char *config;
     const char *control;
+    const char *kernel_cache;
     bool start;
     struct bh_sandbox_options sandbox;
 };
@@ -56,7 +62,7 @@ static bool parse_id(const char *text, long *id)
     return errno == 0 && end != text && *end == '\0' && *id > 0 && *id < 65535;
 }
 
-enum { OPTION_CONFIG = 256, OPTION_CONTROL, OPTION_START, OPTION_USER, OPTION_GROUP };
+enum { OPTION_CONFIG = 256, OPTION_CONTROL, OPTION_START, OPTION_USER, OPTION_GROUP, OPTION_KERNEL_CACHE };
 
 static const struct option option_names[] = {
     {"config", required_argument, NULL, OPTION_CONFIG},
@@ -64,6 +70,7 @@ static const struct option option_names[] = {
     {"start", no_argument, NULL, OPTION_START},
     {"user", required_argument, NULL, OPTION_USER},
     {"group", required_argument, NULL, OPTION_GROUP},
+    {"kernel-cache", required_argument, NULL, OPTION_KERNEL_CACHE},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'v'},
     {NULL, 0, NULL, 0},
@@ -80,6 +87,9 @@ static bool apply(int option, struct options *options)
         return true;
     case OPTION_START:
         options->start = true;
+        return true;
+    case OPTION_KERNEL_CACHE:
+        options->kernel_cache = optarg;
         return true;
     case OPTION_USER:
         return parse_id(optarg, &options->sandbox.user);
@@ -254,6 +264,7 @@ static bool prepare(struct worker *worker)
 {
     struct bh_control_service callbacks = bh_service_callbacks(&worker->service);
     struct bh_control_error control_error;
+    struct bh_boot_image unpacked;
     struct bh_error error;
 
     if (!bh_vm_config_load(worker->options.config, &worker->config, &control_error)) {
@@ -269,6 +280,8 @@ static bool prepare(struct worker *worker)
     }
     if (!add_devices(worker))
         return false;
+    bh_unpacked_open(worker->options.kernel_cache, worker->config.kernel, &unpacked);
+    bh_vm_use_unpacked(worker->service.vm, unpacked);
     worker->server = bh_control_server_open(worker->options.control, &callbacks, &control_error);
     if (worker->server == NULL) {
         (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
@@ -309,7 +322,7 @@ static int run(struct worker *worker)
 
 int main(int argc, char **argv)
 {
-    static struct worker worker = {.signals = -1};
+    static struct worker worker = {.options.kernel_cache = KERNEL_CACHE, .signals = -1};
     int status = 1;
 
     parse_options(argc, argv, &worker.options);

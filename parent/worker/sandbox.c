@@ -89,6 +89,7 @@ static const int plain_calls[] = {
     SCMP_SYS(rseq),           SCMP_SYS(rt_sigaction), /* the first pthread_create */
     SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),    SCMP_SYS(tgkill),
     SCMP_SYS(getpid),         SCMP_SYS(gettid),          SCMP_SYS(getrusage),
+    SCMP_SYS(getrandom),
     SCMP_SYS(clock_gettime),  SCMP_SYS(restart_syscall), SCMP_SYS(unlink),
     SCMP_SYS(exit),           SCMP_SYS(exit_group),
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "parent/worker/entry.h"
@@ -29,6 +30,7 @@ struct bh_vm {
     const struct bh_device_layer *layer;
     struct bh_host *host;
     struct bh_boot_image kernel;
+    struct bh_boot_image unpacked; /* the same, if it is there */
     struct bh_boot_image initrd;
     struct bh_console *console;
     int node; /* of the driver */
@@ -236,15 +238,20 @@ static bool create_vps(struct bh_vm *vm, struct bh_error *error)
 
 static bool load(struct bh_vm *vm, struct bh_boot_state *boot, struct bh_error *error)
 {
-    struct bh_boot_input input = {
-        .kernel = vm->kernel, .initrd = vm->initrd, .command_line = vm->config.command_line};
+    struct bh_boot_input input = {.kernel = vm->kernel,
+                                  .unpacked = vm->unpacked,
+                                  .initrd = vm->initrd,
+                                  .command_line = vm->config.command_line};
     struct bh_boot_error boot_error;
     bool loaded;
 
+    if (getrandom(input.entropy, sizeof(input.entropy), 0) != (ssize_t)sizeof(input.entropy))
+        return bh_error_set(error, errno, "No random numbers: %s.", strerror(errno));
     if (!bh_firmware_write(&vm->memory, vm->config.vps, &input.rsdp))
         return bh_error_set(error, EINVAL, "The VM's memory is too small for its ACPI tables.");
     loaded = bh_boot_load(&vm->memory, &input, boot, &boot_error);
     bh_image_rest(&vm->kernel);
+    bh_image_rest(&vm->unpacked);
     bh_image_rest(&vm->initrd);
     if (!loaded)
         return bh_error_set(error, EINVAL, "%.120s: %s", vm->config.kernel, boot_error.text);
@@ -463,12 +470,18 @@ void bh_vm_destroy(struct bh_vm *vm)
         (void)munmap(vm->area, vm->config.memory_bytes + LARGE_PAGE);
     bh_console_destroy(vm->console);
     bh_image_close(&vm->kernel);
+    bh_image_close(&vm->unpacked);
     bh_image_close(&vm->initrd);
     if (vm->wake >= 0)
         (void)close(vm->wake);
     if (vm->node >= 0)
         (void)vm->layer->close(vm->node);
     free(vm);
+}
+
+void bh_vm_use_unpacked(struct bh_vm *vm, struct bh_boot_image unpacked)
+{
+    vm->unpacked = unpacked;
 }
 
 int bh_vm_fd(const struct bh_vm *vm)

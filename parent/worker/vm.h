@@ -10,6 +10,7 @@
 
 #include "parent/control/config.h"
 #include "parent/partition/host.h"
+#include "parent/worker/boot.h"
 #include "parent/worker/console.h"
 #include "parent/worker/guest_bus.h"
 #include "parent/worker/vcpus.h"
@@ -36,6 +37,9 @@ struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_de
                            void (*changed)(void *context, const struct bh_vm_status *status),
                            void *context, struct bh_error *error);
 void bh_vm_destroy(struct bh_vm *vm);
+
+/* Takes over the mapping of the kernel's unpacked form; of size 0 when there is none. */
+void bh_vm_use_unpacked(struct bh_vm *vm, struct bh_boot_image unpacked);
 
 int bh_vm_fd(const struct bh_vm *vm);
 

@@ -60,7 +60,13 @@ class Child:
                 "nics": list(self.guest.nics)}
 
     def start(self, paused=False):
-        """Starts the worker, its console and its log of events."""
+        """Starts the worker, its console and its log of events, and the guest."""
+        status, said = self.try_start(paused)
+        if status != 0:
+            raise Failure(f"child {self.number} was not started: {said} {self.log()}")
+
+    def try_start(self, paused=False):
+        """As start; returns the status and the words of the request to start the guest."""
         ask, files = self.machine.ask, self.files
         ask(f"rm -rf {files}; mkdir {files}; mkfifo {files}/in; rm -f {self.socket}")
         ask(f"echo {shlex.quote(json.dumps(self.config()))} >{files}/config")
@@ -71,7 +77,8 @@ class Child:
             raise Failure(f"child {self.number}: the worker ended: {self.log()}")
         ask(f"bhctl {self.socket} console <>{files}/in >{files}/out 2>/dev/null & "
             f"bhctl {self.socket} events >{files}/events 2>/dev/null & true")
-        self.control("start", paused=paused)
+        return self.machine.run(f"bhctl {self.socket} start "
+                                f"{shlex.quote(json.dumps({'paused': paused}))} 2>&1")
 
     def boot(self):
         """Starts it and waits for its shell."""

@@ -58,6 +58,8 @@ def add_ours(root, site):
     parent = site.build / "parent"
     add_program(root, parent / "worker" / "bulkhead-worker")
     add_program(root, parent / "tools" / "bhctl")
+    add_program(root, parent / "tools" / "bulkhead-unpack")
+    (root / "var" / "cache").mkdir(parents=True, exist_ok=True)
 
 
 def make(site, name, fill):

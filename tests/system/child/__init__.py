@@ -5,4 +5,6 @@ from lib.suite import Group
 
 GROUP = Group("child")
 
-from system.child import device, ports, guests, control, state, together  # noqa: E402,F401  each registers its tests
+# Each file registers its tests; they run in this order.
+from system.child import device, ports, kernels  # noqa: E402,F401
+from system.child import guests, control, state, together, hostile  # noqa: E402,F401

@@ -62,6 +62,12 @@ def nothing_left(machine):
     expect(left["deposited"] == 0 and left["shared"] == 0, f"left behind: {left}")
 
 
+def kernel_offset(child):
+    """By how much the kernel's addresses are moved."""
+    text = child.ask("grep -w _text /proc/kallsyms")
+    return int(text.split()[0], 16) - 0xffffffff81000000
+
+
 def register(scenario, name, number, guest):
     """One guest from its start to its end; the checks go on with what the one before left."""
     children = {}
@@ -91,13 +97,25 @@ two = GROUP.scenario("guests-2", plan(2), needs=("hv",))
 small = register(one, "cloud-1", 1, Guest("/guest/cloud", vps=1))
 
 
+@one.check("cloud-1.unpacked")
+def _(machine):
+    """It came from the cache, which holds its kernel once, and not from where it is linked."""
+    names = machine.ask("ls /var/cache/bulkhead").split()
+    expect(len(names) == 2 and len([name for name in names if name[0] != "@"]) == 1,
+           f"the cache holds {names}")
+    expect("nokaslr" not in small[0].guest.options and kernel_offset(small[0]) != 0,
+           "the kernel lies where it is linked")
+
+
 @one.check("cloud-1.reboot")
 def _(_machine):
     """The guest reboots; its worker lives on and says so."""
     child = small[0]
     pid = child.pid()
+    before = kernel_offset(child)
     child.tell("reboot -f")
     child.wait_ready()
+    expect(kernel_offset(child) != before, "the kernel lies where it lay before")
     status = child.control("status")
     expect(status["state"] == "running" and status["reason"] == "guest_reset" and
            status["resets"] == 1 and status["pid"] == pid, f"after a reboot: {status}")

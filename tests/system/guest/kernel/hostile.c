@@ -18,7 +18,6 @@
 
 #define MSR_HYPERCALL   0x40000001u
 #define MSR_GUEST_OS_ID 0x40000000u
-#define MSR_X2APIC_EOI  0x80bu
 #define MSR_X2APIC_ICR  0x830u
 #define HYPERCALL_PAGE  0x800000u /* in RAM, behind the kernel */
 #define ENABLED         1u
@@ -164,10 +163,8 @@ static void touch_register(void)
     uint64_t at = any_register_address();
     uint64_t value = random64();
     uint64_t count = below(40);
-    static uint8_t buffer[512];
-    void *other = buffer;
 
-    switch (below(8)) {
+    switch (below(6)) {
     case 0:
         __asm__ volatile("movq %0, (%1)" : : "r"(value), "r"(at) : "memory");
         break;
@@ -181,18 +178,28 @@ static void touch_register(void)
         __asm__ volatile("xchgb %b0, (%1)" : "+q"(value) : "r"(at) : "memory");
         break;
     case 4:
-        __asm__ volatile("rep movsb" : "+S"(other), "+D"(at), "+c"(count) : : "memory");
-        break;
-    case 5:
-        __asm__ volatile("pushq (%0); popq (%0)" : : "r"(at) : "memory");
-        break;
-    case 6:
-        __asm__ volatile("btsl %k1, (%0)" : : "r"(at), "r"(value) : "memory");
+        __asm__ volatile("testw %w0, (%1)" : : "r"(value), "r"(at) : "memory");
         break;
     default:
         __asm__ volatile("rep stosl" : "+D"(at), "+c"(count) : "a"(value) : "memory");
         break;
     }
+}
+
+/* Instructions on registers that no worker emulates. */
+static void touch_register_oddly(void)
+{
+    static uint8_t buffer[64];
+    uint64_t at = any_register_address();
+    uint64_t count = below(40);
+    void *other = buffer;
+
+    if (below(3) == 0)
+        __asm__ volatile("rep movsb" : "+S"(other), "+D"(at), "+c"(count) : : "memory");
+    else if (below(2) == 0)
+        __asm__ volatile("pushq (%0); popq (%0)" : : "r"(at) : "memory");
+    else
+        __asm__ volatile("btsl %k1, (%0)" : : "r"(at), "r"(count) : "memory");
 }
 
 static void call_hypervisor(void)
@@ -281,7 +288,7 @@ static void break_itself(void)
     static const struct descriptor none;
     uint64_t value = odd_number();
 
-    switch (below(5)) {
+    switch (below(6)) {
     case 0:
         __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
         break;
@@ -293,7 +300,10 @@ static void break_itself(void)
         break;
     case 3:
         for (unsigned i = 0; i < 64; i++)
-            *(volatile uint64_t *)(0x1000 + below(0x800000) * 8 % 0x400000) = random64();
+            *(volatile uint64_t *)(0x1000 + below(0x80000) * 8) = random64();
+        break;
+    case 4:
+        touch_register_oddly();
         break;
     default:
         __asm__ volatile("lidt %0; int3" : : "m"(none));
@@ -326,10 +336,6 @@ void act_for_ever(void)
 __asm__(".text\n"
         "recover:\n"
         "    mov $stack_top, %rsp\n"
-        "    mov $0x80b, %ecx\n"
-        "    xor %eax, %eax\n"
-        "    xor %edx, %edx\n"
-        "    wrmsr\n"
         "    push $16\n"
         "    push $stack_top - 8\n"
         "    push $2\n"
