@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Small test kernels by the worker's other loaders, in 32- and in 64-bit mode."""
 
+import json
+import os
 import re
+import shlex
 
 from lib.child import Child, Guest
 from system.child import GROUP
+from system.child.device import memory as owners
 from system.child.guests import nothing_left, plan
 from system.parent.boot import expect
 from system.parent.isolation import load_driver
 
 OPTIONS = "one two=3"
 MEMORY = 64
+CYCLES = int(os.environ.get("BULKHEAD_CYCLES", "100"))  # 1,000 for a long run
+SLACK_KIB = 8192  # of the parent's free memory, which its kernel's caches move by as much
 CPIO = 0x37303730  # the first four bytes of an archive, "0707"
 
 kernels = GROUP.scenario("kernels", plan(1), needs=("hv",))
@@ -72,3 +78,41 @@ def _(machine):
     expect(status != 0 and "kernel" in said, f"busybox as a kernel: {status} {said}")
     expect(child.wait_exit() == 1, "the worker did not end with an error")
     nothing_left(machine)
+
+
+def run_cycles(machine, count):
+    """Workers one after the other, from start to debug exit; each third is killed at some point.
+
+    Returns how many ended by themselves and how many were killed."""
+    guest = Guest("/guest/pvh64", "", OPTIONS, memory=MEMORY)
+    child = Child(machine, 1, guest)
+    machine.ask(f"echo {shlex.quote(json.dumps(child.config()))} >/tmp/cycle")
+    worker = ("bulkhead-worker --config /tmp/cycle --control /run/cycle --start --user 60001 "
+              "--group 60001 >/dev/null 2>/tmp/cycle.log")
+    said = machine.ask(
+        f"ended=0 killed=0; for i in $(seq {count}); do {worker} & "
+        "if [ $((i % 3)) = 0 ]; then usleep $((RANDOM * 8)); kill -9 $!; fi; wait $!; "
+        "case $? in 0) ended=$((ended + 1));; 137) killed=$((killed + 1));; "
+        "*) cat /tmp/cycle.log; exit 1;; esac; done; echo $ended $killed", 60 + 6 * count)
+    return [int(number) for number in said.split()]
+
+
+@kernels.check("cycles")
+def _(machine):
+    """Create, run and destroy, again and again, leaves every page where it was."""
+    load_driver(machine)
+    run_cycles(machine, 6)
+    before, free = owners(machine), available(machine)
+    ended, killed = run_cycles(machine, CYCLES)
+    expect(ended + killed == CYCLES and ended >= CYCLES // 2,
+           f"{ended} ended and {killed} were killed")
+    expect(owners(machine) == before, f"before {before}, after {owners(machine)}")
+    lost = free - available(machine)
+    expect(lost < SLACK_KIB, f"the parent has {lost} KiB less after {CYCLES} cycles")
+    bad = machine.ask("dmesg | grep -E 'BUG|WARNING|Oops|bulkhead: .*(keeps|lost|not )'; true")
+    expect(bad == "", f"the parent's kernel says: {bad}")
+
+
+def available(machine):
+    machine.ask("sync; echo 3 >/proc/sys/vm/drop_caches")
+    return int(re.search(r"MemAvailable: +(\d+)", machine.ask("cat /proc/meminfo")).group(1))
