@@ -12,7 +12,7 @@
 #define NOBODY     65534
 #define MEMORY_MAX ((rlim_t)2 << 30) /* address space: the image, the output, dictionaries */
 
-static bool set_limit(int resource, rlim_t value)
+static bool set_limit(__rlimit_resource_t resource, rlim_t value)
 {
     const struct rlimit limit = {value, value};
 

@@ -90,10 +90,11 @@ def run_cycles(machine, count):
     worker = ("bulkhead-worker --config /tmp/cycle --control /run/cycle --start --user 60001 "
               "--group 60001 >/dev/null 2>/tmp/cycle.log")
     said = machine.ask(
-        f"ended=0 killed=0; for i in $(seq {count}); do {worker} & "
+        f"{{ ended=0 killed=0; for i in $(seq {count}); do {worker} & "
         "if [ $((i % 3)) = 0 ]; then usleep $((RANDOM * 8)); kill -9 $!; fi; wait $!; "
         "case $? in 0) ended=$((ended + 1));; 137) killed=$((killed + 1));; "
-        "*) cat /tmp/cycle.log; exit 1;; esac; done; echo $ended $killed", 60 + 6 * count)
+        "*) cat /tmp/cycle.log; exit 1;; esac; done; } "
+        "2>/dev/null; echo $ended $killed", 60 + 6 * count)
     return [int(number) for number in said.split()]
 
 

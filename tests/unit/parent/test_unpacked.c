@@ -24,7 +24,7 @@
 #define ENTRY       0x40u
 #define VIRTUAL     0xffffffff80000000ull
 #define KASLR_FLAG  2u
-#define FIRST_SIZE  0x100u
+#define FIRST_SIZE  0x100ul
 #define SECOND      0x200000u /* behind the first segment, in memory */
 #define PLACE_32    0x10u
 #define PLACE_INV   0x20u
