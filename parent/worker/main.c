@@ -62,7 +62,14 @@ static bool parse_id(const char *text, long *id)
     return errno == 0 && end != text && *end == '\0' && *id > 0 && *id < 65535;
 }
 
-enum { OPTION_CONFIG = 256, OPTION_CONTROL, OPTION_START, OPTION_USER, OPTION_GROUP, OPTION_KERNEL_CACHE };
+enum {
+    OPTION_CONFIG = 256,
+    OPTION_CONTROL,
+    OPTION_START,
+    OPTION_USER,
+    OPTION_GROUP,
+    OPTION_KERNEL_CACHE
+};
 
 static const struct option option_names[] = {
     {"config", required_argument, NULL, OPTION_CONFIG},

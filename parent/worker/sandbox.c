@@ -78,20 +78,19 @@ static bool drop_capabilities(struct bh_error *error)
 /* --- system calls ------------------------------------------------------------------------- */
 
 static const int plain_calls[] = {
-    SCMP_SYS(read),           SCMP_SYS(write),           SCMP_SYS(close),
-    SCMP_SYS(recvmsg),        SCMP_SYS(recvfrom),        SCMP_SYS(sendmsg),
-    SCMP_SYS(sendto),         SCMP_SYS(accept4),         SCMP_SYS(socketpair),
-    SCMP_SYS(poll),           SCMP_SYS(ppoll),           SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait),    SCMP_SYS(epoll_ctl),       SCMP_SYS(timerfd_settime),
-    SCMP_SYS(munmap),         SCMP_SYS(madvise),         SCMP_SYS(brk),
-    SCMP_SYS(mremap),         SCMP_SYS(sched_yield),     SCMP_SYS(futex),
-    SCMP_SYS(clone),          SCMP_SYS(clone3),          SCMP_SYS(set_robust_list),
+    SCMP_SYS(read),           SCMP_SYS(write),         SCMP_SYS(close),
+    SCMP_SYS(recvmsg),        SCMP_SYS(recvfrom),      SCMP_SYS(sendmsg),
+    SCMP_SYS(sendto),         SCMP_SYS(accept4),       SCMP_SYS(socketpair),
+    SCMP_SYS(poll),           SCMP_SYS(ppoll),         SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),    SCMP_SYS(epoll_ctl),     SCMP_SYS(timerfd_settime),
+    SCMP_SYS(munmap),         SCMP_SYS(madvise),       SCMP_SYS(brk),
+    SCMP_SYS(mremap),         SCMP_SYS(sched_yield),   SCMP_SYS(futex),
+    SCMP_SYS(clone),          SCMP_SYS(clone3),        SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),           SCMP_SYS(rt_sigaction), /* the first pthread_create */
-    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),    SCMP_SYS(tgkill),
-    SCMP_SYS(getpid),         SCMP_SYS(gettid),          SCMP_SYS(getrusage),
-    SCMP_SYS(getrandom),
-    SCMP_SYS(clock_gettime),  SCMP_SYS(restart_syscall), SCMP_SYS(unlink),
-    SCMP_SYS(exit),           SCMP_SYS(exit_group),
+    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),  SCMP_SYS(tgkill),
+    SCMP_SYS(getpid),         SCMP_SYS(gettid),        SCMP_SYS(getrusage),
+    SCMP_SYS(getrandom),      SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall),
+    SCMP_SYS(unlink),         SCMP_SYS(exit),          SCMP_SYS(exit_group),
 };
 
 /*
