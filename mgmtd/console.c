@@ -141,6 +141,22 @@ static void trim(struct console *console)
         drop_oldest(console);
 }
 
+/* Locked. A new segment behind the gap, so that offsets stay those of the guest. */
+static void begin_behind(struct console *console, uint64_t gap)
+{
+    console->end += gap;
+    add_segment(console, console->end);
+    open_segment(console, console->end);
+}
+
+void console_leave_gap(struct console *console, uint64_t size)
+{
+    pthread_mutex_lock(&console->lock);
+    begin_behind(console, size);
+    trim(console);
+    pthread_mutex_unlock(&console->lock);
+}
+
 bool console_append(struct console *console, const void *bytes, size_t size)
 {
     ssize_t written = -1;
@@ -150,12 +166,8 @@ bool console_append(struct console *console, const void *bytes, size_t size)
         written = write(console->fd, bytes, size);
     if (written > 0)
         console->end += (uint64_t)written;
-    if (written != (ssize_t)size) {
-        /* Begin a new segment behind the gap, so that offsets stay those of the guest. */
-        console->end += size - (written > 0 ? (size_t)written : 0);
-        add_segment(console, console->end);
-        open_segment(console, console->end);
-    }
+    if (written != (ssize_t)size)
+        begin_behind(console, size - (written > 0 ? (size_t)written : 0));
     trim(console);
     pthread_mutex_unlock(&console->lock);
     return written == (ssize_t)size;

@@ -30,6 +30,9 @@ void console_set_limit(struct console *console, uint64_t limit);
 /* False when the disk refuses; the bytes are then lost, the offsets go on. */
 bool console_append(struct console *console, const void *bytes, size_t size);
 
+/* `size` bytes of the guest's output are lost; the offsets go on behind them. */
+void console_leave_gap(struct console *console, uint64_t size);
+
 /* Reads from `offset`, or from the oldest byte when that is later. 0 at the end; -1 on failure. */
 ssize_t console_read(struct console *console, uint64_t offset, void *bytes, size_t size,
                      struct console_span *span);

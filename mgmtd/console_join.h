@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Joining a worker's console again: the worker replays its newest output, some
- * of which the scrollback has already. This finds where to go on, to the byte.
+ * of which the scrollback has already, and says where in its output the replay
+ * begins. So it is known to the byte where to go on.
  */
 #ifndef MGMTD_CONSOLE_JOIN_H
 #define MGMTD_CONSOLE_JOIN_H
@@ -10,22 +11,13 @@
 #include "parent/control/client.h"
 
 struct console_join {
-    int fd; /* of the live stream behind the replay; -1: there is none */
-    char *replay;
-    size_t size;
-    size_t skip; /* bytes of the replay that the scrollback has */
+    int fd;         /* of the stream: the replay, then what comes; -1: there is none */
+    uint64_t known; /* bytes at its begin that the scrollback has */
+    uint64_t gap;   /* bytes between the scrollback and the stream that nobody has any more */
 };
 
-/* Attaches. Release it in every case; the descriptor is the caller's. */
+/* Attaches. The descriptor is the caller's. */
 void console_join(struct vms *vms, const char *id, struct bh_control_client *client,
                   struct console_join *join);
-void console_join_release(struct console_join *join);
-
-/*
- * Where in `replay` the output goes on that ends with `tail`: the end of an
- * occurrence of the tail between `from` and `to`, or `from` without one.
- */
-size_t console_join_find(const char *replay, size_t size, const char *tail, size_t tail_size,
-                         size_t from, size_t to);
 
 #endif

@@ -50,6 +50,16 @@ static void drop_fd(int *fd)
 
 /* --- Console --- */
 
+/* Locked. What the scrollback does not have of `size` bytes from the worker goes there. */
+static void keep_output(struct vms *vms, struct vm *vm, const char *bytes, size_t size)
+{
+    size_t known = vm->console_known < size ? (size_t)vm->console_known : size;
+
+    vm->console_known -= known;
+    if (size > known && vms_console(vms, vm))
+        console_append(vm->console, bytes + known, size - known);
+}
+
 /* Reads what is there, up to `most` bytes. */
 static void read_console(struct vms *vms, struct vm *vm, size_t most)
 {
@@ -69,10 +79,8 @@ static void read_console(struct vms *vms, struct vm *vm, size_t most)
         if (got <= 0)
             break;
         pthread_mutex_lock(&vms->lock);
-        vms_console(vms, vm);
+        keep_output(vms, vm, bytes, (size_t)got);
         pthread_mutex_unlock(&vms->lock);
-        if (vm->console)
-            console_append(vm->console, bytes, (size_t)got);
         most = (size_t)got < most ? most - (size_t)got : 0;
         any = true;
     }
@@ -605,8 +613,9 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
         return false;
     vm->client = client;
     vm->console_fd = join->fd;
-    if (join->size > join->skip && vms_console(vms, vm))
-        console_append(vm->console, join->replay + join->skip, join->size - join->skip);
+    vm->console_known = join->known;
+    if (join->gap > 0 && vms_console(vms, vm))
+        console_leave_gap(vm->console, join->gap);
     vm->view.pid = hello->pid;
     vm->uid = vm->uid ? vm->uid : worker_uid(hello->pid);
     vm->view.heard_at = time_now();
@@ -639,7 +648,6 @@ bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error 
     pthread_mutex_lock(&vms->lock);
     handed = hand_over(vms, id, client, &join);
     pthread_mutex_unlock(&vms->lock);
-    console_join_release(&join);
     if (!handed) {
         drop_fd(&join.fd);
         bh_control_close(client);

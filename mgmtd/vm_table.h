@@ -29,6 +29,7 @@ struct vm {
     uint64_t scrollback;
     struct bh_control_client *client;
     int console_fd;
+    uint64_t console_known; /* bytes still to come from it that the scrollback has */
     int pid_fd;
     int64_t stats_id;   /* of the request that is under way, or -1 */
     int64_t status_id;  /* the same */

@@ -148,6 +148,14 @@ struct bh_control_client *worker_connect(const struct daemon *daemon, const char
     return bh_control_connect(path, timeout_ms, error);
 }
 
+/* A child of ours has no command line yet while it becomes the worker. */
+static bool is_beginning(int pid)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+}
+
 bool worker_alive(const struct daemon *daemon, const char *id, int pid)
 {
     char path[64];
@@ -164,6 +172,8 @@ bool worker_alive(const struct daemon *daemon, const char *id, int pid)
         return false;
     size = read(fd, command, sizeof(command));
     close(fd);
+    if (size == 0)
+        return is_beginning(pid);
     return size > 0 && memmem(command, (size_t)size, config, strlen(config) + 1) != NULL;
 }
 
@@ -236,7 +246,7 @@ bool worker_last_words(const struct daemon *daemon, const char *id, json_t **eve
 void worker_complaint(const struct daemon *daemon, const char *id, char *text, size_t size)
 {
     static const char name[] = "bulkhead-worker: ";
-    char log[LAST_WORDS];
+    char log[LAST_WORDS] = "";
     const char *line;
 
     read_log(daemon, id, log);

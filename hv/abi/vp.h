@@ -382,7 +382,7 @@ struct hv_input_vp_state {
     uint32_t reserved2;
     uint64_t xsave_flags;
     uint64_t xfem;
-    uint64_t page[];
+    /* then the numbers of the pages, or the state itself */
 };
 _Static_assert(sizeof(struct hv_input_vp_state) == 40, "HvCallGetVpState");
 

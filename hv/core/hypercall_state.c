@@ -19,11 +19,12 @@ static enum hv_status move(const struct hypercall *call, uint8_t *data, uint64_t
                            unsigned first, bool set)
 {
     const struct hv_input_vp_state *input = call->input;
+    const uint64_t *page = (const uint64_t *)(input + 1);
     struct partition *parent = call->vp->partition;
     if (ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE > call->variable_words)
         return HV_STATUS_INVALID_PARAMETER;
     for (uint64_t at = first * PAGE_SIZE; at < size; at += PAGE_SIZE) {
-        const gpa_t gpa = gpa_make(input->page[at / PAGE_SIZE] << PAGE_SHIFT);
+        const gpa_t gpa = gpa_make(page[at / PAGE_SIZE] << PAGE_SHIFT);
         const size_t part = size - at < PAGE_SIZE ? size - at : PAGE_SIZE;
         if (!(set ? partition_read(parent, gpa, data + at, part)
                   : partition_write(parent, gpa, data + at, part)))
@@ -76,7 +77,7 @@ static enum hv_status move_page(const struct hypercall *call, const struct overl
 static enum hv_status move_timers(const struct hypercall *call, struct vp *vp, bool set)
 {
     const struct hv_input_vp_state *input = call->input;
-    const struct hv_stimers_state *state = (const struct hv_stimers_state *)input->page;
+    const struct hv_stimers_state *state = (const struct hv_stimers_state *)(input + 1);
     if (!set) {
         stimer_get_state(vp, call->output);
         return HV_STATUS_SUCCESS;

@@ -245,7 +245,8 @@ static struct reader *find_free(struct bh_console *console)
     return NULL;
 }
 
-int bh_console_attach(struct bh_console *console, size_t replay_bytes, size_t *replayed)
+int bh_console_attach(struct bh_console *console, size_t replay_bytes,
+                      struct bh_console_replay *replay)
 {
     struct reader *reader = find_free(console);
     int pair[2];
@@ -258,10 +259,11 @@ int bh_console_attach(struct bh_console *console, size_t replay_bytes, size_t *r
         return -1;
     reader->fd = pair[0];
     (void)pthread_mutex_lock(&console->lock);
-    *replayed = console->end < replay_bytes ? (size_t)console->end : replay_bytes;
-    if (*replayed > KEPT)
-        *replayed = KEPT;
-    reader->position = console->end - *replayed;
+    replay->bytes = console->end < replay_bytes ? (size_t)console->end : replay_bytes;
+    if (replay->bytes > KEPT)
+        replay->bytes = KEPT;
+    replay->position = console->end - replay->bytes;
+    reader->position = replay->position;
     reader->events = EPOLLIN;
     (void)pthread_mutex_unlock(&console->lock);
     if (!watch(console, EPOLL_CTL_ADD, reader->fd, EPOLLIN, reader)) {

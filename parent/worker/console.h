@@ -28,11 +28,14 @@ void bh_console_serve(struct bh_console *console);
 void bh_console_output(struct bh_console *console, uint8_t byte);
 void bh_console_input_wanted(struct bh_console *console);
 
-/*
- * A new reader: its end of a socket, or -1 with errno. It begins up to
- * `replay_bytes` back; *replayed says how many bytes that is.
- */
-int bh_console_attach(struct bh_console *console, size_t replay_bytes, size_t *replayed);
+struct bh_console_replay {
+    uint64_t position; /* of its first byte in all output of this worker */
+    size_t bytes;
+};
+
+/* A new reader: its end of a socket, or -1 with errno. It begins up to `replay_bytes` back. */
+int bh_console_attach(struct bh_console *console, size_t replay_bytes,
+                      struct bh_console_replay *replay);
 
 struct bh_console_stats {
     uint64_t out_bytes;

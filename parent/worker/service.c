@@ -178,16 +178,17 @@ static json_t *attach(struct bh_service *service, const json_t *params, int *fd,
                       struct bh_control_error *error)
 {
     const char *name = json_string_value(json_object_get(params, "console"));
-    int64_t replay = integer_or_minus_1(params, "replay_bytes");
-    size_t replayed;
+    int64_t wanted = integer_or_minus_1(params, "replay_bytes");
+    struct bh_console_replay replay;
 
     if (name != NULL && strcmp(name, "serial0") != 0)
         return refuse(error, BH_CONTROL_NOT_FOUND, "console", "This VM's console is serial0.");
-    *fd = bh_console_attach(bh_vm_get_console(service->vm), replay > 0 ? (size_t)replay : 0,
-                            &replayed);
+    *fd =
+        bh_console_attach(bh_vm_get_console(service->vm), wanted > 0 ? (size_t)wanted : 0, &replay);
     if (*fd < 0)
         return refuse(error, BH_CONTROL_RESOURCE, NULL, strerror(errno));
-    return json_pack("{s:s, s:I}", "console", "serial0", "replayed_bytes", (json_int_t)replayed);
+    return json_pack("{s:s, s:I, s:I}", "console", "serial0", "replayed_bytes",
+                     (json_int_t)replay.bytes, "replay_position", (json_int_t)replay.position);
 }
 
 /* --- disks -------------------------------------------------------------------------------- */

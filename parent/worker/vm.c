@@ -176,11 +176,15 @@ static uint32_t part_of_lp(const struct bh_vm_config *config, uint32_t percent)
 
 static uint64_t share_of(const struct bh_vm_config *config)
 {
-    const uint32_t cap = part_of_lp(config, config->cap_percent);
-    const uint32_t reserve = part_of_lp(config, config->reserve_percent);
+    uint32_t cap = part_of_lp(config, config->cap_percent);
+    uint32_t reserve = part_of_lp(config, config->reserve_percent);
 
-    return BH_SHARE(config->weight, reserve < BH_SHARE_WHOLE ? reserve : BH_SHARE_WHOLE,
-                    cap < BH_SHARE_WHOLE ? cap : 0);
+    if (reserve > BH_SHARE_WHOLE)
+        reserve = BH_SHARE_WHOLE;
+    if (cap >= BH_SHARE_WHOLE)
+        cap = 0;
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): 64 bits wide, all defined */
+    return BH_SHARE(config->weight, reserve, cap);
 }
 
 /* For statistics only: the VM runs without it, too. */

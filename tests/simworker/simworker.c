@@ -144,7 +144,9 @@ static json_t *attach(struct worker *worker, const json_t *params, int *fd,
     replayed = replay(worker, pair[0], (uint64_t)wanted);
     worker->readers[slot] = pair[0];
     *fd = pair[1];
-    return json_pack("{s:s, s:I}", "console", "serial0", "replayed_bytes", (json_int_t)replayed);
+    return json_pack("{s:s, s:I, s:I}", "console", "serial0", "replayed_bytes",
+                     (json_int_t)replayed, "replay_position",
+                     (json_int_t)worker->out_bytes - (json_int_t)replayed);
 }
 
 /* Echoes what is typed; "\3" crashes the guest, "\4" powers it off. */

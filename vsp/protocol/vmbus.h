@@ -228,7 +228,7 @@ struct vmbus_transfer_header {
     uint8_t sender_owns;
     uint8_t reserved;
     uint32_t range_count;
-    struct vmbus_transfer_range range[];
+    /* then range_count times a struct vmbus_transfer_range */
 };
 _Static_assert(sizeof(struct vmbus_transfer_header) == 8, "transfer page packet");
 

@@ -15,7 +15,7 @@
 static const frame_t foreign[] = {HOST_PAGE_HYPERVISOR, HOST_PAGE_UNASSIGNED, HOST_PAGE_DEPOSITED};
 static uint8_t foreign_page[PAGE_SIZE];
 static uint32_t frames[HOST_PAGE_COUNT];
-static uint8_t tables[HOST_TABLES][PAGE_SIZE];
+static uint64_t tables[HOST_TABLES][PAGE_SIZE / sizeof(uint64_t)];
 static struct vp before[HOST_VPS];
 static unsigned level_raised[HOST_VPS][256];
 
@@ -61,6 +61,19 @@ void rules_begin(void)
 
 /* ---- memory ---- */
 
+/* The hypervisor's writes for a guest count as the guest's: they set bits 5 and 6. */
+static bool same_table(const uint64_t *now, const uint64_t *then)
+{
+    const uint64_t use = 3ull << 5;
+
+    for (unsigned i = 0; i < PAGE_SIZE / sizeof *now; i++) {
+        if ((now[i] | use) != (then[i] | use)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void check_memory(void)
 {
     check(host_windows_closed(), "no window stays open");
@@ -75,7 +88,7 @@ static void check_memory(void)
     for (frame_t i = 0; i < host.tables_used; i++) {
         void *page = arch_window_map(frame_spa(HOST_PAGE_COUNT + i));
 
-        check(memcmp(page, tables[i], PAGE_SIZE) == 0, "a child's tables stay as they are");
+        check(same_table(page, tables[i]), "a child's tables stay as they are");
         arch_window_unmap(page);
     }
     host_window_allowed = is_guest_page;

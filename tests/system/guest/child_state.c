@@ -205,8 +205,10 @@ static void test_eoi(void)
     struct mshv_root_hvcall arguments = {.code = HVCALL_ASSERT_VIRTUAL_INTERRUPT,
                                          .in_sz = sizeof interrupt,
                                          .in_ptr = (__u64)&interrupt};
-    const struct hv_apic_eoi_message *end = (const void *)child.message.payload;
+    const struct hv_apic_eoi_message *end;
+
     create(&child, waiter, sizeof waiter);
+    end = (const void *)child.message.payload;
     set_scalar(&child, HV_REGISTER_RSP, STACK);
     child.memory[LEVEL_VECTOR * 4] = HANDLER & 0xff;
     child.memory[LEVEL_VECTOR * 4 + 1] = HANDLER >> 8;

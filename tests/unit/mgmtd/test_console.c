@@ -71,6 +71,22 @@ static void a_restart_goes_on_at_the_same_offset(void **state)
     console_close(console);
 }
 
+static void a_gap_is_passed_over(void **state)
+{
+    struct console *console = console_open(*state, LIMIT);
+
+    append(console, 0, 10);
+    console_leave_gap(console, 5 * 17);
+    append(console, 15, 30);
+    check_from(console, 0);
+    check_from(console, 12 * 17);
+    console_close(console);
+    console = console_open(*state, LIMIT);
+    append(console, 30, 40);
+    check_from(console, 0);
+    console_close(console);
+}
+
 static void reading_behind_the_end_gives_nothing(void **state)
 {
     struct console *console = console_open(*state, LIMIT);
@@ -109,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DIRECTORY_TEST(offsets_are_those_of_the_first_byte_ever),
         DIRECTORY_TEST(a_restart_goes_on_at_the_same_offset),
+        DIRECTORY_TEST(a_gap_is_passed_over),
         DIRECTORY_TEST(reading_behind_the_end_gives_nothing),
         DIRECTORY_TEST(a_smaller_limit_trims),
     };

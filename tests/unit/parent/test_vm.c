@@ -198,18 +198,24 @@ static void the_console_goes_both_ways(void **state)
     struct pollfd one = {.fd = bh_console_fd(console), .events = POLLIN};
     struct hv_io_port_intercept in = fake_io(0x3f8, 1, false, 0x1100);
     char text[8] = {0};
-    size_t replayed;
+    struct bh_console_replay replay;
     int reader;
+    int second;
 
     (void)state;
     script_write(0x3f8, 1, 'h');
     script_write(0x3f8, 1, 'i');
     start(false);
     wait_script(0);
-    reader = bh_console_attach(console, 100, &replayed);
-    assert_int_equal(replayed, 2);
+    reader = bh_console_attach(console, 100, &replay);
+    assert_int_equal(replay.bytes, 2);
+    assert_int_equal(replay.position, 0);
     assert_int_equal(read(reader, text, sizeof(text)), 2);
     assert_string_equal(text, "hi");
+    second = bh_console_attach(console, 1, &replay);
+    assert_int_equal(replay.bytes, 1);
+    assert_int_equal(replay.position, 1);
+    assert_int_equal(close(second), 0);
     assert_int_equal(write(reader, "x", 1), 1);
     assert_int_equal(poll(&one, 1, 5000), 1);
     bh_console_serve(console);
@@ -229,7 +235,7 @@ static void strings_of_bytes_go_to_ports(void **state)
     struct hv_io_port_intercept io = fake_io(0x3f8, 1, true, 0);
     struct bh_console *console = bh_vm_get_console(vm);
     char text[8] = {0};
-    size_t replayed;
+    struct bh_console_replay replay;
     int reader;
 
     (void)state;
@@ -242,7 +248,7 @@ static void strings_of_bytes_go_to_ports(void **state)
     fake_mshv.vp[0].set[1].u64 = 2;        /* RCX */
     bh_vm_resume(vm);
     wait_script(0);
-    reader = bh_console_attach(console, 100, &replayed);
+    reader = bh_console_attach(console, 100, &replay);
     assert_int_equal(read(reader, text, sizeof(text)), 2);
     assert_string_equal(text, "ok");
     assert_int_equal(fake_mshv.vp[0].set[6].u64, 0x300002);
