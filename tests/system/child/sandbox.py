@@ -13,7 +13,7 @@ NAMESPACES = ("mnt", "net", "ipc", "uts")
 
 # Descriptors by what their links say; a number is one of its kind.
 OWN_FILES = re.compile(r"^(/dev/null|/dev/mshv|/dev/bulkhead|socket:\[\d+\]|pipe:\[\d+\]|"
-                       r"anon_inode:(\[(eventpoll|eventfd|timerfd|signalfd)\]|mshv.*)|"
+                       r"anon_inode:(\[(io_uring|eventpoll|eventfd|timerfd|signalfd)\]|mshv.*)|"
                        r"/tmp/child{number}/log)$".replace("(", "(?:"))
 
 
@@ -34,7 +34,7 @@ def locked_in(child):
     expect(machine.ask(f"ls -A /proc/{pid}/root/") == "", "its root is not empty")
     expect(machine.ask(f"readlink /proc/{pid}/cwd") == "/", "its folder is not its root")
     for name in NAMESPACES:
-        ours, its = machine.ask(f"readlink /proc/1/ns/{name} /proc/{pid}/ns/{name}").split()
+        ours, its = (machine.ask(f"readlink /proc/{one}/ns/{name}") for one in (1, pid))
         expect(ours != its, f"it shares the namespace {name} with the parent")
     expect(machine.ask(f"wc -l </proc/{pid}/net/dev").strip() == "3", "it sees network cards")
 

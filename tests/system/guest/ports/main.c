@@ -265,11 +265,12 @@ static void removal(uint32_t count)
         taken += take(fd);
         check(bh_event_port_close(partition, EVENTS, &error), "close");
         taken += take(fd);
+        usleep(500); /* the child's turn, with no port there */
     }
     control->stop = 1;
     finish();
-    printf("opened %u %s wrong %u\n", count,
-           taken == control->done && control->missing > 0 ? "same" : "DIFFERENT", control->wrong);
+    printf("opened %u signaled %u seen %lu missed %u wrong %u\n", count, control->done, taken,
+           control->missing, control->wrong);
 }
 
 static void replies(uint32_t count)
