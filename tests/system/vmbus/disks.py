@@ -46,6 +46,14 @@ def verify(child, device, megabytes, seed):
     expect(said == wanted, f"{device} reads as {said!r}, and not as {wanted!r}")
 
 
+def name_disks(child):
+    """/dev/root and /dev/data: the kernel looks at disks at once and names them as they come."""
+    wait_for(child, "test -b /dev/sda -a -b /dev/sdb -a -b /dev/sr0")
+    for disk in PLAN.disks:
+        child.ask(f"for d in sda sdb; do test $(cat /sys/block/$d/size) != {disk.size * 2048} || "
+                  f"ln -sf $d /dev/{disk.name}; done; test -b /dev/{disk.name}")
+
+
 SCENARIO = GROUP.scenario("vmbus-disks", PLAN, needs=("hv",))
 state = {}
 
@@ -60,7 +68,7 @@ def _(machine):
 def _(_machine):
     """The controller, both disks and the CD-ROM drive, with sub-channels, and no error."""
     child = state["child"]
-    wait_for(child, "test -b /dev/sdb -a -b /dev/sr0")
+    name_disks(child)
     log = child.ask("dmesg | grep -E 'Vmbus version|storvsc|scsi 0|sd 0|sr 0'")
     for line in ("Vmbus version:5.3", "scsi host0: storvsc_host_t",
                  "Direct-Access     BULKHEAD Virtual Disk", "131072 512-byte logical blocks",
@@ -75,10 +83,10 @@ def _(_machine):
 def _(machine):
     """An ext4 file system: files are written, read back after a remount, and counted."""
     child = state["child"]
-    child.ask("mkdir -p /mnt && mount /dev/sda /mnt", SLOW)
+    child.ask("mkdir -p /mnt && mount /dev/root /mnt", SLOW)
     child.ask("dd if=/dev/urandom of=/mnt/a bs=64k count=64 2>/dev/null && cp /mnt/a /mnt/b && "
               "sync && md5sum </mnt/a >/tmp/sum", SLOW)
-    child.ask("umount /mnt && echo 3 >/proc/sys/vm/drop_caches && mount /dev/sda /mnt", SLOW)
+    child.ask("umount /mnt && echo 3 >/proc/sys/vm/drop_caches && mount /dev/root /mnt", SLOW)
     said = child.ask("md5sum </mnt/a; md5sum </mnt/b; cat /tmp/sum", SLOW).split("\n")
     expect(len(said) == 3 and len(set(said)) == 1, f"the files read back as {said}")
     stats = {disk["id"]: disk for disk in child.control("stats")["disks"]}["root"]
@@ -91,12 +99,12 @@ def _(machine):
 def _(_machine):
     """Direct writes and reads of both VPs at once."""
     child = state["child"]
-    pattern(child, "/dev/sdb", 8, 1)
-    verify(child, "/dev/sdb", 8, 1)
+    pattern(child, "/dev/data", 8, 1)
+    verify(child, "/dev/data", 8, 1)
     child.ask("for cpu in 0 1; do taskset -c $cpu sh -c \"for i in 0 1 2 3; do dd if=/tmp/seed1 "
-              "of=/dev/sdb bs=4k count=64 seek=\\$((2048 + cpu * 1024 + i * 64)) conv=notrunc "
+              "of=/dev/data bs=4k count=64 seek=\\$((2048 + cpu * 1024 + i * 64)) conv=notrunc "
               "oflag=direct 2>/dev/null || exit 1; done\" & done; wait", SLOW)
-    verify(child, "/dev/sdb", 8, 1)
+    verify(child, "/dev/data", 8, 1)
     healthy(child)
 
 
@@ -139,8 +147,8 @@ def _(_machine):
     child = state["child"]
     child.control("reset")
     child.wait_ready()
-    wait_for(child, "test -b /dev/sdb")
-    child.ask("mount /dev/sda /mnt && ls /mnt/a /mnt/b", SLOW)
+    name_disks(child)
+    child.ask("mount /dev/root /mnt && ls /mnt/a /mnt/b", SLOW)
     healthy(child)
 
 
