@@ -183,7 +183,7 @@ static uint64_t share_of(const struct bh_vm_config *config)
         reserve = BH_SHARE_WHOLE;
     if (cap >= BH_SHARE_WHOLE)
         cap = 0;
-    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): 64 bits wide, all defined */
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it is 64 bits wide */
     return BH_SHARE(config->weight, reserve, cap);
 }
 
