@@ -163,7 +163,7 @@ static void test_nobody_starves(void **state)
     for (unsigned i = 0; i < sim.count; i++) {
         reftime_t round = weights * SCHED_SLICE_MIN / sim.vp[i].entity.params.weight;
 
-        assert_true(sim.vp[i].gap_most <= round + 2 * sim.count * SCHED_SLICE_MIN);
+        assert_true(sim.vp[i].gap_most <= round + 2ull * sim.count * SCHED_SLICE_MIN);
     }
 }
 

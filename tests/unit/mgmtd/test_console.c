@@ -76,10 +76,10 @@ static void a_gap_is_passed_over(void **state)
     struct console *console = console_open(*state, LIMIT);
 
     append(console, 0, 10);
-    console_leave_gap(console, 5 * 17);
+    console_leave_gap(console, 5UL * 17);
     append(console, 15, 30);
     check_from(console, 0);
-    check_from(console, 12 * 17);
+    check_from(console, 12UL * 17);
     console_close(console);
     console = console_open(*state, LIMIT);
     append(console, 30, 40);
