@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "parent/worker/acpi.h"
+#include "vsp/bus/loop.h"
 
 static int64_t wall_clock(void *context)
 {
@@ -12,13 +13,10 @@ static int64_t wall_clock(void *context)
     return (int64_t)time(NULL);
 }
 
-static uint64_t steady_clock(void *context)
+static uint64_t now(void *context)
 {
-    struct timespec now;
-
     (void)context;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return bh_loop_now();
 }
 
 static void serial_interrupt(void *context, bool level)
@@ -57,7 +55,7 @@ static void init_devices(struct bh_chipset *chipset)
 
     bh_serial_init(&chipset->serial, &serial);
     bh_rtc_init(&chipset->rtc, wall_clock, NULL);
-    chipset->pmtimer = (struct bh_pmtimer){.now = steady_clock};
+    chipset->pmtimer = (struct bh_pmtimer){.now = now};
     bh_ioapic_init(&chipset->ioapic, chipset->host.interrupt, chipset->host.context);
     chipset->power =
         (struct bh_power){.event = chipset->host.power, .context = chipset->host.context};

@@ -37,14 +37,22 @@ static void on_failed(void *context, const char *id, const char *operation, cons
     disks->failed(disks->context, id, operation, sentence);
 }
 
-static struct bh_disk_config *find(struct bh_disks *disks, const char *id,
-                                   struct bh_control_error *error)
+static struct bh_disk_config *look_up(struct bh_disks *disks, const char *id)
 {
     for (uint32_t i = 0; i < disks->count; i++)
         if (strcmp(disks->config[i].id, id) == 0)
             return &disks->config[i];
-    (void)refuse(error, BH_CONTROL_NOT_FOUND, "id", id, "there is none of this id.");
     return NULL;
+}
+
+static struct bh_disk_config *find(struct bh_disks *disks, const char *id,
+                                   struct bh_control_error *error)
+{
+    struct bh_disk_config *found = look_up(disks, id);
+
+    if (found == NULL)
+        (void)refuse(error, BH_CONTROL_NOT_FOUND, "id", id, "there is none of this id.");
+    return found;
 }
 
 /* Takes over `fd`, the open file; -1 with an NBD URI. */
@@ -69,9 +77,8 @@ static void close_if_open(int fd)
 
 static bool is_free(struct bh_disks *disks, const char *id, struct bh_control_error *error)
 {
-    for (uint32_t i = 0; i < disks->count; i++)
-        if (strcmp(disks->config[i].id, id) == 0)
-            return refuse(error, BH_CONTROL_ALREADY_EXISTS, "disk.id", id, "the id is taken.");
+    if (look_up(disks, id) != NULL)
+        return refuse(error, BH_CONTROL_ALREADY_EXISTS, "disk.id", id, "the id is taken.");
     return disks->count < BH_CONFIG_DISKS_MAX ||
            refuse(error, BH_CONTROL_RESOURCE, NULL, id, "the VM has all 64 disks it can have.");
 }

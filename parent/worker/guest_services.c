@@ -9,22 +9,12 @@ struct bh_guest_services {
     struct bh_services *services;
 };
 
-static uint64_t read_clock(clockid_t clock)
+static uint64_t utc(void)
 {
     struct timespec now;
 
-    (void)clock_gettime(clock, &now);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t monotonic(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
-}
-
-static uint64_t utc(void)
-{
-    return read_clock(CLOCK_REALTIME);
 }
 
 /* The hypervisor keeps one reference time for all partitions. */
@@ -83,7 +73,7 @@ struct bh_guest_services *bh_guest_services_create(struct bh_vmbus *vmbus, const
 {
     struct bh_guest_services *services = calloc(1, sizeof(*services));
     const struct bh_services_host behind = {.context = services,
-                                            .clock = monotonic,
+                                            .clock = bh_loop_now,
                                             .utc = utc,
                                             .reference = reference,
                                             .changed = changed,

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "parent/control/open.h"
@@ -20,27 +19,28 @@ struct bh_nics {
 _Static_assert(BH_CONFIG_NIC_QUEUES_MAX == BH_NIC_QUEUES_MAX, "what may be configured exists");
 _Static_assert(BH_CONFIG_NIC_MTU_MAX == BH_NIC_MTU_MAX, "what may be configured exists");
 
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static bool refuse(struct bh_control_error *error, enum bh_control_error_code code,
                    const char *field, const char *id, const char *text)
 {
     return bh_control_error_set(error, code, field, "NIC %s: %s", id, text);
 }
 
-static int find(const struct bh_nics *nics, const char *id, struct bh_control_error *error)
+/* Its place, -1: there is none. */
+static int look_up(const struct bh_nics *nics, const char *id)
 {
     for (uint32_t i = 0; i < nics->count; i++)
         if (strcmp(nics->config[i].id, id) == 0)
             return (int)i;
-    (void)refuse(error, BH_CONTROL_NOT_FOUND, "id", id, "there is none of this id.");
     return -1;
+}
+
+static int find(const struct bh_nics *nics, const char *id, struct bh_control_error *error)
+{
+    int found = look_up(nics, id);
+
+    if (found < 0)
+        (void)refuse(error, BH_CONTROL_NOT_FOUND, "id", id, "there is none of this id.");
+    return found;
 }
 
 /* --- changes ------------------------------------------------------------------------------ */
@@ -55,7 +55,7 @@ static struct bh_nic *make(struct bh_nics *nics, const struct bh_nic_config *con
         .receive_rate = config->receive_bytes_per_second,
     };
     struct bh_nic_place place = {
-        .bus = nics->vmbus, .taps = &fd, .tap_count = 1, .clock = clock_ns};
+        .bus = nics->vmbus, .taps = &fd, .tap_count = 1, .clock = bh_loop_now};
     char instance[sizeof(config->id) + 4];
 
     (void)snprintf(options.name, sizeof(options.name), "%s", config->id);
@@ -67,9 +67,8 @@ static struct bh_nic *make(struct bh_nics *nics, const struct bh_nic_config *con
 
 static bool is_free(const struct bh_nics *nics, const char *id, struct bh_control_error *error)
 {
-    for (uint32_t i = 0; i < nics->count; i++)
-        if (strcmp(nics->config[i].id, id) == 0)
-            return refuse(error, BH_CONTROL_ALREADY_EXISTS, "nic.id", id, "the id is taken.");
+    if (look_up(nics, id) >= 0)
+        return refuse(error, BH_CONTROL_ALREADY_EXISTS, "nic.id", id, "the id is taken.");
     return nics->count < BH_CONFIG_NICS_MAX ||
            refuse(error, BH_CONTROL_RESOURCE, NULL, id, "the VM has all 8 NICs it can have.");
 }

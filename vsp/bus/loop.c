@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BATCH  32
@@ -13,6 +14,14 @@ struct bh_loop {
     int count; /* of the batch that is served */
     struct epoll_event batch[BATCH];
 };
+
+uint64_t bh_loop_now(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
 
 struct bh_loop *bh_loop_create(void)
 {

@@ -12,6 +12,9 @@
 
 struct bh_loop;
 
+/* Nanoseconds of the clock by which all of a worker is timed; it never goes back. */
+uint64_t bh_loop_now(void);
+
 /* Embedded in what is woken; lives until it was removed. */
 struct bh_watch {
     void (*ready)(void *context, uint32_t events); /* EPOLLIN, ... */

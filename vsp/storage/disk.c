@@ -5,19 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "vsp/storage/parts.h"
 
 #define SECOND UINT64_C(1000000000)
-
-uint64_t bh_disk_now(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
-}
 
 /* --- I/O ---------------------------------------------------------------------------------- */
 
@@ -61,7 +52,7 @@ static void after_wait(void *context)
 void bh_disk_submit(struct bh_disk *disk, struct bh_scsi_request *request)
 {
     if (request->began == 0) {
-        request->began = bh_disk_now();
+        request->began = bh_loop_now();
         request->store = disk->store;
         disk->running++;
     }
@@ -73,7 +64,7 @@ void bh_disk_submit(struct bh_disk *disk, struct bh_scsi_request *request)
 
 static void count(struct bh_disk_stats *stats, const struct bh_scsi_request *request)
 {
-    uint64_t ns = bh_disk_now() - request->began;
+    uint64_t ns = bh_loop_now() - request->began;
 
     switch (request->io.operation) {
     case BH_STORE_READ:
@@ -103,7 +94,7 @@ static const char *name_of(enum bh_store_operation operation)
 
 static void complain(struct bh_disk *disk, const struct bh_scsi_request *request, int result)
 {
-    uint64_t now = bh_disk_now();
+    uint64_t now = bh_loop_now();
     char sentence[160];
 
     if (result == -ECANCELED)

@@ -37,7 +37,7 @@ static void start(struct bh_limit *limit, struct bh_scsi_request *request, uint6
 static void on_timer(void *context, uint32_t events)
 {
     struct bh_limit *limit = context;
-    uint64_t now = bh_disk_now();
+    uint64_t now = bh_loop_now();
     uint64_t count;
 
     (void)events;
@@ -60,7 +60,7 @@ static void on_timer(void *context, uint32_t events)
 bool bh_limit_open(struct bh_limit *limit, struct bh_loop *loop, uint64_t iops,
                    uint64_t bytes_per_second)
 {
-    uint64_t now = bh_disk_now();
+    uint64_t now = bh_loop_now();
 
     limit->last = &limit->first;
     limit->timer = (struct bh_watch){on_timer, limit, -1};
@@ -92,7 +92,7 @@ void bh_limit_submit(struct bh_limit *limit, struct bh_scsi_request *request)
         limit->start(request);
         return;
     }
-    now = bh_disk_now();
+    now = bh_loop_now();
     wait = wait_time(limit, now);
     if (limit->first == NULL && wait == 0) {
         start(limit, request, now);

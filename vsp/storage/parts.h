@@ -25,9 +25,6 @@ struct bh_disk {
     struct bh_disk_stats stats;
 };
 
-/* Nanoseconds of a clock that goes on. */
-uint64_t bh_disk_now(void);
-
 /* inquiry.c */
 void bh_disk_inquiry(struct bh_disk *disk, struct bh_scsi_request *request);
 
