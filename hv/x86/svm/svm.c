@@ -330,6 +330,12 @@ static void inject_nmi(struct vp *vp, struct svm_vp *state)
     state->vmcb->inject = VMCB_EVENT_VALID | VMCB_EVENT_NMI;
 }
 
+/* The bits above it are no state: processors with GUEST_INTERRUPT_MASK copy IF there. */
+static bool is_in_shadow(const struct vmcb *vmcb)
+{
+    return vmcb->interrupt_shadow & VMCB_INTERRUPT_SHADOW;
+}
+
 /*
  * An interrupt that the guest can take now is accepted and given to the processor as its virtual
  * interrupt, which it delivers before the guest's next instruction. An event injection would do the
@@ -345,8 +351,7 @@ static bool deliver_interrupt(struct vp *vp, struct svm_vp *state)
     const int vector = vapic_next(&vp->apic);
     if (vector == VAPIC_NONE)
         return false;
-    if (!(vmcb->rflags & RFLAGS_IF) || vmcb->interrupt_shadow != 0 ||
-        (vmcb->inject & VMCB_EVENT_VALID))
+    if (!(vmcb->rflags & RFLAGS_IF) || is_in_shadow(vmcb) || (vmcb->inject & VMCB_EVENT_VALID))
         return true;
     vapic_accept(vp, (uint8_t)vector);
     state->delivering = vector;
@@ -429,8 +434,8 @@ static void svm_run(struct lp *lp, struct vp *vp)
         lapic_look_again();
     lp_account_guest_entry(lp);
     prepare_flush(lp, vp, vmcb);
-    const bool entered =
-        svm_enter(&vp->registers, state->vmcb_spa, svm_lp->host_vmcb, &lp->nmi_seen);
+    const bool entered = svm_enter(&vp->registers, state->vmcb_spa, svm_lp->host_vmcb,
+                                   &lp->nmi_seen, is_in_shadow(vmcb));
     lp_account_guest_exit(lp);
     if (!entered)
         return;

@@ -63,6 +63,6 @@ void svm_pack_segment(const struct vmcb_segment *from, struct hv_segment_registe
  * False: an NMI that nobody has looked at yet came before, and the guest did not run.
  */
 bool svm_enter(struct vp_registers *registers, uint64_t vmcb_spa, uint64_t host_vmcb_spa,
-               const volatile bool *nmi_seen);
+               const volatile bool *nmi_seen, bool in_shadow);
 
 #endif

@@ -20,7 +20,9 @@ static uint16_t execution_state(const struct vmcb *vmcb)
                       (vmcb->cr0 & CR0_AM ? HV_EXECUTION_CR0_AM : 0) |
                       (vmcb->efer & EFER_LMA ? HV_EXECUTION_EFER_LMA : 0) |
                       (vmcb->inject & VMCB_EVENT_VALID ? HV_EXECUTION_INTERRUPTION_PENDING : 0) |
-                      (vmcb->interrupt_shadow & 1 ? HV_EXECUTION_INTERRUPT_SHADOW : 0));
+                      (vmcb->interrupt_shadow & VMCB_INTERRUPT_SHADOW
+                           ? HV_EXECUTION_INTERRUPT_SHADOW
+                           : 0));
 }
 
 static struct hv_intercept_header make_header(const struct vp *vp, enum hv_intercept_access access,

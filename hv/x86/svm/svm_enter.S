@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bool svm_enter(struct vp_registers *registers, uint64_t vmcb_spa, uint64_t host_vmcb_spa,
- *                const volatile bool *nmi_seen)
+ *                const volatile bool *nmi_seen, bool in_shadow)
  *
  * RAX, RSP, RIP and RFLAGS of the guest are in the VMCB. From CLGI on neither
  * interrupts nor NMIs are taken; IF must be set at VMRUN, so that a physical
@@ -9,6 +9,11 @@
  * pending until the hypervisor opens its window; an NMI is taken at STGI. One that
  * came just before CLGI has left its note in nmi_seen: then the guest is not
  * entered, and the result is false.
+ *
+ * QEMU 7.2 does not load the guest's interrupt shadow from the VMCB, but hands on the one that
+ * STI leaves before VMRUN. Without it a guest's "sti; hlt" would take the interrupt
+ * between the two, and sleep after what should have woken it. To real processors
+ * a second STI is nothing.
  */
 #define REG_RCX 0x08
 #define REG_RDX 0x10
@@ -42,6 +47,7 @@ svm_enter:
     cmpb $0, (%rcx)
     jne 1f
     sti
+    test %r8b, %r8b /* no instruction from here to the branch changes the flags */
 
     mov REG_RCX(%rdi), %rcx
     mov REG_RDX(%rdi), %rdx
@@ -59,7 +65,9 @@ svm_enter:
     mov REG_RDI(%rdi), %rdi
 
     vmload %rax
-    vmrun %rax
+    jz 3f
+    sti
+3:  vmrun %rax
     vmsave %rax
 
     xchg %rdi, (%rsp)

@@ -110,6 +110,8 @@ _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB");
 #define VMCB_VINTR_MASKING    (1ull << 24)
 #define VMCB_VINTR_VECTOR(v)  ((uint64_t)(v) << 32)
 
+#define VMCB_INTERRUPT_SHADOW 1u
+
 #define VMCB_TLB_FLUSH_ALL 1
 
 #define VMCB_NESTED_ENABLE 1ull
