@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Runs system tests: boots machines and looks at them. Called by tests/run.
 
-    main.py --build FOLDER [--bare] [--counts FILE] [list | NAME...]
+    main.py --build FOLDER [--bare] [--second-attempts N] [--counts FILE] [list | NAME...]
 
 NAME is a group, a scenario or a single test; none means all. --bare boots the same parent without
-the hypervisor, to tell a defect of the test or of the emulator from one of the hypervisor.
+the hypervisor, to tell a defect of the test or of the emulator from one of the hypervisor. Up to N
+machines that failed run once more; each is named at the end.
 """
 
 import argparse
@@ -38,6 +39,7 @@ def main():
     parser = argparse.ArgumentParser(description="Runs system tests.")
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--second-attempts", type=int, default=0)
     parser.add_argument("--counts", type=Path)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -51,10 +53,12 @@ def main():
                 bare=options.bare)
     if not site.bare and not site.has_hypervisor():
         sys.exit(f"error: {site.elf32} and bulkhead.elf are not built; --bare runs without them")
-    report = Reporter(site)
+    report = Reporter(site, options.second_attempts)
     found = sum(run_group(site, report, group, options.names) for group in GROUPS)
     if found == 0:
         sys.exit(f"error: no test is called {' '.join(options.names)}; tests/run system list")
+    if report.unsteady:
+        print(f"unsteady, failed and tried again: {', '.join(report.unsteady)}")
     if options.counts:
         options.counts.write_text(f"{report.passed} {report.failed} {report.skipped}\n")
     return 1 if report.failed else 0
