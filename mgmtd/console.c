@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 struct console {
     pthread_mutex_t lock;
+    atomic_uint holders;
     char directory[PATH_SIZE];
     uint64_t limit;
     uint64_t start[SEGMENTS_MAX]; /* offsets of the segments, ascending */
@@ -83,6 +85,7 @@ struct console *console_open(const char *directory, uint64_t limit)
     if (!console)
         return NULL;
     pthread_mutex_init(&console->lock, NULL);
+    atomic_init(&console->holders, 1);
     console->fd = -1;
     console->limit = limit;
     mkdir(directory, 0700);
@@ -93,9 +96,16 @@ struct console *console_open(const char *directory, uint64_t limit)
     return console;
 }
 
+struct console *console_hold(struct console *console)
+{
+    if (console)
+        atomic_fetch_add(&console->holders, 1);
+    return console;
+}
+
 void console_close(struct console *console)
 {
-    if (!console)
+    if (!console || atomic_fetch_sub(&console->holders, 1) != 1)
         return;
     if (console->fd >= 0)
         close(console->fd);
@@ -220,6 +230,16 @@ ssize_t console_read(struct console *console, uint64_t offset, void *bytes, size
     }
     pthread_mutex_unlock(&console->lock);
     return got;
+}
+
+uint64_t console_end(struct console *console)
+{
+    uint64_t end;
+
+    pthread_mutex_lock(&console->lock);
+    end = console->end;
+    pthread_mutex_unlock(&console->lock);
+    return end;
 }
 
 void console_remove(const char *directory)

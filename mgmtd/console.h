@@ -24,6 +24,9 @@ struct console_span {
 
 /* The directory is made when it is not there. NULL on failure. */
 struct console *console_open(const char *directory, uint64_t limit);
+
+/* One more holder, who closes it too; the last one frees it. NULL stays NULL. */
+struct console *console_hold(struct console *console);
 void console_close(struct console *console);
 void console_set_limit(struct console *console, uint64_t limit);
 
@@ -36,6 +39,9 @@ void console_leave_gap(struct console *console, uint64_t size);
 /* Reads from `offset`, or from the oldest byte when that is later. 0 at the end; -1 on failure. */
 ssize_t console_read(struct console *console, uint64_t offset, void *bytes, size_t size,
                      struct console_span *span);
+
+/* The offset behind the newest byte. */
+uint64_t console_end(struct console *console);
 
 /* Removes the files of a VM that is gone. */
 void console_remove(const char *directory);

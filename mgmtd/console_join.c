@@ -53,17 +53,13 @@ void console_join(struct vms *vms, const char *id, struct bh_control_client *cli
                   struct console_join *join)
 {
     int64_t base = (int64_t)worker_console_base(vms->daemon, id);
-    struct console_span span = {.end = 0};
     int64_t position = 0;
     int64_t made;
     int64_t wanted;
     int64_t have;
-    char nothing[1];
 
-    *join = (struct console_join){.fd = -1};
-    if (vms_console_read(vms, id, UINT64_MAX, nothing, 0, &span) < 0)
-        return;
-    have = (int64_t)span.end > base ? (int64_t)span.end - base : 0;
+    *join = (struct console_join){.fd = -1, .end = vms_console_end(vms, id)};
+    have = (int64_t)join->end > base ? (int64_t)join->end - base : 0;
     made = count_output(client);
     wanted = made > have ? made - have : 0;
     wanted = wanted < (int64_t)BH_CONTROL_REPLAY_MAX - SLACK ? wanted + SLACK

@@ -12,6 +12,7 @@
 
 struct console_join {
     int fd;         /* of the stream: the replay, then what comes; -1: there is none */
+    uint64_t end;   /* of the scrollback at that time */
     uint64_t known; /* bytes at its begin that the scrollback has */
     uint64_t gap;   /* bytes between the scrollback and the stream that nobody has any more */
 };

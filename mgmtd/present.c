@@ -21,9 +21,9 @@ static void add_holder(struct daemon *daemon, const char *id, struct text *text)
 
 static void add_console_end(struct daemon *daemon, const char *id, struct text *text)
 {
-    uint64_t end;
+    uint64_t end = vms_console_end(daemon->vms, id);
 
-    if (vms_console_end(daemon->vms, id, &end))
+    if (end > 0)
         text_printf(text, ",\"console_end\":%" PRIu64, end);
 }
 

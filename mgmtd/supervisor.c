@@ -50,14 +50,22 @@ static void drop_fd(int *fd)
 
 /* --- Console --- */
 
-/* Locked. What the scrollback does not have of `size` bytes from the worker goes there. */
+/*
+ * What the scrollback does not have of `size` bytes from the worker goes there. The disk is waited
+ * for without the table's lock: only this thread appends to a joined console, and frees it.
+ */
 static void keep_output(struct vms *vms, struct vm *vm, const char *bytes, size_t size)
 {
-    size_t known = vm->console_known < size ? (size_t)vm->console_known : size;
+    struct console *console;
+    size_t known;
 
+    pthread_mutex_lock(&vms->lock);
+    known = vm->console_known < size ? (size_t)vm->console_known : size;
     vm->console_known -= known;
-    if (size > known && vms_console(vms, vm))
-        console_append(vm->console, bytes + known, size - known);
+    console = size > known ? vms_console(vms, vm) : NULL;
+    pthread_mutex_unlock(&vms->lock);
+    if (console)
+        console_append(console, bytes + known, size - known);
 }
 
 /* Reads what is there, up to `most` bytes. */
@@ -78,9 +86,7 @@ static void read_console(struct vms *vms, struct vm *vm, size_t most)
         }
         if (got <= 0)
             break;
-        pthread_mutex_lock(&vms->lock);
         keep_output(vms, vm, bytes, (size_t)got);
-        pthread_mutex_unlock(&vms->lock);
         most = (size_t)got < most ? most - (size_t)got : 0;
         any = true;
     }
@@ -600,6 +606,14 @@ static void *supervise(void *context)
 
 /* --- Attaching --- */
 
+/* Locked. Nobody joined the console since `join` was made: its scrollback ends where it did. */
+static bool is_current(struct vms *vms, struct vm *vm, const struct console_join *join)
+{
+    struct console *console = join->fd >= 0 ? vms_console(vms, vm) : NULL;
+
+    return !console || console_end(console) == join->end;
+}
+
 /* Locked. Gives the connection to the entry, unless another came first. */
 static bool hand_over(struct vms *vms, const char *id, struct bh_control_client *client,
                       const struct console_join *join)
@@ -609,7 +623,7 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
     struct vm *vm = vms_find(vms, id);
     enum vm_state state = state_of(hello->state);
 
-    if (!vm || vm->client)
+    if (!vm || vm->client || !is_current(vms, vm, join))
         return false;
     vm->client = client;
     vm->console_fd = join->fd;
@@ -634,11 +648,20 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
     return true;
 }
 
+/* Locked. */
+static bool is_attached(struct vms *vms, const char *id)
+{
+    const struct vm *vm = vms_find(vms, id);
+
+    return vm && vm->client;
+}
+
 bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error *error)
 {
     struct bh_control_client *client = worker_connect(vms->daemon, id, CONNECT_MS, error);
     struct console_join join;
     bool handed;
+    bool attached;
 
     if (!client)
         return false;
@@ -647,6 +670,7 @@ bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error 
         fcntl(join.fd, F_SETFL, fcntl(join.fd, F_GETFL) | O_NONBLOCK);
     pthread_mutex_lock(&vms->lock);
     handed = hand_over(vms, id, client, &join);
+    attached = handed || is_attached(vms, id);
     pthread_mutex_unlock(&vms->lock);
     if (!handed) {
         drop_fd(&join.fd);
@@ -654,8 +678,10 @@ bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error 
     } else {
         link_console_advanced(vms->daemon, id);
     }
+    if (!attached)
+        snprintf(error->message, sizeof(error->message), "another connection came between");
     eventfd_write(vms->wake, 1);
-    return true;
+    return attached;
 }
 
 /* --- Life --- */

@@ -150,11 +150,9 @@ static bool wait_for_hello(struct operation *operation, int pid)
 
 static void note_console(struct operation *operation)
 {
-    struct console_span span = {.end = 0};
-    char nothing[1];
+    uint64_t end = vms_console_end(operation->daemon->vms, operation->object_id);
 
-    vms_console_read(operation->daemon->vms, operation->object_id, UINT64_MAX, nothing, 0, &span);
-    worker_save_console_base(operation->daemon, operation->object_id, span.end);
+    worker_save_console_base(operation->daemon, operation->object_id, end);
 }
 
 /* Waits for a worker that was started; one that does not get ready is ended. */

@@ -620,36 +620,42 @@ struct console *vms_console(struct vms *vms, struct vm *vm)
     return vm->console;
 }
 
+/* The console of a VM, for the caller to read without the table's lock, and to close. */
+static struct console *borrow_console(struct vms *vms, const char *id)
+{
+    struct console *console = NULL;
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm)
+        console = console_hold(vms_console(vms, vm));
+    pthread_mutex_unlock(&vms->lock);
+    return console;
+}
+
 ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes, size_t size,
                          struct console_span *span)
 {
-    ssize_t got = -1;
-    struct vm *vm;
+    struct console *console = borrow_console(vms, id);
+    ssize_t got = console ? console_read(console, offset, bytes, size, span) : -1;
 
-    pthread_mutex_lock(&vms->lock);
-    vm = vms_find(vms, id);
-    if (vm && vms_console(vms, vm))
-        got = console_read(vm->console, offset, bytes, size, span);
-    pthread_mutex_unlock(&vms->lock);
+    console_close(console);
     return got;
 }
 
-bool vms_console_end(struct vms *vms, const char *id, uint64_t *end)
+uint64_t vms_console_end(struct vms *vms, const char *id)
 {
-    struct console_span span = {.end = 0};
+    struct console *console;
     char path[PATH_SIZE];
-    char nothing[1];
-    struct vm *vm;
+    uint64_t end;
 
     if (!path_join(path, vms->daemon->options.state, "consoles/%s", id) || access(path, F_OK) != 0)
-        return false;
-    pthread_mutex_lock(&vms->lock);
-    vm = vms_find(vms, id);
-    if (vm && vms_console(vms, vm))
-        console_read(vm->console, UINT64_MAX, nothing, 0, &span);
-    pthread_mutex_unlock(&vms->lock);
-    *end = span.end;
-    return vm != NULL;
+        return 0;
+    console = borrow_console(vms, id);
+    end = console ? console_end(console) : 0;
+    console_close(console);
+    return end;
 }
 
 bool vms_console_write(struct vms *vms, const char *id, const void *bytes, size_t size)

@@ -138,8 +138,8 @@ void vms_give_up(struct vms *vms, const char *id);
 /* -1: no such VM. */
 ssize_t vms_console_read(struct vms *vms, const char *id, uint64_t offset, void *bytes, size_t size,
                          struct console_span *span);
-/* The offset behind the last byte; false: nothing was ever written. */
-bool vms_console_end(struct vms *vms, const char *id, uint64_t *end);
+/* The offset behind the last byte; 0: nothing was ever written. */
+uint64_t vms_console_end(struct vms *vms, const char *id);
 /* False: the VM does not run, or its guest does not read. */
 bool vms_console_write(struct vms *vms, const char *id, const void *bytes, size_t size);
 
