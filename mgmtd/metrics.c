@@ -123,6 +123,14 @@ static void write_resident(void *context, const struct vm_view *vm)
                         (uint64_t)json_number(memory, "worker_resident_bytes", 0));
 }
 
+/* A guest without the service has no series: it is not ill. */
+static void write_heartbeat(void *context, const struct vm_view *vm)
+{
+    if (vm->guest.heartbeat != VM_HEARTBEAT_NONE)
+        api_metrics_integer(context, "", LABELS({"uuid", vm->id}),
+                            vm->guest.heartbeat == VM_HEARTBEAT_OK);
+}
+
 /* One counter of each element of a list in the worker's counters. */
 struct series {
     struct api_metrics *metrics;
@@ -213,6 +221,8 @@ static const struct {
     {"bulkhead_vm_memory_assigned_bytes", "gauge", "bytes", "Memory the guest holds", write_memory},
     {"bulkhead_vm_memory_resident_bytes", "gauge", "bytes", "Memory of the VM's worker process",
      write_resident},
+    {"bulkhead_vm_guest_heartbeat", "gauge", "", "The guest answers its heartbeat",
+     write_heartbeat},
     {"bulkhead_vm_exits", "counter", "", "Exits from the guest by reason", write_exits},
 };
 

@@ -110,13 +110,53 @@ static void check_routed(struct change *change, json_t *spec)
     check_pool(json_object_get(spec, "dhcp"), &subnet, problem);
 }
 
-static void check_bridged(struct change *change, const json_t *spec)
+static bool differs(const json_t *a, const json_t *b, const char *member)
+{
+    const json_t *x = json_object_get(a, member);
+    const json_t *y = json_object_get(b, member);
+
+    return x != y && !json_equal(x, y);
+}
+
+/* NICs of the host that a network could join, by comma. */
+static void list_interfaces(char *text, size_t size)
+{
+    struct if_nameindex *all = if_nameindex();
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (struct if_nameindex *one = all; one && one->if_name; one++)
+        if (strcmp(one->if_name, "lo") != 0 && strncmp(one->if_name, "bh", 2) != 0 &&
+            used + strlen(one->if_name) + 3 < size)
+            used +=
+                (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", one->if_name);
+    if (all)
+        if_freenameindex(all);
+}
+
+static void check_interface(struct change *change, const json_t *spec)
+{
+    const char *name = json_text(spec, "interface");
+    char others[256];
+
+    if (!name[0]) {
+        api_problem_point(&change->problem, "/interface", "is needed for a bridged network");
+    } else if (if_nametoindex(name) == 0) {
+        list_interfaces(others, sizeof(others));
+        api_problem_point(&change->problem, "/interface", "the host has no NIC %s; it has: %s",
+                          name, others[0] ? others : "none");
+    }
+}
+
+/* `before`: the document as it was, or NULL. A NIC that is gone must not keep the rest from being
+ * changed. */
+static void check_bridged(struct change *change, const json_t *spec, const json_t *before)
 {
     static const char *const routed[] = {"subnet", "dhcp", "dns"};
     char pointer[32];
 
-    if (!json_object_get(spec, "interface"))
-        api_problem_point(&change->problem, "/interface", "is needed for a bridged network");
+    if (!before || differs(before, spec, "interface"))
+        check_interface(change, spec);
     for (size_t i = 0; i < sizeof(routed) / sizeof(routed[0]); i++) {
         snprintf(pointer, sizeof(pointer), "/%s", routed[i]);
         if (json_object_get(spec, routed[i]))
@@ -124,12 +164,12 @@ static void check_bridged(struct change *change, const json_t *spec)
     }
 }
 
-static bool complete(struct change *change, json_t *spec)
+static bool complete(struct change *change, json_t *spec, const json_t *before)
 {
     if (!json_object_get(spec, "mtu"))
         json_object_set_new(spec, "mtu", json_integer(1500));
     if (strcmp(json_text(spec, "mode"), "bridged") == 0)
-        check_bridged(change, spec);
+        check_bridged(change, spec, before);
     else
         check_routed(change, spec);
     if (!change->problem.errors)
@@ -153,18 +193,10 @@ static bool write_labels(struct change *change)
 
 bool network_plan_create(struct change *change)
 {
-    if (!complete(change, change->body))
+    if (!complete(change, change->body, NULL))
         return false;
     object_set_status(&change->object, "creating", "");
     return change_insert(change) && write_labels(change);
-}
-
-static bool differs(const json_t *a, const json_t *b, const char *member)
-{
-    const json_t *x = json_object_get(a, member);
-    const json_t *y = json_object_get(b, member);
-
-    return x != y && !json_equal(x, y);
 }
 
 bool network_plan_update(struct change *change)
@@ -177,7 +209,7 @@ bool network_plan_update(struct change *change)
     bool done;
 
     json_merge(object->document, change->body);
-    done = complete(change, object->document);
+    done = complete(change, object->document, before);
     unused = done && storage_unused(change);
     if (done && !unused)
         change->problem = (struct api_problem){.type = API_PROBLEM_NONE};
@@ -319,7 +351,7 @@ static bool ip(char *problem, size_t size, const char *const *arguments)
 }
 
 bool network_tap_make(struct daemon *daemon, const struct object *network, const char *tap,
-                      bool connected, char *problem, size_t size)
+                      char *problem, size_t size)
 {
     char bridge[16];
     char mtu[16];
@@ -331,9 +363,6 @@ bool network_tap_make(struct daemon *daemon, const struct object *network, const
         !ip(problem, size,
             (const char *const[]){"ip", "tuntap", "add", "dev", tap, "mode", "tap", NULL}))
         return false;
-    if (!connected)
-        return ip(problem, size,
-                  (const char *const[]){"ip", "link", "set", "dev", tap, "nomaster", "down", NULL});
     return ip(problem, size,
               (const char *const[]){"ip", "link", "set", "dev", tap, "mtu", mtu, "master", bridge,
                                     "up", NULL});

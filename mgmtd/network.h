@@ -20,9 +20,9 @@ bool network_run_delete(struct operation *operation);
 /* Makes all networks of the database on this host; says in the log which could not be. */
 void networks_restore(struct daemon *daemon);
 
-/* A tap of the network for one NIC; `connected`: plugged into the bridge. */
+/* A tap for one NIC, in the network's bridge. */
 bool network_tap_make(struct daemon *daemon, const struct object *network, const char *tap,
-                      bool connected, char *problem, size_t size);
+                      char *problem, size_t size);
 void network_tap_remove(struct daemon *daemon, const char *tap);
 
 #endif

@@ -246,6 +246,7 @@ static bool start_dnsmasq(const char *run_directory, const struct object *networ
     char range[96];
     char domain_option[300];
     char local_option[300];
+    char mtu_option[40];
     struct subnet subnet;
     int count = 9;
 
@@ -266,6 +267,9 @@ static bool start_dnsmasq(const char *run_directory, const struct object *networ
     if (!json_is_false(json_object_get(dhcp, "enabled"))) {
         pool_of(network, &subnet, range, sizeof(range));
         arguments[count++] = range;
+        snprintf(mtu_option, sizeof(mtu_option), "--dhcp-option=option:mtu,%lld",
+                 (long long)json_number(network->document, "mtu", 1500));
+        arguments[count++] = mtu_option;
     }
     if (domain[0]) {
         snprintf(domain_option, sizeof(domain_option), "--domain=%s", domain);

@@ -3,9 +3,7 @@
  * The supervisor's thread. It owns the connections of the table's entries: other
  * threads add one under the table's lock and never touch it again.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <search.h>
 #include <stdio.h>
@@ -13,19 +11,19 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "api/log.h"
 #include "mgmtd/console_join.h"
 #include "mgmtd/link.h"
+#include "mgmtd/said.h"
 #include "mgmtd/supervisor.h"
 #include "mgmtd/worker.h"
 
 #define TICK_MS       500
 #define SWEEP_MS      2000
 #define MISSED_MAX    3 /* sweeps without an answer until a VM's state is unknown */
-#define CONNECT_MS    3000
+#define GUEST_MS      2000
 #define CONSOLE_CHUNK 65536
 #define CONSOLE_DRAIN 4194304u /* bytes at most after the worker's end */
 
@@ -41,11 +39,11 @@ static void watch(struct vms *vms, struct vm *vm, int fd, enum source source)
         epoll_ctl(vms->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static void drop_fd(int *fd)
+void supervisor_watch(struct vms *vms, struct vm *vm)
 {
-    if (*fd >= 0)
-        close(*fd); /* which takes it off epoll as well */
-    *fd = -1;
+    watch(vms, vm, bh_control_client_fd(vm->client), SOURCE_CONTROL);
+    watch(vms, vm, vm->console_fd, SOURCE_CONSOLE);
+    watch(vms, vm, vm->pid_fd, SOURCE_PROCESS);
 }
 
 /* --- Console --- */
@@ -81,7 +79,7 @@ static void read_console(struct vms *vms, struct vm *vm, size_t most)
             continue;
         if (got == 0 || (got < 0 && errno != EAGAIN)) {
             pthread_mutex_lock(&vms->lock);
-            drop_fd(&vm->console_fd);
+            vm_drop_fd(&vm->console_fd);
             pthread_mutex_unlock(&vms->lock);
         }
         if (got <= 0)
@@ -134,8 +132,8 @@ static void detach(struct vms *vms, struct vm *vm)
         bh_control_close(vm->client);
     vm->client = NULL;
     vm->stats_id = -1;
-    drop_fd(&vm->console_fd);
-    drop_fd(&vm->pid_fd);
+    vm_drop_fd(&vm->console_fd);
+    vm_drop_fd(&vm->pid_fd);
     pthread_mutex_unlock(&vms->lock);
 }
 
@@ -198,64 +196,12 @@ static bool process_ended(const struct vms *vms, const struct vm *vm)
 
 /* --- What workers say --- */
 
-static enum vm_state state_of(enum bh_vm_state state)
-{
-    switch (state) {
-    case BH_VM_CREATED:
-        return VM_STARTING;
-    case BH_VM_RUNNING:
-        return VM_RUNNING;
-    case BH_VM_PAUSED:
-        return VM_PAUSED;
-    case BH_VM_STOPPING:
-        return VM_STOPPING;
-    case BH_VM_STOPPED:
-        return VM_STOPPED;
-    default:
-        return VM_CRASHED;
-    }
-}
-
-static const char *sentence_of(enum bh_vm_reason reason)
-{
-    static const char *const sentences[BH_REASON_COUNT] = {
-        [BH_REASON_REQUESTED] = "",
-        [BH_REASON_GUEST_POWER_OFF] = "The guest powered off.",
-        [BH_REASON_GUEST_RESET] = "The guest reset itself.",
-        [BH_REASON_GUEST_CRASH] = "The guest crashed.",
-        [BH_REASON_TRIPLE_FAULT] = "The guest shut its processor down by a triple fault.",
-        [BH_REASON_DEBUG_EXIT] = "The guest wrote to the debug-exit port.",
-        [BH_REASON_WORKER_ERROR] = "The worker failed.",
-    };
-
-    return sentences[reason];
-}
-
-static bool is_crash(enum bh_vm_state state, enum bh_vm_reason reason)
-{
-    return state == BH_VM_FAILED || reason == BH_REASON_GUEST_CRASH ||
-           reason == BH_REASON_TRIPLE_FAULT || reason == BH_REASON_WORKER_ERROR;
-}
-
-/* What a `state` event means for the VM, and why in words. */
-static enum vm_state read_state(const json_t *body, enum bh_vm_reason *reason, char text[256])
-{
-    enum bh_vm_state state = BH_VM_FAILED;
-    const char *message = json_text(body, "message");
-
-    *reason = BH_REASON_REQUESTED;
-    bh_vm_state_parse(json_text(body, "state"), &state);
-    bh_vm_reason_parse(json_text(body, "reason"), reason);
-    snprintf(text, 256, "%s%s%s", sentence_of(*reason), message[0] ? " " : "", message);
-    return is_crash(state, *reason) && state != BH_VM_RUNNING ? VM_CRASHED : state_of(state);
-}
-
 static void heard_state(struct vms *vms, struct vm *vm, const json_t *body)
 {
     enum bh_vm_reason reason;
     const struct vm_cause *cause;
     char text[256];
-    enum vm_state now = read_state(body, &reason, text);
+    enum vm_state now = said_event(body, &reason, text);
 
     cause = reason == BH_REASON_REQUESTED && vm->cause.actor[0] ? &vm->cause : NULL;
     if (now == VM_STOPPED || now == VM_CRASHED) {
@@ -278,7 +224,7 @@ enum vm_state supervisor_judge_end(const struct daemon *daemon, const struct vm_
     bool told = worker_last_words(daemon, view->id, &event);
 
     if (told)
-        state = read_state(event, &reason, text);
+        state = said_event(event, &reason, text);
     json_decref(event);
     if (told && (state == VM_STOPPED || state == VM_CRASHED))
         return state;
@@ -310,37 +256,29 @@ static void heard_memory(struct vms *vms, struct vm *vm, const json_t *body)
     pthread_mutex_unlock(&vms->lock);
 }
 
-/* Addresses are the guest's own words, so only what is an address is kept. */
-static void read_addresses(const json_t *guest, char text[VM_ADDRESSES_SIZE])
+/*
+ * Locked. Tells what the guest said, at most once in GUEST_MS: a guest may say something else as
+ * often as it likes, and each time is an event that is kept.
+ */
+static void tell_guest(struct vms *vms, struct vm *vm)
 {
-    uint8_t raw[sizeof(struct in6_addr)];
-    const json_t *address;
-    size_t used = 0;
-    size_t index;
-
-    text[0] = '\0';
-    json_array_foreach(json_object_get(guest, "addresses"), index, address)
-    {
-        const char *value = json_is_string(address) ? json_string_value(address) : "";
-        size_t length = strlen(value);
-
-        if (used + length + 4 > VM_ADDRESSES_SIZE ||
-            (inet_pton(AF_INET, value, raw) != 1 && inet_pton(AF_INET6, value, raw) != 1))
-            continue;
-        used += (size_t)snprintf(text + used, VM_ADDRESSES_SIZE - used, "%s\"%s\"", used ? "," : "",
-                                 value);
-    }
+    if (!vm->guest_changed || time_monotonic() - vm->guest_told_at < GUEST_MS)
+        return;
+    vm->guest_changed = false;
+    vm->guest_told_at = time_monotonic();
+    vms_publish(vms, vm, "vm.guest", NULL);
 }
 
-static void heard_guest(struct vms *vms, struct vm *vm, const json_t *guest)
+static void heard_guest(struct vms *vms, struct vm *vm, const json_t *body)
 {
-    char addresses[VM_ADDRESSES_SIZE] = "";
+    struct vm_guest guest;
 
-    read_addresses(guest, addresses);
+    said_guest(body, &guest);
     pthread_mutex_lock(&vms->lock);
-    if (strcmp(vm->view.addresses, addresses) != 0) {
-        memcpy(vm->view.addresses, addresses, sizeof(addresses));
-        vms_publish(vms, vm, "vm.addresses", NULL);
+    if (memcmp(&vm->view.guest, &guest, sizeof(guest)) != 0) {
+        vm->view.guest = guest;
+        vm->guest_changed = true;
+        tell_guest(vms, vm);
     }
     pthread_mutex_unlock(&vms->lock);
 }
@@ -403,7 +341,7 @@ static void lost(struct vms *vms, struct vm *vm)
     bh_control_close(vm->client);
     vm->client = NULL;
     vm->stats_id = -1;
-    drop_fd(&vm->console_fd);
+    vm_drop_fd(&vm->console_fd);
     pthread_mutex_unlock(&vms->lock);
 }
 
@@ -469,9 +407,10 @@ static void restart_if_due(struct vms *vms, struct vm *vm)
         change_submit_internal(vms->daemon, API_VM_START, vm->view.id, "restart policy");
 }
 
-static void mark_unknown(struct vms *vms, struct vm *vm)
+static void note_silence(struct vms *vms, struct vm *vm)
 {
     pthread_mutex_lock(&vms->lock);
+    tell_guest(vms, vm);
     if (vm->missed >= MISSED_MAX && vm->view.state != VM_UNKNOWN)
         vms_change_state(vms, vm, VM_UNKNOWN, "The worker does not answer.", NULL);
     pthread_mutex_unlock(&vms->lock);
@@ -494,7 +433,7 @@ static void sweep_one(struct vms *vms, struct vm *vm)
         vm->missed++;
     if (vm->client && vm->stats_id < 0)
         bh_control_send(vm->client, BH_METHOD_STATS, NULL, &vm->stats_id, &error);
-    mark_unknown(vms, vm);
+    note_silence(vms, vm);
 }
 
 static void give_up(struct vms *vms, struct vm *vm)
@@ -604,86 +543,6 @@ static void *supervise(void *context)
     return NULL;
 }
 
-/* --- Attaching --- */
-
-/* Locked. Nobody joined the console since `join` was made: its scrollback ends where it did. */
-static bool is_current(struct vms *vms, struct vm *vm, const struct console_join *join)
-{
-    struct console *console = join->fd >= 0 ? vms_console(vms, vm) : NULL;
-
-    return !console || console_end(console) == join->end;
-}
-
-/* Locked. Gives the connection to the entry, unless another came first. */
-static bool hand_over(struct vms *vms, const char *id, struct bh_control_client *client,
-                      const struct console_join *join)
-{
-    const struct bh_control_hello *hello = bh_control_client_hello(client);
-    struct bh_control_error error;
-    struct vm *vm = vms_find(vms, id);
-    enum vm_state state = state_of(hello->state);
-
-    if (!vm || vm->client || !is_current(vms, vm, join))
-        return false;
-    vm->client = client;
-    vm->console_fd = join->fd;
-    vm->console_known = join->known;
-    if (join->gap > 0 && vms_console(vms, vm))
-        console_leave_gap(vm->console, join->gap);
-    vm->view.pid = hello->pid;
-    vm->uid = vm->uid ? vm->uid : worker_uid(hello->pid);
-    vm->view.heard_at = time_now();
-    vm->started_at = vm->started_at ? vm->started_at : time_monotonic();
-    vm->missed = 0;
-    vm->stats_id = -1;
-    if (!bh_control_send(client, BH_METHOD_STATUS, NULL, &vm->status_id, &error))
-        vm->status_id = -1;
-    drop_fd(&vm->pid_fd);
-    vm->pid_fd = pidfd_open(hello->pid, 0);
-    if (vm->view.state != state && state != VM_STOPPED && state != VM_CRASHED)
-        vms_change_state(vms, vm, state, "", NULL);
-    watch(vms, vm, bh_control_client_fd(client), SOURCE_CONTROL);
-    watch(vms, vm, vm->console_fd, SOURCE_CONSOLE);
-    watch(vms, vm, vm->pid_fd, SOURCE_PROCESS);
-    return true;
-}
-
-/* Locked. */
-static bool is_attached(struct vms *vms, const char *id)
-{
-    const struct vm *vm = vms_find(vms, id);
-
-    return vm && vm->client;
-}
-
-bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error *error)
-{
-    struct bh_control_client *client = worker_connect(vms->daemon, id, CONNECT_MS, error);
-    struct console_join join;
-    bool handed;
-    bool attached;
-
-    if (!client)
-        return false;
-    console_join(vms, id, client, &join);
-    if (join.fd >= 0)
-        fcntl(join.fd, F_SETFL, fcntl(join.fd, F_GETFL) | O_NONBLOCK);
-    pthread_mutex_lock(&vms->lock);
-    handed = hand_over(vms, id, client, &join);
-    attached = handed || is_attached(vms, id);
-    pthread_mutex_unlock(&vms->lock);
-    if (!handed) {
-        drop_fd(&join.fd);
-        bh_control_close(client);
-    } else {
-        link_console_advanced(vms->daemon, id);
-    }
-    if (!attached)
-        snprintf(error->message, sizeof(error->message), "another connection came between");
-    eventfd_write(vms->wake, 1);
-    return attached;
-}
-
 /* --- Life --- */
 
 bool supervisor_start(struct vms *vms)
@@ -715,8 +574,8 @@ void supervisor_release(struct vm *vm)
 {
     if (vm->client)
         bh_control_close(vm->client);
-    drop_fd(&vm->console_fd);
-    drop_fd(&vm->pid_fd);
+    vm_drop_fd(&vm->console_fd);
+    vm_drop_fd(&vm->pid_fd);
     console_close(vm->console);
     json_decref(vm->view.stats);
     free(vm);

@@ -93,12 +93,22 @@ static bool disk_file(struct operation *operation, const struct object *vm, cons
     return done;
 }
 
+/* Copies members that mean the same in both, where they are there. */
+static void copy_members(json_t *to, const json_t *from, const char *const *names)
+{
+    for (; *names; names++)
+        if (json_object_get(from, *names))
+            json_object_set(to, *names, json_object_get(from, *names));
+}
+
 json_t *vm_config_disk(struct operation *operation, const struct object *vm, const char *name,
                        const json_t *device)
 {
+    static const char *const limits[] = {"iops", "bytes_per_second", NULL};
     bool cdrom = json_is_true(json_object_get(device, "cdrom"));
     char path[PATH_SIZE] = "";
     char role[64];
+    json_t *disk;
 
     snprintf(role, sizeof(role), "disks/%s", name);
     if (!cdrom && !disk_file(operation, vm, role, path))
@@ -106,20 +116,43 @@ json_t *vm_config_disk(struct operation *operation, const struct object *vm, con
     if (cdrom && json_is_string(json_object_get(device, "image")) &&
         !image_file(operation, vm, role, path))
         return NULL;
-    if (!path[0])
-        return json_pack("{s:s, s:s}", "id", name, "kind", "cd");
-    if (cdrom)
-        return json_pack("{s:s, s:s, s:s}", "id", name, "kind", "cd", "path", path);
-    return json_pack("{s:s, s:s, s:s, s:b}", "id", name, "kind", "disk", "path", path, "read_only",
-                     json_is_true(json_object_get(device, "read_only")));
+    disk = json_pack("{s:s, s:s}", "id", name, "kind", cdrom ? "cd" : "disk");
+    if (path[0])
+        json_object_set_new(disk, "path", json_string(path));
+    if (!cdrom)
+        json_object_set(disk, "read_only", json_object_get(device, "read_only"));
+    copy_members(disk, device, limits);
+    return disk;
+}
+
+json_t *vm_config_nic_settings(const char *name, const json_t *device)
+{
+    json_t *settings = json_pack("{s:s, s:b}", "id", name, "link_up",
+                                 !json_is_false(json_object_get(device, "connected")));
+    static const char *const rates[] = {"transmit_bytes_per_second", "receive_bytes_per_second"};
+
+    for (size_t i = 0; i < 2; i++)
+        json_object_set_new(settings, rates[i], json_integer(json_number(device, rates[i], 0)));
+    return settings;
+}
+
+/* The network's packets are the largest that reach anybody. */
+static int64_t nic_mtu(const json_t *device, const json_t *network)
+{
+    int64_t most = json_number(network, "mtu", 1500);
+    int64_t mtu = json_number(device, "mtu", most);
+
+    most = most < BH_CONFIG_NIC_MTU_MAX ? most : BH_CONFIG_NIC_MTU_MAX;
+    return mtu < most ? mtu : most;
 }
 
 json_t *vm_config_nic(struct operation *operation, const struct object *vm, const char *name,
                       const json_t *device)
 {
-    bool connected = !json_is_false(json_object_get(device, "connected"));
+    static const char *const options[] = {"mac", "queues", "trusted", NULL};
     char problem[256] = "";
     struct object network;
+    json_t *nic = NULL;
     char role[64];
     char tap[16];
     bool made;
@@ -128,14 +161,17 @@ json_t *vm_config_nic(struct operation *operation, const struct object *vm, cons
     vm_config_tap(vm->id, name, tap);
     made = load_target(operation, vm, DB_NETWORK, role, &network) &&
            require_ready(operation, &network);
-    if (made &&
-        !network_tap_make(operation->daemon, &network, tap, connected, problem, sizeof(problem)))
+    if (made && !network_tap_make(operation->daemon, &network, tap, problem, sizeof(problem)))
         made = operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
                               "The NIC %s cannot be made: %s", name, problem);
+    if (made) {
+        nic = vm_config_nic_settings(name, device);
+        json_object_set_new(nic, "tap", json_string(tap));
+        json_object_set_new(nic, "mtu", json_integer(nic_mtu(device, network.document)));
+        copy_members(nic, device, options);
+    }
     object_release(&network);
-    if (!made)
-        return NULL;
-    return json_pack("{s:s, s:s, s:s}", "id", name, "tap", tap, "mac", json_text(device, "mac"));
+    return nic;
 }
 
 static bool add_boot(struct operation *operation, const struct object *vm, json_t *config)

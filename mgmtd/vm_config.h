@@ -17,6 +17,9 @@ json_t *vm_config_disk(struct operation *operation, const struct object *vm, con
 json_t *vm_config_nic(struct operation *operation, const struct object *vm, const char *name,
                       const json_t *device);
 
+/* What of a NIC can change while the VM runs: the params of nic_set. */
+json_t *vm_config_nic_settings(const char *name, const json_t *device);
+
 /* The name of a NIC's tap: the same for the same VM and device, at most 15 bytes. */
 void vm_config_tap(const char *vm_id, const char *name, char tap[16]);
 

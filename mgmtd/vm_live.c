@@ -37,43 +37,26 @@ static void refuse_changes(const json_t *before, const json_t *after, const char
     }
 }
 
-static void check_disk_change(const char *name, const json_t *a, const json_t *b,
-                              struct api_problem *problem)
+/* Devices that stay keep their `fixed` members. */
+static void check_devices(const json_t *before, const json_t *after, const char *section,
+                          const char *const *fixed, struct api_problem *problem)
 {
-    static const char *const fixed[] = {"disk", "cdrom", "bus", "read_only"};
-    char pointer[96];
-
-    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-        if (!differ(a, b, fixed[i]))
-            continue;
-        snprintf(pointer, sizeof(pointer), "/disks/%s/%s", name, fixed[i]);
-        api_problem_point(problem, pointer,
-                          "cannot change while the VM runs; remove the device and add another");
-    }
-}
-
-static void check_devices(const json_t *before, const json_t *after, struct api_problem *problem)
-{
-    char pointer[96];
+    const json_t *old = json_object_get(before, section);
+    char pointer[128];
     const char *name;
     json_t *device;
 
-    json_object_foreach(json_object_get(after, "disks"), name, device)
+    json_object_foreach(json_object_get(after, section), name, device)
     {
-        const json_t *old = json_object_get(json_object_get(before, "disks"), name);
+        const json_t *was = json_object_get(old, name);
 
-        if (old)
-            check_disk_change(name, old, device, problem);
-    }
-    json_object_foreach(json_object_get(after, "nics"), name, device)
-    {
-        const json_t *old = json_object_get(json_object_get(before, "nics"), name);
-
-        if (!old || json_equal(old, device))
-            continue;
-        snprintf(pointer, sizeof(pointer), "/nics/%s", name);
-        api_problem_point(problem, pointer,
-                          "cannot change while the VM runs; remove the device and add another");
+        for (size_t i = 0; was && fixed[i]; i++) {
+            if (!differ(was, device, fixed[i]))
+                continue;
+            snprintf(pointer, sizeof(pointer), "/%s/%s/%s", section, name, fixed[i]);
+            api_problem_point(problem, pointer,
+                              "cannot change while the VM runs; remove the device and add another");
+        }
     }
 }
 
@@ -97,12 +80,16 @@ bool vm_live_allowed(const json_t *before, const json_t *after, struct api_probl
     static const char *const top[] = {"boot", NULL};
     static const char *const processors[] = {"count", NULL};
     static const char *const memory[] = {"minimum", "maximum", NULL};
+    static const char *const disks[] = {
+        "disk", "cdrom", "bus", "read_only", "iops", "bytes_per_second", NULL};
+    static const char *const nics[] = {"network", "mac", "mtu", "queues", "trusted", NULL};
 
     refuse_changes(before, after, NULL, top, problem);
     refuse_changes(before, after, "processors", processors, problem);
     refuse_changes(before, after, "memory", memory, problem);
     check_memory(before, after, problem);
-    check_devices(before, after, problem);
+    check_devices(before, after, "disks", disks, problem);
+    check_devices(before, after, "nics", nics, problem);
     if (!problem->errors)
         return true;
     api_problem_set(problem, API_PROBLEM_NOT_CHANGEABLE,
@@ -294,10 +281,30 @@ static bool tell_discs(struct telling *telling, const json_t *before, const json
     return true;
 }
 
+/* Cables and rates of the NICs that stay. */
+static bool tell_nics(struct telling *telling, const json_t *before, const json_t *after)
+{
+    const json_t *old = json_object_get(before, "nics");
+    char pointer[96];
+    const char *name;
+    json_t *device;
+
+    json_object_foreach(json_object_get(after, "nics"), name, device)
+    {
+        const json_t *was = json_object_get(old, name);
+
+        snprintf(pointer, sizeof(pointer), "/nics/%s", name);
+        if (was && !json_equal(was, device) &&
+            !tell(telling, BH_METHOD_NIC_SET, vm_config_nic_settings(name, device), -1, pointer))
+            return false;
+    }
+    return true;
+}
+
 /* What can be taken back comes first. */
 static bool tell_all(struct telling *telling, const json_t *before, const json_t *after)
 {
-    return tell_settings(telling, before, after) &&
+    return tell_settings(telling, before, after) && tell_nics(telling, before, after) &&
            tell_each(telling, "disks", after, before, add_disk) &&
            tell_each(telling, "nics", after, before, add_nic) &&
            tell_discs(telling, before, after) &&
@@ -309,6 +316,7 @@ static void take_back(struct telling *telling, const json_t *before, const json_
 {
     telling->undoing = true;
     tell_settings(telling, after, before);
+    tell_nics(telling, after, before);
     tell_each(telling, "disks", after, before, remove_disk);
     tell_each(telling, "nics", after, before, remove_nic);
 }

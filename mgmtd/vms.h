@@ -33,6 +33,14 @@ enum vm_pending { VM_PENDING_NAME = 1, VM_PENDING_CLOUD_INIT = 2 };
 
 #define VM_ADDRESSES_SIZE 256
 
+/* What the guest tells of itself. None of it is to be relied upon. */
+struct vm_guest {
+    enum { VM_HEARTBEAT_NONE, VM_HEARTBEAT_OK, VM_HEARTBEAT_LOST } heartbeat;
+    char os[128];
+    char host_name[128];
+    char addresses[VM_ADDRESSES_SIZE]; /* JSON texts with commas between */
+};
+
 /* The states in which a worker is there, or may be. */
 #define VM_STATES_ACTIVE                                                               \
     (VM_STATE_BIT(VM_STARTING) | VM_STATE_BIT(VM_RUNNING) | VM_STATE_BIT(VM_PAUSING) | \
@@ -56,9 +64,9 @@ struct vm_view {
     int64_t since;
     int64_t heard_at; /* when its worker was heard last; 0 without a worker */
     char reason[256];
-    char addresses[VM_ADDRESSES_SIZE]; /* that the guest told: JSON texts with commas between */
-    unsigned pending;                  /* bits of enum vm_pending */
-    int pid;                           /* of the worker; 0: none */
+    struct vm_guest guest;
+    unsigned pending; /* bits of enum vm_pending */
+    int pid;          /* of the worker; 0: none */
     int64_t restarts;
     int64_t processors;
     int64_t memory;

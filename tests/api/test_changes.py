@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import socket
+import time
 import unittest
 
 from case import ApiCase
@@ -146,6 +147,50 @@ class Changes(ApiCase):
         self.assertEqual(len(left), 1, "the tap of the removed NIC stays")
         self.api.good("PATCH", "/v1/vms/plugs", {"disks": {"cd": {"image": None}}})
         self.assertFalse(any("images" in name for name in self.descriptors("plugs")))
+
+    def worker_config(self, vm):
+        """The configuration that the VM's worker was started with."""
+        uuid = self.api.get(f"/v1/vms/{vm}").json["uuid"]
+        return json.loads((self.daemon.folder / "run" / "vms" / uuid / "config.json").read_text())
+
+    def test_limits_and_cables(self):
+        self.api.good("POST", "/v1/networks", {"name": "wire", "mode": "isolated", "subnet": "10.78.0.0/24", "mtu": 1400})
+        self.addCleanup(self.api.good, "DELETE", "/v1/networks/wire")
+        self.api.good("POST", "/v1/disks", {"name": "slow", "size": "1MiB"})
+        self.make_vm("limits", disks={"root": {"disk": "slow", "iops": 500, "bytes_per_second": "10MiB"}},
+                     nics={"a": {"network": "wire", "mtu": 9000, "queues": 2, "trusted": True, "receive_bytes_per_second": "1MiB"}})
+        self.addCleanup(self.api.good, "DELETE", "/v1/vms/limits")
+        self.api.good("POST", "/v1/vms/limits/start")
+        self.addCleanup(self.api.good, "POST", "/v1/vms/limits/poweroff")
+        config = self.worker_config("limits")
+        self.assertEqual((config["disks"][0]["iops"], config["disks"][0]["bytes_per_second"]), (500, 10 << 20))
+        nic = config["nics"][0]
+        self.assertEqual((nic["mtu"], nic["queues"], nic["trusted"], nic["link_up"]), (1400, 2, True, True))
+        self.assertEqual((nic["receive_bytes_per_second"], nic["transmit_bytes_per_second"]), (1 << 20, 0))
+        self.api.good("PATCH", "/v1/vms/limits", {"nics": {"a": {"connected": False, "transmit_bytes_per_second": "2MiB"}}})
+        said = self.worker_status("limits")["nics"][0]
+        self.assertEqual((said["link_up"], said["transmit_bytes_per_second"]), (False, 2 << 20))
+        self.api.good("PATCH", "/v1/vms/limits", {"nics": {"a": {"connected": True, "transmit_bytes_per_second": None}}})
+        said = self.worker_status("limits")["nics"][0]
+        self.assertEqual((said["link_up"], said["transmit_bytes_per_second"]), (True, 0))
+        for change, pointer in (({"disks": {"root": {"iops": 9}}}, "/disks/root/iops"), ({"nics": {"a": {"mtu": 1000}}}, "/nics/a/mtu"),
+                                ({"nics": {"a": {"trusted": None}}}, "/nics/a/trusted")):
+            answer = self.api.patch("/v1/vms/limits", change)
+            self.assertEqual((answer.status, answer.json["errors"][0]["pointer"]), (409, pointer))
+
+    def test_the_guest_says_who_it_is(self):
+        self.make_vm("speaks", boot={"kernel": "linux", "cmdline": "sim.address=10.1.2.3"})
+        self.api.good("POST", "/v1/vms/speaks/start")
+        end = time.monotonic() + 20
+        while not (status := self.api.get("/v1/vms/speaks").json["status"]).get("addresses"):
+            self.assertLess(time.monotonic(), end, status)
+            time.sleep(0.05)
+        self.assertEqual(status["guest"], {"heartbeat": "ok", "os": "Simulated 1.0", "host_name": "speaks"})
+        self.assertEqual(status["addresses"], ["10.1.2.3"])
+        self.assertIn("bulkhead_vm_guest_heartbeat{uuid=\"%s\"} 1" % self.api.get("/v1/vms/speaks").json["uuid"],
+                      self.api.get("/metrics").body.decode())
+        self.api.good("POST", "/v1/vms/speaks/poweroff")
+        self.assertNotIn("guest", self.api.get("/v1/vms/speaks").json["status"])
 
     def test_a_refused_device_leaves_the_vm_as_it_was(self):
         self.api.good("POST", "/v1/disks", {"name": "whole", "size": "1MiB"})

@@ -47,7 +47,9 @@ def ask_for_lease(bridge):
     """A DHCP client behind a veth in the bridge; the address it is offered."""
     guest = subprocess.Popen(["unshare", "--net", "sleep", "60"])
     try:
-        time.sleep(0.2)
+        while os.readlink(f"/proc/{guest.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            assert guest.poll() is None, "no namespace for a guest"
+            time.sleep(0.01)
         sh("ip", "link", "add", "va", "type", "veth", "peer", "name", "vb")
         sh("ip", "link", "set", "va", "master", bridge, "up")
         sh("ip", "link", "set", "vb", "netns", str(guest.pid))
@@ -97,8 +99,7 @@ def refusals_name_their_field(daemon):
         assert pointer in [error["pointer"] for error in problem["errors"]], problem
     status, _, problem = daemon.call("POST", "/v1/networks?wait=30",
                                      {"name": "x", "mode": "bridged", "interface": "none0"})
-    assert status == 500 and "none0" in problem["detail"], problem
-    daemon.good("DELETE", "/v1/networks/x?wait=30")
+    assert status == 422 and "up0" in problem["errors"][0]["detail"], problem
 
 
 def vms_plug_in(daemon, bridges):
@@ -123,6 +124,8 @@ def test(daemon):
     bridges = networks_are_made(daemon)
     assert ask_for_lease(bridges[0]).startswith("10.64.0.")
     assert ask_for_lease(bridges[1]) in ("10.90.0.10", "10.90.0.11", "10.90.0.12")
+    assert daemon.good("GET", "/v1/networks/lan")["status"]["leases"] == 1
+    assert daemon.good("GET", "/v1/networks/out")["status"]["leases"] == 0
     refusals_name_their_field(daemon)
     tap = vms_plug_in(daemon, bridges)
     # A restart of the daemon makes everything again, and leaves the running VM's tap alone.

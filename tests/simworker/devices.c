@@ -140,22 +140,45 @@ static json_t *add_nic(struct devices *devices, struct bh_control_request *reque
     return json_pack("{s:s}", "id", nic.id);
 }
 
+/* The index of a NIC; -1 with `error` filled. */
+static int find_nic(const struct devices *devices, const char *id, struct bh_control_error *error)
+{
+    for (uint32_t i = 0; i < devices->config->nic_count; i++)
+        if (strcmp(devices->config->nic[i].id, id) == 0)
+            return (int)i;
+    bh_control_error_set(error, BH_CONTROL_NOT_FOUND, "id", "There is no NIC %s.", id);
+    return -1;
+}
+
+static json_t *set_nic(struct devices *devices, const struct bh_control_request *request,
+                       const char *id, struct bh_control_error *error)
+{
+    const json_t *rate = json_object_get(request->params, "transmit_bytes_per_second");
+    const json_t *link_up = json_object_get(request->params, "link_up");
+    int at = find_nic(devices, id, error);
+
+    if (at < 0)
+        return NULL;
+    if (link_up)
+        devices->config->nic[at].link_up = json_is_true(link_up);
+    if (rate)
+        devices->config->nic[at].transmit_bytes_per_second = (uint64_t)json_integer_value(rate);
+    return json_pack("{s:s}", "id", id);
+}
+
 static json_t *remove_nic(struct devices *devices, struct bh_control_request *request,
                           const char *id, struct bh_control_error *error)
 {
     uint32_t last = devices->config->nic_count - 1;
+    int at = find_nic(devices, id, error);
 
-    for (uint32_t i = 0; i < devices->config->nic_count; i++) {
-        if (strcmp(devices->config->nic[i].id, id) != 0)
-            continue;
-        keep_fd(&devices->nic_fd[i], request);
-        devices->config->nic[i] = devices->config->nic[last];
-        devices->nic_fd[i] = devices->nic_fd[last];
-        devices->config->nic_count = last;
-        return json_pack("{s:s}", "id", id);
-    }
-    bh_control_error_set(error, BH_CONTROL_NOT_FOUND, "id", "There is no NIC %s.", id);
-    return NULL;
+    if (at < 0)
+        return NULL;
+    keep_fd(&devices->nic_fd[at], request);
+    devices->config->nic[at] = devices->config->nic[last];
+    devices->nic_fd[at] = devices->nic_fd[last];
+    devices->config->nic_count = last;
+    return json_pack("{s:s}", "id", id);
 }
 
 json_t *devices_change(struct devices *devices, struct bh_control_request *request,
@@ -168,6 +191,8 @@ json_t *devices_change(struct devices *devices, struct bh_control_request *reque
         return add_disk(devices, request, error);
     case BH_METHOD_NIC_ADD:
         return add_nic(devices, request, error);
+    case BH_METHOD_NIC_SET:
+        return set_nic(devices, request, id, error);
     case BH_METHOD_NIC_REMOVE:
         return remove_nic(devices, request, id, error);
     default:
@@ -199,8 +224,10 @@ json_t *devices_list_nics(const struct devices *devices)
 
         snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
                  nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
-        json_array_append_new(nics, json_pack("{s:s, s:s, s:s, s:b}", "id", nic->id, "tap",
-                                              nic->tap, "mac", mac, "attached", 1));
+        json_array_append_new(nics, json_pack("{s:s, s:s, s:s, s:b, s:b, s:I}", "id", nic->id,
+                                              "tap", nic->tap, "mac", mac, "attached", 1, "link_up",
+                                              nic->link_up, "transmit_bytes_per_second",
+                                              (json_int_t)nic->transmit_bytes_per_second));
     }
     return nics;
 }

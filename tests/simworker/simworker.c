@@ -212,7 +212,8 @@ static json_t *guest(const struct worker *worker)
         at += strlen(name);
         json_array_append_new(addresses, json_stringn(at, strcspn(at, " ")));
     }
-    return json_pack("{s:s, s:o}", "heartbeat", "ok", "addresses", addresses);
+    return json_pack("{s:s, s:s, s:s, s:o}", "heartbeat", "ok", "os", "Simulated 1.0", "host_name",
+                     worker->config.name, "addresses", addresses);
 }
 
 static void boot(struct worker *worker)
@@ -373,6 +374,7 @@ static json_t *serve(void *context, struct bh_control_request *request, int *fd,
     case BH_METHOD_CD_EJECT:
     case BH_METHOD_NIC_ADD:
     case BH_METHOD_NIC_REMOVE:
+    case BH_METHOD_NIC_SET:
         return devices_change(&worker->devices, request, error);
     case BH_METHOD_CONSOLE_ATTACH:
         return attach(worker, request->params, fd, error);
