@@ -36,7 +36,7 @@ static enum db_kind kind_of(enum api_collection collection)
     return DB_HOST;
 }
 
-uint64_t list_version(void *context, enum api_collection collection)
+uint64_t lists_version(void *context, enum api_collection collection)
 {
     struct daemon *daemon = context;
 
@@ -320,9 +320,9 @@ static bool list_hosts(struct daemon *daemon, struct sink *sink, struct api_page
     return true;
 }
 
-bool list_objects(void *context, const struct api_request *request,
-                  const struct api_list_query *query, api_row_function *row, void *to,
-                  struct api_page *page, struct api_problem *problem)
+bool lists_objects(void *context, const struct api_request *request,
+                   const struct api_list_query *query, api_row_function *row, void *to,
+                   struct api_page *page, struct api_problem *problem)
 {
     struct daemon *daemon = context;
     struct db *db = store_reader(daemon->store);
@@ -375,8 +375,8 @@ static bool give_event(void *context, const struct db_event *row)
     return true;
 }
 
-bool list_events(void *context, const struct api_list_query *query, api_row_function *row, void *to,
-                 struct api_events_page *page, struct api_problem *problem)
+bool lists_events(void *context, const struct api_list_query *query, api_row_function *row,
+                  void *to, struct api_events_page *page, struct api_problem *problem)
 {
     struct daemon *daemon = context;
     struct db *db = store_reader(daemon->store);

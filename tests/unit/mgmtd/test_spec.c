@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "mgmtd/said.h"
 #include "mgmtd/vm_config.h"
 #include "mgmtd/vm_live.h"
 #include "mgmtd/vm_spec.h"
@@ -136,6 +137,8 @@ static void running_vms_take_some_changes(void **state)
     try_patch("{\"disks\":{\"cd\":{\"image\":null}}}", NULL, true);
     try_patch("{\"nics\":{\"b\":{\"network\":\"lan\"}}}", NULL, true);
     try_patch("{\"nics\":{\"a\":null}}", NULL, true);
+    try_patch("{\"nics\":{\"a\":{\"connected\":false}}}", NULL, true);
+    try_patch("{\"nics\":{\"a\":{\"receive_bytes_per_second\":1000}}}", NULL, true);
 }
 
 static void running_vms_refuse_others_by_name(void **state)
@@ -147,7 +150,9 @@ static void running_vms_refuse_others_by_name(void **state)
     try_patch("{\"boot\":{\"cmdline\":\"x\"}}", "/boot", false);
     try_patch("{\"disks\":{\"root\":{\"disk\":\"other\"}}}", "/disks/root/disk", true);
     try_patch("{\"disks\":{\"root\":{\"read_only\":true}}}", "/disks/root/read_only", true);
-    try_patch("{\"nics\":{\"a\":{\"network\":\"wan\"}}}", "/nics/a", true);
+    try_patch("{\"nics\":{\"a\":{\"network\":\"wan\"}}}", "/nics/a/network", true);
+    try_patch("{\"nics\":{\"a\":{\"mtu\":1400}}}", "/nics/a/mtu", true);
+    try_patch("{\"disks\":{\"root\":{\"iops\":100}}}", "/disks/root/iops", true);
 }
 
 static void caps_and_reserves_are_of_all_processors(void **state)
@@ -168,6 +173,28 @@ static void caps_and_reserves_are_of_all_processors(void **state)
     assert_string_not_equal(tap, other);
 }
 
+static void what_guests_say_is_cut_and_checked(void **state)
+{
+    json_t *body = json_pack("{s:s, s:s, s:[s,s,i,s]}", "heartbeat", "lost", "os", "a\"b\n",
+                             "addresses", "10.0.0.7", "x\",\"y", 7, "fe80::1");
+    struct vm_guest guest;
+    char long_name[300];
+
+    (void)state;
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    long_name[sizeof(long_name) - 1] = '\0';
+    json_object_set_new(body, "host_name", json_string(long_name));
+    said_guest(body, &guest);
+    assert_int_equal(guest.heartbeat, VM_HEARTBEAT_LOST);
+    assert_string_equal(guest.os, "a\"b\n");
+    assert_int_equal(strlen(guest.host_name), sizeof(guest.host_name) - 1);
+    assert_string_equal(guest.addresses, "\"10.0.0.7\",\"fe80::1\"");
+    json_decref(body);
+    said_guest(NULL, &guest);
+    assert_int_equal(guest.heartbeat, VM_HEARTBEAT_NONE);
+    assert_string_equal(guest.addresses, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +202,7 @@ int main(void)
         cmocka_unit_test(limits_are_named_by_pointer),
         cmocka_unit_test(running_vms_take_some_changes),
         cmocka_unit_test(running_vms_refuse_others_by_name),
+        cmocka_unit_test(what_guests_say_is_cut_and_checked),
         cmocka_unit_test(caps_and_reserves_are_of_all_processors),
     };
 
