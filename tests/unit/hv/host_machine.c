@@ -358,6 +358,8 @@ enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struc
     }
     vp_init(*vp, partition, index, index, &host.timers[0]);
     (*vp)->explicit_suspend = true;
+    (*vp)->next_on_lp = host.child_vps;
+    host.child_vps = *vp;
     return HV_STATUS_SUCCESS;
 }
 
@@ -373,6 +375,12 @@ enum hv_status arch_vp_set_share(struct vp *vp, const struct sched_params *share
 
 void arch_vp_destroy(struct vp *vp)
 {
+    struct vp **at = &host.child_vps;
+
+    while (*at != vp) {
+        at = &(*at)->next_on_lp;
+    }
+    *at = vp->next_on_lp;
     synic_reset(vp);
     intercept_forget(vp);
     free(vp);
@@ -388,6 +396,12 @@ void arch_flush_partition(struct partition *partition)
 {
     (void)partition;
     host.flushes++;
+    for (uint32_t i = 0; i < host.partition.vp_count; i++) {
+        vp_check_overlays(&host.vp[i]);
+    }
+    for (struct vp *vp = host.child_vps; vp != NULL; vp = vp->next_on_lp) {
+        vp_check_overlays(vp);
+    }
 }
 
 void arch_suspend_changed(struct vp *vp)

@@ -59,6 +59,7 @@ struct host_machine {
     uint32_t frame_storage[HOST_PAGE_COUNT];
     struct partition partition;
     struct vp vp[HOST_VPS];
+    struct vp *child_vps; /* of all children, by next_on_lp */
     struct timer_queue timers[HOST_VPS];
     struct host_record record[HOST_VPS];
     frame_t tables_used;                    /* pages of a child's nested tables */
