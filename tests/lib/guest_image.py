@@ -4,7 +4,7 @@
 
     /bin              the worker, bhctl, and the libraries they need
     /guest            Debian's kernels, generic and cloud, the children's RAM disk, one with the
-                      generic kernel's modules for VMBus devices, test kernels
+                      generic kernel's modules for VMBus devices, test kernels, the small guest of vsc/
 
     guest_image.py BUILD_FOLDER      makes BUILD_FOLDER/parent-image/children.img
 """
@@ -77,6 +77,7 @@ def main():
         child_image.add_file(root, guest_initrd(site, "vmbus", MODULES), "/guest/vmbus.img")
         for kernel in (build / "tests" / "system" / "guest" / "kernel").glob("*.elf"):
             child_image.add_file(root, kernel, f"/guest/{kernel.stem}")
+        child_image.add_file(root, build / "vsc" / "guest" / "vsc_guest", "/guest/small")
 
     print(f"children image: {child_image.make(site, 'children', fill).name}")
 

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What a request to a provider of VMBus costs, beside the parent's own use of the same disk.
+
+    vmbus.py --build FOLDER [--short]
+
+One machine with -icount shift=0 and one processor (bench/parent.py says what that means). The small
+guest of vsc/ reads and writes a disk and sends echo requests; then a program of the parent reads and
+writes the same disk through io_uring. The disk is in the parent's memory (brd), so that nothing waits
+and a figure is all instructions of the machine: guest, hypervisor, worker, kernel.
+
+Counts a request: interrupts and signals are the guest's own figures; exits are those that the
+hypervisor counted for the guest between two lines of it, and for the parent meanwhile. They hold the
+guest's rest around each row, which is a few dozen exits for all its requests together.
+
+There is no peer here: QEMU has no storage on VMBus, and the small guest has no driver of virtio.
+"""
+
+import argparse
+import json
+import re
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests"))
+
+from bench.child import PLAN  # noqa: E402
+from lib import child_image  # noqa: E402
+from lib.guest_image import add_network  # noqa: E402
+from lib.machine import Failure  # noqa: E402
+from lib.parent import Site, prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
+from lib.parent_image import kernel_release, module_files  # noqa: E402
+
+FILES = "/lib/bench"
+DISK = "/dev/ram0"
+DISK_KIB = 16384
+DEPTH = 32
+REQUESTS = 2000
+SHORT_REQUESTS = 400
+ADDRESS = "10.1.0.1"  # the small guest's peer
+READER = ("while read -r line; do echo \"$line\"; case $line in begin*|end*) echo @$(bhstat --json);; "
+          "self-test*|failed*) break;; esac; done")
+
+# Requests in a batch share a signal and an interrupt: fewer than one in four may have their own.
+SHARED = 0.25
+SIZES = (4096, 65536)
+
+
+@dataclass
+class Row:
+    """Figures of one row of the guest, each for one request."""
+    ticks: int = 0
+    interrupts: float = 0
+    signals: float = 0
+    exits: float = 0
+    parent_exits: float = 0
+
+
+@dataclass
+class Run:
+    rows: dict = field(default_factory=dict)  # name -> Row
+    own: dict = field(default_factory=dict)   # name -> ticks of the parent's own
+
+
+def config(tests, size, requests):
+    words = f"wait=1 pause=100 tests={tests} size={size} depth={DEPTH} requests={requests} peer={ADDRESS}"
+    return {"version": 1, "id": "7d3c1a52-0000-4000-8000-000000000001", "name": "small", "vps": 1,
+            "memory_bytes": 64 << 20, "boot": {"kernel": f"{FILES}/small", "command_line": words},
+            "disks": [{"id": "disk", "path": DISK}],
+            "nics": [{"id": "nic0", "tap": "bh0", "mac": "52:54:00:00:01:01"}]}
+
+
+def prepare(site):
+    def fill(root):
+        child_image.add_ours(root, site)
+        add_network(root, site)
+        child_image.add_file(root, site.build / "vsc/guest/vsc_guest", f"{FILES}/small")
+        child_image.add_file(root, site.build / "tests/bench/guest/own_disk", "/bin/own_disk")
+        release = kernel_release()
+        for file in module_files(site.image / f"linux-{release}" / "lib" / "modules" / release, ["brd"]):
+            child_image.add_file(root, file, f"{FILES}/{file.name}")
+    return child_image.make(site, "bench-vmbus", fill)
+
+
+def begin(machine):
+    machine.ask("insmod /lib/bulkhead.ko")
+    machine.ask(f"insmod {FILES}/brd.ko rd_nr=1 rd_size={DISK_KIB}")
+    machine.ask("load-network && tunctl -t bh0 && "
+                f"ip addr add {ADDRESS}/24 dev bh0 && ip link set bh0 up", 60)
+
+
+def exits(text, which):
+    """All exits so far of the parent (0) or of the child (1)."""
+    partition = json.loads(text)["partitions"][which]
+    return sum(sum(vp["exits"].values()) for vp in partition["vps"])
+
+
+def parse(said):
+    rows = {}
+    for name, what, value in re.findall(r"^(\w+\.\w+\.\w+)\.(\w+) ([\d.]+) \S+$", said, re.MULTILINE):
+        row = rows.setdefault(name, Row())
+        if what in ("interrupts", "signals"):
+            setattr(row, what, float(value))
+        elif what == "ticks":
+            row.ticks = int(value)
+    looks = re.findall(r"^(begin|end) (\S+)(?: (\d+))?\n@(.*)$", said, re.MULTILINE)
+    before = {}
+    for what, name, count, text in looks:
+        now = [exits(text, which) for which in (0, 1)]
+        if what == "begin":
+            before[name] = now
+        elif name in rows:
+            parent, child = (after - first for after, first in zip(now, before[name]))
+            rows[name].exits, rows[name].parent_exits = child / int(count), parent / int(count)
+    return rows
+
+
+def run_guest(machine, tests, size, requests):
+    text = json.dumps(config(tests, size, requests))
+    machine.ask(f"echo '{text}' >/tmp/small.json")
+    said = machine.ask(
+        "bulkhead-worker --config /tmp/small.json --control /tmp/control --start --user 60001 "
+        "--group 60001 2>&1 & until test -S /tmp/control; do usleep 20000; done; sleep 1; "
+        f"echo go | bhctl /tmp/control console | ({READER}); wait", 900)
+    if "self-test: ok" not in said:
+        raise Failure(f"the guest says: {said[-300:]}")
+    return parse(said)
+
+
+def run_own(machine, size, requests):
+    said = machine.ask(f"own_disk {DISK} {size} {DEPTH} {requests}", 600)
+    return {name: int(ticks) for name, ticks in re.findall(r"^own\.(\S+) (\d+)", said, re.MULTILINE)}
+
+
+def measure(site, sizes, requests):
+    """All runs in one machine: name -> Run."""
+    image = prepare(site)
+    folder = prepare_folder(site, "bench-vmbus", PLAN)
+    (folder / "initrd.img").unlink()
+    (folder / "initrd.img").symlink_to(image)
+    runs = {}
+    with start(site, folder, PLAN) as machine:
+        wait_ready(machine, 600)
+        begin(machine)
+        for size in sizes:
+            runs[f"disk, {size} bytes"] = Run(run_guest(machine, "storage", size, requests),
+                                              run_own(machine, size, requests))
+        runs["network"] = Run(run_guest(machine, "network", 4096, requests))
+    tidy_folder(folder, keep_logs=False)
+    return runs
+
+
+def report(runs):
+    """Prints the table; returns the aims that are missed, as sentences."""
+    missed = []
+    print(f"{'for one request':<34} {'ticks':>9} {'own':>9} {'speed':>6} {'interrupts':>10} "
+          f"{'signals':>8} {'exits':>7} {'parent':>7}")
+    for title, run in runs.items():
+        for name, row in run.rows.items():
+            own = run.own.get(name.partition(".")[2], 0)
+            ratio = f"{own / row.ticks:.2f}" if own else "-"
+            print(f"{title + ', ' + name.partition('.')[2]:<34} {row.ticks:>9,} {own or '-':>9} {ratio:>6} "
+                  f"{row.interrupts:>10.2f} {row.signals:>8.2f} {row.exits:>7.2f} {row.parent_exits:>7.2f}")
+            if name.endswith("deep") and (row.interrupts > SHARED or row.signals > SHARED):
+                missed.append(f"{title}, {name}: {row.interrupts} interrupts and {row.signals} signals a "
+                              f"request, aim at most {SHARED}")
+    return missed
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Benches the providers of VMBus with the small guest.")
+    parser.add_argument("--build", type=Path, required=True)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--short", action="store_true")
+    length.add_argument("--full", action="store_true")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    site = Site(top=TOP, build=options.build.resolve(), logs=TOP / "tests" / "logs")
+    try:
+        runs = measure(site, SIZES[:1] if options.short else SIZES,
+                       SHORT_REQUESTS if options.short else REQUESTS)
+    except Failure as failure:
+        sys.exit(f"bench vmbus: {failure}")
+    missed = report(runs)
+    for sentence in missed:
+        print(f"aim missed: {sentence}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

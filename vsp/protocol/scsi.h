@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Numbers of SCSI (SPC-4, SBC-3, MMC-6): operation codes, status, sense keys and their reasons. */
+#ifndef VSP_PROTOCOL_SCSI_H
+#define VSP_PROTOCOL_SCSI_H
+
+enum scsi_operation {
+    SCSI_TEST_UNIT_READY = 0x00,
+    SCSI_REQUEST_SENSE = 0x03,
+    SCSI_READ_6 = 0x08,
+    SCSI_WRITE_6 = 0x0a,
+    SCSI_INQUIRY = 0x12,
+    SCSI_MODE_SENSE_6 = 0x1a,
+    SCSI_START_STOP_UNIT = 0x1b,
+    SCSI_PREVENT_ALLOW = 0x1e,
+    SCSI_READ_CAPACITY_10 = 0x25,
+    SCSI_READ_10 = 0x28,
+    SCSI_WRITE_10 = 0x2a,
+    SCSI_VERIFY_10 = 0x2f,
+    SCSI_SYNCHRONIZE_CACHE_10 = 0x35,
+    SCSI_WRITE_SAME_10 = 0x41,
+    SCSI_UNMAP = 0x42,
+    SCSI_READ_TOC = 0x43,
+    SCSI_GET_CONFIGURATION = 0x46,
+    SCSI_GET_EVENT_STATUS = 0x4a,
+    SCSI_READ_DISC_INFORMATION = 0x51,
+    SCSI_MODE_SENSE_10 = 0x5a,
+    SCSI_READ_16 = 0x88,
+    SCSI_WRITE_16 = 0x8a,
+    SCSI_VERIFY_16 = 0x8f,
+    SCSI_SYNCHRONIZE_CACHE_16 = 0x91,
+    SCSI_WRITE_SAME_16 = 0x93,
+    SCSI_SERVICE_ACTION_IN_16 = 0x9e,
+    SCSI_REPORT_LUNS = 0xa0,
+    SCSI_READ_12 = 0xa8,
+    SCSI_WRITE_12 = 0xaa,
+};
+#define SCSI_ACTION_READ_CAPACITY_16 0x10u
+
+#define SCSI_GOOD            0x00u
+#define SCSI_CHECK_CONDITION 0x02u
+
+enum scsi_sense_key {
+    SCSI_NOT_READY = 0x2,
+    SCSI_MEDIUM_ERROR = 0x3,
+    SCSI_HARDWARE_ERROR = 0x4,
+    SCSI_ILLEGAL_REQUEST = 0x5,
+    SCSI_UNIT_ATTENTION = 0x6,
+    SCSI_DATA_PROTECT = 0x7,
+};
+
+/* Additional sense code and its qualifier. */
+#define SCSI_ASC_NONE                  0x0000u
+#define SCSI_ASC_WRITE_ERROR           0x0c00u
+#define SCSI_ASC_READ_ERROR            0x1100u
+#define SCSI_ASC_PARAMETER_LIST_LENGTH 0x1a00u
+#define SCSI_ASC_INVALID_OPERATION     0x2000u
+#define SCSI_ASC_LBA_OUT_OF_RANGE      0x2100u
+#define SCSI_ASC_INVALID_FIELD_IN_CDB  0x2400u
+#define SCSI_ASC_INVALID_PARAMETER     0x2600u
+#define SCSI_ASC_WRITE_PROTECTED       0x2700u
+#define SCSI_ASC_SPACE_ALLOCATION      0x2707u /* the host's disk is full */
+#define SCSI_ASC_MEDIUM_CHANGED        0x2800u
+#define SCSI_ASC_POWER_ON              0x2900u
+#define SCSI_ASC_MEDIUM_NOT_PRESENT    0x3a00u
+#define SCSI_ASC_INTERNAL_FAILURE      0x4400u
+#define SCSI_ASC_COMMUNICATION_FAILURE 0x0800u
+#define SCSI_ASC_REMOVAL_PREVENTED     0x5302u
+
+#endif
