@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "parent/worker/boot_parts.h"
 #include "parent/worker/image.h"
 
 #define PROGRAM "bulkhead-unpack"
@@ -77,13 +78,24 @@ static bool ask(const char *folder, const char *kernel, char path[static PATH_MA
     return good;
 }
 
+static bool is_linux(const char *kernel)
+{
+    struct bh_boot_image image;
+    struct bh_error error;
+    bool is = bh_image_open(kernel, &image, &error) && bh_boot_is_linux(&image);
+
+    bh_image_close(&image);
+    return is;
+}
+
 void bh_unpacked_open(const char *folder, const char *kernel, struct bh_boot_image *image)
 {
     char path[PATH_MAX];
     struct bh_error error;
 
     *image = (struct bh_boot_image){0};
-    if (folder[0] == '\0' || !ask(folder, kernel, path) || !bh_image_open(path, image, &error))
+    if (folder[0] == '\0' || !is_linux(kernel) || !ask(folder, kernel, path) ||
+        !bh_image_open(path, image, &error))
         return;
     if (image->size <= DIGEST)
         bh_image_close(image);

@@ -6,7 +6,7 @@
 #include "parent/worker/boot.h"
 
 /*
- * Runs bulkhead-unpack, which lies beside this program, and maps what it names.
+ * For a bzImage, runs bulkhead-unpack, which lies beside this program, and maps what it names.
  * *image has size 0 when there is none: the kernel unpacks itself then. Needs
  * files, so it comes before the sandbox.
  */

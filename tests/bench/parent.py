@@ -21,23 +21,20 @@ makes the exit status 1. A short run judges only the processor's budgets: of few
 the figures vary by some percent with the moment at which QEMU's other threads answer.
 """
 
-import argparse
 import json
 import re
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.machine import Failure  # noqa: E402
-from lib.parent import Plan, Site, prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
+from lib import bench  # noqa: E402
+from lib.parent import Plan, prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
 
 PLAN = Plan(
     cpus=1, limit=1200, accelerator="tcg", devices=(
-        "-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1",
+        *bench.ICOUNT,
         "-blockdev", "driver=null-co,node-name=null,size=1073741824,read-zeroes=on",
         "-device", "virtio-blk-pci,drive=null,ioeventfd=off",
         "-netdev", "hubport,hubid=0,id=left", "-device", "virtio-net-pci,netdev=left",
@@ -179,25 +176,9 @@ def report(bare, with_hv, short):
     return exceeded
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Benches the parent with and without hypervisor.")
-    parser.add_argument("--build", type=Path, required=True)
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--short", action="store_true")
-    length.add_argument("--full", action="store_true")
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sites = [Site(top=TOP, build=options.build.resolve(), logs=TOP / "tests" / "logs", bare=bare)
-             for bare in (True, False)]
-    try:
-        bare, with_hv = (run_machine(site, options.short) for site in sites)
-    except Failure as failure:
-        sys.exit(f"bench parent: {failure}")
-    exceeded = report(bare, with_hv, options.short)
-    for sentence in exceeded:
-        print(f"over budget: {sentence}")
-    return 1 if exceeded else 0
+def measure(bare, with_hv, short):
+    return report(run_machine(bare, short), run_machine(with_hv, short), short)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    bench.main("parent", "Benches the parent with and without hypervisor.", measure)
