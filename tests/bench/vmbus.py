@@ -4,7 +4,7 @@
 
     vmbus.py --build FOLDER [--short]
 
-One machine with -icount shift=0 and one processor (bench/parent.py says what that means). The small
+One machine with -icount shift=0 and one processor (lib/bench.py says what that means). The small
 guest of vsc/ reads and writes a disk and sends echo requests; then a program of the parent reads and
 writes the same disk through io_uring. The disk is in the parent's memory (brd), so that nothing waits
 and a figure is all instructions of the machine: guest, hypervisor, worker, kernel.
@@ -16,22 +16,19 @@ guest's rest around each row, which is a few dozen exits for all its requests to
 There is no peer here: QEMU has no storage on VMBus, and the small guest has no driver of virtio.
 """
 
-import argparse
 import json
 import re
-import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.child import PLAN  # noqa: E402
-from lib import child_image  # noqa: E402
+from lib import bench, child_image  # noqa: E402
 from lib.guest_image import add_network  # noqa: E402
 from lib.machine import Failure  # noqa: E402
-from lib.parent import Site, prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
+from lib.parent import prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
 from lib.parent_image import kernel_release, module_files  # noqa: E402
 
 FILES = "/lib/bench"
@@ -170,25 +167,9 @@ def report(runs):
     return missed
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Benches the providers of VMBus with the small guest.")
-    parser.add_argument("--build", type=Path, required=True)
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--short", action="store_true")
-    length.add_argument("--full", action="store_true")
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    site = Site(top=TOP, build=options.build.resolve(), logs=TOP / "tests" / "logs")
-    try:
-        runs = measure(site, SIZES[:1] if options.short else SIZES,
-                       SHORT_REQUESTS if options.short else REQUESTS)
-    except Failure as failure:
-        sys.exit(f"bench vmbus: {failure}")
-    missed = report(runs)
-    for sentence in missed:
-        print(f"aim missed: {sentence}")
-    return 1 if missed else 0
+def measure_and_report(_, with_hv, short):
+    return report(measure(with_hv, SIZES[:1] if short else SIZES, SHORT_REQUESTS if short else REQUESTS))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    bench.main("vmbus", "Benches the providers of VMBus with the small guest.", measure_and_report)
