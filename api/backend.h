@@ -100,7 +100,7 @@ struct api_problem {
 void api_answer(struct api_request *request, struct api_answer *answer);
 void api_refuse(struct api_request *request, struct api_problem *problem);
 
-/* Set type and detail. */
+/* Set type and detail. With the type alone set, the first of the errors is the detail. */
 void api_problem_set(struct api_problem *problem, enum api_problem_type type, const char *format,
                      ...) __attribute__((format(printf, 3, 4)));
 /* Add one offending field by its JSON pointer. */

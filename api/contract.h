@@ -36,6 +36,7 @@ struct contract_route {
     unsigned parameter_first, parameter_count;
     const char *media_type; /* of the body, or NULL when there is none */
     unsigned body_schema;
+    unsigned answer_schema; /* of the object answered, where fields of it can be picked */
 };
 
 struct contract_parameter {
@@ -56,8 +57,10 @@ struct contract_schema {
     int64_t minimum, maximum;
     size_t max_length; /* in bytes; 0: no limit */
     size_t max_items, max_properties;
-    const char *pattern;      /* POSIX extended */
+    const char *pattern; /* POSIX extended */
+    const char *pattern_words;
     const char *name_pattern; /* of other properties' names */
+    const char *name_pattern_words;
 };
 
 struct contract_property {

@@ -280,9 +280,24 @@ class Tables:
             f".items = {items}, .enum_first = {enum_first}, .enum_count = {enum_count}, "
             f".minimum = {int(low or 0)}, .maximum = {int(high or 0)}, "
             f".max_length = {node.get('maxLength', 0)}, .max_items = {node.get('maxItems', 0)}, "
-            f".max_properties = {node.get('maxProperties', 0)}, .pattern = {c_text(node.get('pattern'))}, "
-            f".name_pattern = {c_text(node.get('propertyNames', {}).get('pattern'))}}}")
+            f".max_properties = {node.get('maxProperties', 0)}, {self.pattern('pattern', node)}, "
+            f"{self.pattern('name_pattern', node.get('propertyNames', {}))}}}")
         return index
+
+    def pattern(self, member, node):
+        """A pattern, and in words what it asks for."""
+        text = node.get("pattern")
+        if text is not None and text not in self.contract.doc["x-patterns"]:
+            fail("x-patterns", f"lacks words for {text}")
+        return f".{member} = {c_text(text)}, .{member}_words = {c_text(self.contract.doc['x-patterns'].get(text))}"
+
+    def answer(self, op):
+        """The schema of the object that a route answers, or of each one of a list."""
+        content = op["responses"].get("200", {}).get("content", {}).get("application/json")
+        if not content or not any(p["name"] == "fields" for p in op["all"]):
+            return 0
+        node = self.contract.resolve(content["schema"])
+        return self.schema(node["properties"]["items"]["items"] if "x-list" in op else node)
 
     def parameter(self, parameter):
         schema = self.schema(parameter["schema"])
@@ -326,7 +341,7 @@ def render_route(tables, path, method, op, parameters):
             f".is_upload = {flag('x-upload')}, .allows_scope = {flag('x-scope')}, .collection = {collection}, "
             f".filter_first = {filter_first}, .filter_count = {filter_count}, .parameter_first = {first}, "
             f".parameter_count = {len(queries)}, .media_type = {c_text(media)}, .body_schema = {schema}, "
-            f".body_required = {str(bool(body and body.get('required'))).lower()}}},")
+            f".answer_schema = {tables.answer(op)}, .body_required = {str(bool(body and body.get('required'))).lower()}}},")
 
 
 def render_tables(contract, published):

@@ -427,8 +427,7 @@ static bool parse_body(struct exchange *exchange)
     }
     if (schema_check(route->body_schema, exchange->request.body, &exchange->problem))
         return true;
-    api_problem_set(&exchange->problem, API_PROBLEM_INVALID_FIELDS,
-                    "%zu fields of the body are wrong", json_array_size(exchange->problem.errors));
+    exchange->problem.type = API_PROBLEM_INVALID_FIELDS;
     return false;
 }
 

@@ -71,6 +71,36 @@ static void render_member(struct text *out, const char *name, const char *value)
     text_json(out, value);
 }
 
+/* The first of the errors in one sentence, for those who read no further. */
+static void first_error(const struct api_problem *problem, char *text, size_t size)
+{
+    const json_t *error = json_array_get(problem->errors, 0);
+    const char *place = json_string_value(json_object_get(error, "pointer"));
+    const char *detail = json_string_value(json_object_get(error, "detail"));
+    size_t others = json_array_size(problem->errors) - 1;
+    char more[32] = "";
+    if (!place)
+        place = json_string_value(json_object_get(error, "parameter"));
+    if (others)
+        snprintf(more, sizeof more, " (and %zu more)", others);
+    snprintf(text, size, "%s: %s%s.", place ? place : "", detail ? detail : "", more);
+}
+
+static void render_detail(struct text *out, const struct api_problem *problem, const char *remedy)
+{
+    char detail[sizeof problem->detail + 640];
+    char what[sizeof problem->detail + 320];
+    size_t length;
+    snprintf(what, sizeof what, "%s", problem->detail);
+    if (!*what && json_array_size(problem->errors))
+        first_error(problem, what, sizeof what);
+    length = strlen(what);
+    if (length)
+        snprintf(detail, sizeof detail, "%s%s %s", what, what[length - 1] == '.' ? "" : ".",
+                 remedy);
+    text_json(out, length ? detail : remedy);
+}
+
 void api_problem_render(const struct api_problem *problem, const char *instance,
                         const char *request_id, struct text *out)
 {
@@ -78,15 +108,7 @@ void api_problem_render(const struct api_problem *problem, const char *instance,
     text_printf(out, "{\"type\":\"/docs#problem-%s\",\"title\":", kind->name);
     text_json(out, kind->title);
     text_printf(out, ",\"status\":%d,\"detail\":", kind->status);
-    if (*problem->detail) {
-        char detail[sizeof problem->detail + 256];
-        const char *end = problem->detail + strlen(problem->detail) - 1;
-        snprintf(detail, sizeof detail, "%s%s %s", problem->detail, *end == '.' ? "" : ".",
-                 kind->remedy);
-        text_json(out, detail);
-    } else {
-        text_json(out, kind->remedy);
-    }
+    render_detail(out, problem, kind->remedy);
     render_member(out, "instance", instance);
     render_member(out, "request_id", request_id);
     if (problem->errors && json_array_size(problem->errors)) {

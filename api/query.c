@@ -108,6 +108,20 @@ static void parse_filter(const struct contract_route *route, char *text, struct 
     }
 }
 
+static void parse_fields(const struct contract_route *route, char *text, struct query *query,
+                         struct api_problem *problem)
+{
+    for (const char *path = text; *path; path += strspn(path, ",")) {
+        size_t size = strcspn(path, ",");
+        if (!schema_has_path(route->answer_schema, path, size))
+            api_problem_parameter(problem, "fields",
+                                  "there is no field \"%.*s\" here; /docs has all",
+                                  (int)(size < 64 ? size : 64), path);
+        path += size;
+    }
+    query->fields = text;
+}
+
 static void store_flag(struct query *query, const char *name, bool value)
 {
     if (strcmp(name, "dry_run") == 0)
@@ -151,7 +165,7 @@ static void store(const struct contract_route *route, const struct contract_para
     else if (strcmp(parameter->name, "filter") == 0)
         parse_filter(route, value, query, problem);
     else if (strcmp(parameter->name, "fields") == 0)
-        query->fields = value;
+        parse_fields(route, value, query, problem);
     else if (strcmp(parameter->name, "page_token") == 0)
         query->page_token = value;
 }
@@ -202,8 +216,7 @@ bool query_parse(const struct contract_route *route, const char *raw, struct que
             parse_pair(route, pair, &seen, query, problem);
     if (!problem->errors)
         return true;
-    api_problem_set(problem, API_PROBLEM_INVALID_PARAMETER, "The query of %s %s is wrong",
-                    route->method, route->path);
+    problem->type = API_PROBLEM_INVALID_PARAMETER;
     return false;
 }
 

@@ -155,7 +155,7 @@ static bool text_fault(unsigned index, const char *text, char *what, size_t size
         return true;
     }
     if (schema->pattern && regexec(&patterns[index].value, text, 0, NULL, 0) != 0) {
-        snprintf(what, size, "must match %s", schema->pattern);
+        snprintf(what, size, "must be %s", schema->pattern_words);
         return true;
     }
     return false;
@@ -221,6 +221,32 @@ static const struct contract_property *find_property(const struct contract_schem
     return NULL;
 }
 
+/* The schema of one step of a path, or 0; `open` when nothing is said of what is inside. */
+static unsigned step_into(unsigned index, const char *name, bool *open)
+{
+    const struct contract_schema *schema = &contract_schemas[index];
+    const struct contract_property *property = find_property(schema, name);
+    *open = schema->types & CONTRACT_OBJECT && !schema->closed && !schema->additional &&
+            !schema->property_count;
+    return property ? property->schema : schema->additional;
+}
+
+bool schema_has_path(unsigned schema, const char *path, size_t size)
+{
+    char copy[256];
+    char *rest = copy;
+    bool open = false;
+    if (size >= sizeof copy)
+        return false;
+    snprintf(copy, sizeof copy, "%.*s", (int)size, path);
+    for (char *name = strsep(&rest, "."); name && !open; name = strsep(&rest, ".")) {
+        schema = step_into(schema, name, &open);
+        if (!schema && !open)
+            return false;
+    }
+    return true;
+}
+
 static void check_required(struct check *check, const struct contract_schema *schema,
                            const json_t *value, const struct place *place)
 {
@@ -247,7 +273,7 @@ static unsigned member_schema(struct check *check, unsigned index, const char *n
     }
     if (schema->name_pattern && regexec(&patterns[index].name, name, 0, NULL, 0) != 0) {
         char what[160];
-        snprintf(what, sizeof what, "the name must match %s", schema->name_pattern);
+        snprintf(what, sizeof what, "the name must be %s", schema->name_pattern_words);
         fault(check, place, what);
         return 0;
     }

@@ -19,6 +19,9 @@ bool schema_check(unsigned schema, json_t *value, struct api_problem *problem);
 /* Check the text of a query parameter. On a fault: false and what is wrong in fault. */
 bool schema_check_text(unsigned schema, const char *text, char *fault, size_t size);
 
+/* Whether documents of the schema may have what a path of `size` bytes names, as "status.state". */
+bool schema_has_path(unsigned schema, const char *path, size_t size);
+
 /* Read "2GiB" as bytes; false when it is none or too large for 63 bits. */
 bool schema_parse_bytes(const char *text, int64_t *bytes);
 

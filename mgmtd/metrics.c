@@ -263,6 +263,9 @@ static const struct {
      "rx_dropped", false},
     {"bulkhead_nic_transmit_drops", "", "Packets from the guest that were dropped", "nics", "nic",
      "tx_dropped", false},
+    {"bulkhead_nic_transmit_spoofed", "",
+     "Packets dropped since their sender's address was not the NIC's", "nics", "nic", "tx_spoofed",
+     false},
     {"bulkhead_console_output_bytes", "bytes", "Bytes the guest wrote to its console", "consoles",
      "console", "out_bytes", false},
 };

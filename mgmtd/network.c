@@ -174,8 +174,7 @@ static bool complete(struct change *change, json_t *spec, const json_t *before)
         check_routed(change, spec);
     if (!change->problem.errors)
         return true;
-    api_problem_set(&change->problem, API_PROBLEM_INVALID_FIELDS,
-                    "Correct the fields that are named.");
+    change->problem.type = API_PROBLEM_INVALID_FIELDS;
     return false;
 }
 

@@ -484,7 +484,7 @@ static void sweep(struct vms *vms, bool poll_workers)
     pthread_mutex_lock(&vms->lock);
     twalk_r(vms->tree, collect, &all);
     if (poll_workers)
-        vms->swept_at = time_now();
+        vms->seen_at = time_now();
     pthread_mutex_unlock(&vms->lock);
     for (size_t i = 0; i < all.count; i++) {
         if (all.due[i]->give_up)

@@ -66,13 +66,17 @@ static void check_memory(const json_t *before, const json_t *after, struct api_p
     const json_t *b = json_object_get(after, "memory");
     int64_t was = json_number(a, "size", 0);
     int64_t size = json_number(b, "size", 0);
+    int64_t minimum = json_number(a, "minimum", was);
+    int64_t maximum = json_number(a, "maximum", was);
 
-    if (size != was &&
-        (size < json_number(a, "minimum", was) || size > json_number(a, "maximum", was)))
+    if (size != was && minimum == maximum)
         api_problem_point(problem, "/memory/size",
-                          "can change inside the range of %lld to %lld while the VM runs",
-                          (long long)json_number(a, "minimum", was),
-                          (long long)json_number(a, "maximum", was));
+                          "cannot change while the VM runs: it was started without a range, which "
+                          "memory.minimum and memory.maximum give");
+    else if (size < minimum || size > maximum)
+        api_problem_point(problem, "/memory/size",
+                          "can change from %lld MiB to %lld MiB while the VM runs",
+                          (long long)(minimum >> 20), (long long)(maximum >> 20));
 }
 
 bool vm_live_allowed(const json_t *before, const json_t *after, struct api_problem *problem)
@@ -92,8 +96,7 @@ bool vm_live_allowed(const json_t *before, const json_t *after, struct api_probl
     check_devices(before, after, "nics", nics, problem);
     if (!problem->errors)
         return true;
-    api_problem_set(problem, API_PROBLEM_NOT_CHANGEABLE,
-                    "Stop the VM first, or leave out the fields that are named.");
+    problem->type = API_PROBLEM_NOT_CHANGEABLE;
     return false;
 }
 

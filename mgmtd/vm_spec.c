@@ -161,7 +161,7 @@ bool vm_spec_complete(json_t *spec, struct api_problem *problem)
         api_problem_point(problem, "/processors/reserve", "must not be above the cap");
     if (!problem->errors)
         return true;
-    api_problem_set(problem, API_PROBLEM_INVALID_FIELDS, "Correct the fields that are named.");
+    problem->type = API_PROBLEM_INVALID_FIELDS;
     return false;
 }
 
@@ -374,7 +374,7 @@ bool vm_spec_refer(struct db *db, const struct object *vm, const json_t *before,
     refer(all, DB_IMAGE, "boot/initrd", "boot/initrd", "initrd");
     refer_devices(all);
     if (problem->errors)
-        api_problem_set(problem, API_PROBLEM_INVALID_FIELDS, "Correct the fields that are named.");
+        problem->type = API_PROBLEM_INVALID_FIELDS;
     else
         done = write_references(all) && write_macs(all) &&
                (object_write_tags(db, vm) || fail(all, DB_FAILED));

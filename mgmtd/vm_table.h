@@ -49,8 +49,8 @@ struct vms {
     struct daemon *daemon;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    void *tree; /* of struct vm by id */
-    int64_t swept_at;
+    void *tree;      /* of struct vm by id */
+    int64_t seen_at; /* what is known of all VMs was true then */
 
     pthread_t thread; /* the supervisor's */
     pthread_t adopter;

@@ -83,6 +83,7 @@ void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const
         vm->view.last_known = before;
     vm->view.state = state;
     vm->view.since = time_now();
+    vms->seen_at = vm->view.since;
     snprintf(vm->view.reason, sizeof(vm->view.reason), "%s", reason);
     if (!(VM_STATE_BIT(state) & VM_STATES_ACTIVE)) {
         vm->view.pid = 0;
@@ -429,12 +430,12 @@ void vms_committed(struct vms *vms, struct vms_commitment *commitment)
 
 void vms_observed(struct vms *vms, char text[TIME_SIZE])
 {
-    int64_t swept_at;
+    int64_t seen_at;
 
     pthread_mutex_lock(&vms->lock);
-    swept_at = vms->swept_at;
+    seen_at = vms->seen_at;
     pthread_mutex_unlock(&vms->lock);
-    time_format(swept_at, text);
+    time_format(seen_at, text);
 }
 
 /* --- Consoles --- */
@@ -509,7 +510,7 @@ struct vms *vms_start(struct daemon *daemon)
     if (!vms)
         return NULL;
     vms->daemon = daemon;
-    vms->swept_at = time_now();
+    vms->seen_at = time_now();
     pthread_mutex_init(&vms->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -15,6 +15,14 @@ class Lists(ApiCase):
     def names(self, target):
         return [vm["name"] for vm in self.api.get(target).json["items"]]
 
+    def test_unknown_fields_are_refused(self):
+        for target in ("/v1/vms", "/v1/vms/nobody"):
+            answer = self.api.get(target + "?fields=name,status.colour")
+            self.assert_problem(answer, 400, "invalid-parameter")
+            self.assertIn("status.colour", answer.json["detail"])
+        self.assertEqual(self.api.get("/v1/vms?fields=name,disks.root.disk,status.guest.os").status, 200)
+        self.assertEqual(self.api.get("/v1/events?fields=data.state").status, 200)
+
     def test_pages_cover_everything_once(self):
         seen, token = [], None
         while True:
