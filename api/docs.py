@@ -17,9 +17,9 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem}
 h2{border-bottom:1px solid var(--line);margin-top:3rem}
 code,pre{font:14px/1.4 ui-monospace,monospace}
-pre{background:var(--soft);padding:.6rem;overflow:auto;border-radius:4px}
+pre{background:var(--soft);padding:.6rem;white-space:pre-wrap;overflow-wrap:anywhere;border-radius:4px}
 details{border:1px solid var(--line);border-radius:4px;margin:.5rem 0;padding:.3rem .6rem}
-summary{cursor:pointer}summary b{display:inline-block;min-width:4rem}
+summary{cursor:pointer}summary b{display:inline-block;min-width:4.5rem}
 table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--line);padding:.2rem .5rem;
 text-align:left;vertical-align:top}nav a{margin-right:1rem}.dim{opacity:.7}
 """
@@ -29,13 +29,21 @@ def esc(value):
     return html.escape(str(value))
 
 
+def line(text):
+    """One line, with `code`."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", esc(text))
+
+
+def such_as(value):
+    return f' <span class="dim">such as</span> <code>{esc(value if isinstance(value, str) else json.dumps(value))}</code>'
+
+
 def prose(text):
     """Paragraphs, with `code` and **bold**."""
     paragraphs = [p for p in re.split(r"\n\s*\n", text.strip()) if p]
     marked = []
     for p in paragraphs:
-        p = re.sub(r"`([^`]+)`", r"<code>\1</code>", esc(p))
-        marked.append("<p>" + re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", p) + "</p>")
+        marked.append("<p>" + re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line(p)) + "</p>")
     return "\n".join(marked)
 
 
@@ -71,15 +79,15 @@ class Page:
         for name, child in schema.get("properties", {}).items():
             node = self.resolve(child)
             mark = " *" if name in schema.get("required", []) else ""
-            example = f" <code>{esc(json.dumps(node['examples'][0]))}</code>" if node.get("examples") else ""
+            example = such_as(node["examples"][0]) if node.get("examples") else ""
             yield (f"<tr><td><code>{esc(prefix + name)}</code>{mark}</td><td>{self.type_text(child)}</td>"
-                   f"<td>{esc(node.get('description', ''))}{example}</td></tr>")
+                   f"<td>{line(node.get('description', ''))}{example}</td></tr>")
             if "$ref" not in child and node.get("type") == "object":
                 yield from self.rows(node, f"{prefix}{name}.")
 
     def schema(self, name, schema):
         rows = "".join(self.rows(schema))
-        return (f'<details id="schema-{name}"><summary><b>{name}</b> {esc(schema["description"])}</summary>'
+        return (f'<details id="schema-{name}"><summary><b>{name}</b> {line(schema["description"])}</summary>'
                 f"<table><tr><th>field<th>type<th>meaning</tr>{rows}</table></details>")
 
     def parameters(self, item, op):
@@ -87,15 +95,15 @@ class Page:
         for parameter in item.get("parameters", []) + op.get("parameters", []):
             parameter = self.resolve(parameter)
             rows += (f"<tr><td><code>{esc(parameter['name'])}</code> <span class=dim>{parameter['in']}</span></td>"
-                     f"<td>{self.type_text(parameter['schema'])}</td><td>{esc(parameter['description'])} "
-                     f"<code>{esc(parameter['example'])}</code></td></tr>")
+                     f"<td>{self.type_text(parameter['schema'])}</td>"
+                     f"<td>{line(parameter['description'])}{such_as(parameter['example'])}</td></tr>")
         return f"<table><tr><th>parameter<th>type<th>meaning</tr>{rows}</table>" if rows else ""
 
     def curl(self, path, method, item, op):
         for parameter in item.get("parameters", []):
             parameter = self.resolve(parameter)
             path = path.replace("{" + parameter["name"] + "}", str(parameter["example"]))
-        words = ["curl", '-H "Authorization: Bearer $TOKEN"']
+        words = ["curl", "--cacert ca.crt", '-H "Authorization: Bearer $TOKEN"']
         if method != "get":
             words.append(f"-X {method.upper()}")
         body = op.get("requestBody", {}).get("content", {})
@@ -109,7 +117,7 @@ class Page:
         return esc(" ".join(words) + f" https://HOST:8443{path}")
 
     def operation(self, path, method, item, op):
-        answers = "".join(f"<tr><td>{code}</td><td>{esc(self.resolve(r)['description'])}</td></tr>"
+        answers = "".join(f"<tr><td>{code}</td><td>{line(self.resolve(r)['description'])}</td></tr>"
                           for code, r in op["responses"].items())
         body = op.get("requestBody", {}).get("content", {})
         taken = "".join(f"<p>Body, {esc(media)}: {self.type_text(content['schema'])}</p>" for media, content in body.items())
@@ -138,7 +146,7 @@ class Page:
         out += [self.schema(n, s) for n, s in doc["components"]["schemas"].items() if s.get("type") == "object"]
         out.append("<h2 id=problems>problems</h2><table><tr><th>type<th>status<th>meaning<th>what to do</tr>")
         out += [f'<tr id="problem-{n}"><td><code>{n}</code></td><td>{p["status"]}</td><td>{esc(p["title"])}</td>'
-                f'<td>{esc(p["remedy"])}</td></tr>' for n, p in doc["x-problems"].items()]
+                f'<td>{line(p["remedy"])}</td></tr>' for n, p in doc["x-problems"].items()]
         out.append("</table></body></html>")
         return "\n".join(out)
 
