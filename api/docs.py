@@ -35,7 +35,11 @@ def line(text):
 
 
 def such_as(value):
-    return f' <span class="dim">such as</span> <code>{esc(value if isinstance(value, str) else json.dumps(value))}</code>'
+    """An example behind a description; of true and false nobody needs one."""
+    if isinstance(value, bool):
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f'. <span class="dim">Example:</span> <code>{esc(text)}</code>'
 
 
 def prose(text):
@@ -71,7 +75,7 @@ class Page:
             text = f"array of {self.type_text(node['items'])}"
         if "enum" in node:
             text += ": " + ", ".join(esc(v) for v in node["enum"] if v is not None)
-        limits = [f"{label} {node[key]}" for key, label in
+        limits = [f"{label} {json.dumps(node[key])}" for key, label in
                   (("minimum", "from"), ("maximum", "to"), ("maxLength", "at most"), ("default", "default")) if key in node]
         return text + (f' <span class="dim">{esc(", ".join(limits))}</span>' if limits else "")
 
