@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The appliance boots to an API; what it does with disks it finds, and what it never does."""
+"""The appliance boots to an API; what it does with disks it finds, and what it never does.
+
+It is built by the blocks of docs/hardware.md.
+"""
 
 import hashlib
 import json
+import os
 import re
 import ssl
 import subprocess
@@ -18,25 +22,44 @@ IMAGE_SECONDS = 600
 MIB = 1 << 20
 
 
+def documented(site, words):
+    """The shell block of docs/hardware.md that holds these words."""
+    text = (site.top / "docs/hardware.md").read_text()
+    blocks = [block for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+              if words in block]
+    expect(len(blocks) == 1, f"docs/hardware.md has {len(blocks)} blocks with {words!r}")
+    return blocks[0]
+
+
+def run_documented(site, words):
+    """Runs that block in the checkout."""
+    block = documented(site, words)
+    done = subprocess.run(["bash", "-euc", block], cwd=site.top, capture_output=True, text=True,
+                          timeout=IMAGE_SECONDS)
+    expect(done.returncode == 0, f"{block!r}: {done.stderr.strip()[-400:]}")
+
+
 def make_appliance(site):
-    """Builds the image once a run; its packages are kept in the build folder."""
+    """Builds image and ISO once a run; the packages are kept in the build folder."""
     if not site.made.get("appliance"):
-        made = subprocess.run([str(site.top / "packaging/appliance/build"), str(site.build)],
-                              capture_output=True, text=True, timeout=IMAGE_SECONDS)
-        expect(made.returncode == 0, made.stderr.strip())
+        run_documented(site, "build --iso build")
         site.made["appliance"] = site.build / "appliance"
     return site.made["appliance"]
 
 
-def boot(site, folder, disks, network=True):
-    """The appliance with raw disks of the folder; returns the machine before it is ready."""
+def kernel_arguments(site, folder):
     for name in ("bulkhead32.elf", "vmlinuz", "initrd.img"):
         link = folder / name
         link.unlink(missing_ok=True)
         link.symlink_to(make_appliance(site) / name)
+    return ["-kernel", "bulkhead32.elf", "-append", "console=com1 loglevel=warning",
+            "-initrd", "vmlinuz console=ttyS0 quiet panic=10,initrd.img"]
+
+
+def boot(site, folder, disks, network=True):
+    """The appliance with raw disks of the folder; returns the machine before it is ready."""
     arguments = ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
-                 "-kernel", "bulkhead32.elf", "-append", "console=com1 loglevel=warning",
-                 "-initrd", "vmlinuz console=ttyS0 quiet panic=10,initrd.img"]
+                 *kernel_arguments(site, folder)]
     for disk in disks:
         arguments += ["-drive", f"file={disk},if=virtio,format=raw"]
     if network:
@@ -108,6 +131,24 @@ def _(site):
         expect("makes the file system" not in machine.log(), "the data disk was made anew")
         api(machine, "/v1/vms", token)
         power_off(machine)
+
+
+@GROUP.test("appliance-is-reproducible", needs=())
+def _(site):
+    """Options reach the ISO; made again, in another time zone and with another umask, all is the same."""
+    folder = make_appliance(site)
+    first = {name: digest(folder / name) for name in ("initrd.img", "bulkhead.iso")}
+    run_documented(site, "bulkhead.address=")
+    grub = site.logs / "appliance-is-reproducible" / "grub.cfg"
+    subprocess.run(["xorriso", "-osirrox", "on", "-indev", str(folder / "bulkhead.iso"), "-extract",
+                    "/boot/grub/grub.cfg", str(grub)], check=True, capture_output=True)
+    expect("bulkhead.address=192.0.2.5/24" in grub.read_text(), "the option is not in the ISO")
+    again = subprocess.run(["packaging/appliance/build", "--force", "--iso", str(site.build)], cwd=site.top,
+                           env={**os.environ, "TZ": "Asia/Tokyo"}, preexec_fn=lambda: os.umask(0o077),
+                           capture_output=True, text=True, timeout=IMAGE_SECONDS)
+    expect(again.returncode == 0, again.stderr.strip())
+    for name, before in first.items():
+        expect(digest(folder / name) == before, f"{name} is another one")
 
 
 @GROUP.test("appliance-leaves-disks-alone")
