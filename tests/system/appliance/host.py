@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The appliance boots to an API; what it does with disks it finds, and what it never does.
+"""The appliance boots to an API, from each medium; what it does with disks it finds, and what it never does.
 
-It is built by the blocks of docs/hardware.md.
+Building it and writing it to a stick is done by the blocks of docs/hardware.md.
 """
 
 import hashlib
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import urllib.request
 
 from lib.machine import Failure, Machine
+from lib.parent import OVMF_CODE, OVMF_VARS
 from system.appliance import GROUP
 from system.parent.boot import expect
 
@@ -31,9 +33,12 @@ def documented(site, words):
     return blocks[0]
 
 
-def run_documented(site, words):
-    """Runs that block in the checkout."""
-    block = documented(site, words)
+def run_documented(site, words, **changes):
+    """Runs that block in the checkout, without sudo; changes: what stands for a word in it."""
+    block = documented(site, words).replace("sudo ", "")
+    for old, new in changes.values():
+        expect(old in block, f"no {old!r} in {block!r}")
+        block = block.replace(old, new)
     done = subprocess.run(["bash", "-euc", block], cwd=site.top, capture_output=True, text=True,
                           timeout=IMAGE_SECONDS)
     expect(done.returncode == 0, f"{block!r}: {done.stderr.strip()[-400:]}")
@@ -56,10 +61,28 @@ def kernel_arguments(site, folder):
             "-initrd", "vmlinuz console=ttyS0 quiet panic=10,initrd.img"]
 
 
-def boot(site, folder, disks, network=True):
+def stick_arguments(site, folder):
+    """A USB stick, written as docs/hardware.md says, in a BIOS machine."""
+    make_appliance(site)
+    run_documented(site, "dd if=", stick=("/dev/sdX", f"'{folder}/stick.img'"))
+    return ["-drive", "file=stick.img,if=none,format=raw,id=stick", "-device", "qemu-xhci",
+            "-device", "usb-storage,drive=stick,removable=on,bootindex=0"]
+
+
+def cdrom_arguments(site, folder):
+    """A CD in a UEFI machine."""
+    shutil.copy(OVMF_VARS, folder / "vars.fd")
+    (folder / "cd.iso").symlink_to(make_appliance(site) / "bulkhead.iso")
+    return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}",
+            "-drive", "if=pflash,format=raw,unit=1,file=vars.fd",
+            "-drive", "file=cd.iso,if=none,format=raw,media=cdrom,readonly=on,id=cd",
+            "-device", "ide-cd,drive=cd,bootindex=0"]
+
+
+def boot(site, folder, disks, network=True, medium=kernel_arguments):
     """The appliance with raw disks of the folder; returns the machine before it is ready."""
     arguments = ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
-                 *kernel_arguments(site, folder)]
+                 *medium(site, folder)]
     for disk in disks:
         arguments += ["-drive", f"file={disk},if=virtio,format=raw"]
     if network:
@@ -112,20 +135,23 @@ def first_token(machine):
 
 @GROUP.test("appliance-keeps-state")
 def _(site):
-    """A blank disk becomes the data disk; the next start finds keys, token and state on it."""
+    """A blank disk becomes the data disk; the next start finds keys, token and state on it. The
+    first start is from a USB stick by BIOS, the second from a CD by UEFI."""
     folder = site.logs / "appliance-keeps-state"
     disk = blank(folder, "data.img")
-    with boot(site, folder, [disk]) as machine:
-        machine.expect_log("makes the file system of the data disk", BOOT_SECONDS)
+    with boot(site, folder, [disk], medium=stick_arguments) as machine:
+        machine.expect_log("makes the file system of the data disk on /dev/vda", BOOT_SECONDS)
         machine.expect_log(READY, BOOT_SECONDS)
         token = first_token(machine)
         host = api(machine, "/v1/hosts/self", token)
         expect(host["status"]["hypervisor"], f"the host names no hypervisor: {host['status']}")
         power_off(machine)
+    expect(digest(folder / "stick.img") == digest(make_appliance(site) / "bulkhead.iso"),
+           "the stick was written to")
     checked = subprocess.run(["/sbin/e2fsck", "-fn", str(folder / disk)], capture_output=True, text=True)
     expect(checked.returncode == 0, f"e2fsck: {checked.stdout[-300:]}")
     (folder / "com1.log").unlink()
-    with boot(site, folder, [disk]) as machine:
+    with boot(site, folder, [disk], medium=cdrom_arguments) as machine:
         machine.expect_log(READY, BOOT_SECONDS)
         expect(not re.findall(r"\bbh_[0-9a-f_]+", machine.log()), "a second token was made")
         expect("makes the file system" not in machine.log(), "the data disk was made anew")
