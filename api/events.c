@@ -154,6 +154,17 @@ static enum MHD_Result reply_stream(struct exchange *exchange)
 
 /* --- List --- */
 
+static void render_end(struct text *out, const struct api_events_page *page, bool full)
+{
+    text_puts(out, "],\"next\":");
+    if (full)
+        text_printf(out, "\"%" PRIu64 "\"", page->last);
+    else
+        text_puts(out, "null");
+    text_printf(out, ",\"sequence\":%" PRIu64 ",\"oldest\":%" PRIu64 "}\n", page->last,
+                page->oldest);
+}
+
 static enum MHD_Result reply_list(struct exchange *exchange, bool lines)
 {
     struct api_backend *backend = &exchange->server->backend;
@@ -185,15 +196,32 @@ static enum MHD_Result reply_list(struct exchange *exchange, bool lines)
         return reply_problem(exchange);
     }
     if (!lines)
-        text_printf(&out, "],\"next\":null,\"sequence\":%" PRIu64 ",\"oldest\":%" PRIu64 "}\n",
-                    page.last, page.oldest);
+        render_end(&out, &page, rows.items == query.limit);
     return reply_text(exchange, MHD_HTTP_OK, lines ? "application/x-ndjson" : "application/json",
                       &out);
+}
+
+/* A page token of events is where the page before ended. */
+static bool take_token(struct exchange *exchange)
+{
+    const char *token = exchange->query.page_token;
+    char *end;
+    if (!token)
+        return true;
+    exchange->query.since = strtoull(token, &end, 10);
+    exchange->query.has_since = true;
+    if (*token >= '0' && *token <= '9' && !*end && exchange->query.since <= INT64_MAX)
+        return true;
+    api_problem_set(&exchange->problem, API_PROBLEM_INVALID_PARAMETER,
+                    "The page_token is not one of this collection");
+    return false;
 }
 
 enum MHD_Result events_reply(struct exchange *exchange)
 {
     const char *accept = MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, "Accept");
+    if (!take_token(exchange))
+        return reply_problem(exchange);
     if (accept && strstr(accept, "text/event-stream"))
         return reply_stream(exchange);
     return reply_list(exchange, accept && strstr(accept, "application/x-ndjson"));

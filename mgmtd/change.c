@@ -104,9 +104,8 @@ static bool check_precondition(struct change *change)
     object_etag(object->id, object->revision, etag);
     if (strcmp(wanted, etag) == 0)
         return true;
-    api_problem_set(&change->problem, API_PROBLEM_PRECONDITION_FAILED,
-                    "%s is at revision %lld now. Read it again before changing it.", object->name,
-                    (long long)object->revision);
+    api_problem_set(&change->problem, API_PROBLEM_PRECONDITION_FAILED, "%s is at revision %lld now",
+                    object->name, (long long)object->revision);
     return false;
 }
 

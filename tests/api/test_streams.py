@@ -114,6 +114,17 @@ class Events(ApiCase):
         stream.close()
         self.assertEqual(Api(self.daemon, token).get("/v1/vms").status, 401)
 
+    def test_pages_follow_next_to_the_end(self):
+        whole = [e["sequence"] for e in self.api.get("/v1/events?limit=1000").json["items"]]
+        found, target = [], "/v1/events?limit=2"
+        while target:
+            page = self.api.get(target).json
+            found += [e["sequence"] for e in page["items"]]
+            target = page["next"] and f"/v1/events?limit=2&page_token={page['next']}"
+        self.assertEqual(found[:len(whole)], whole)
+        self.assertGreater(len(whole), 2)
+        self.assert_problem(self.api.get("/v1/events?page_token=99999999999999999999"), 400, "invalid-parameter")
+
     def test_the_chain_of_hashes_holds(self):
         """Each hash is over the hash before and the event up to its own hash."""
         import hashlib
