@@ -119,7 +119,7 @@ def run_guest(machine, tests, size, requests):
     text = json.dumps(config(tests, size, requests))
     machine.ask(f"echo '{text}' >/tmp/small.json")
     said = machine.ask(
-        "bulkhead-worker --config /tmp/small.json --control /tmp/control --start --user 60001 "
+        "rm -f /tmp/control; bulkhead-worker --config /tmp/small.json --control /tmp/control --start --user 60001 "
         "--group 60001 2>&1 & until test -S /tmp/control; do usleep 20000; done; sleep 1; "
         f"echo go | bhctl /tmp/control console | ({READER}); wait", 900)
     if "self-test: ok" not in said:

@@ -11,7 +11,7 @@
 #include "vsp/protocol/vmbus.h"
 
 #define VSC_RELIDS   256u /* relids are 1 to one less */
-#define VSC_PATIENCE (10 * VSC_SECOND)
+#define VSC_PATIENCE (60 * VSC_SECOND)
 
 struct vsc_channel;
 

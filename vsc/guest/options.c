@@ -34,6 +34,7 @@ static const struct {
     {"requests", offsetof(struct options, requests)},
     {"seconds", offsetof(struct options, seconds)},
     {"channels", offsetof(struct options, channels)},
+    {"rounds", offsetof(struct options, rounds)},
     {"lun", offsetof(struct options, lun)},
     {"sequential", offsetof(struct options, sequential)},
     {"pause", offsetof(struct options, pause)},
@@ -90,6 +91,7 @@ void options_read(struct options *options, const char *command_line)
                                 .size = 4096,
                                 .seconds = 1,
                                 .channels = 4,
+                                .rounds = 1,
                                 .address = 10u << 24 | 1u << 16 | 2,
                                 .peer = 10u << 24 | 1u << 16 | 1};
     while (*command_line != '\0') {

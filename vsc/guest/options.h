@@ -13,6 +13,7 @@ struct options {
     uint32_t requests;   /* requests=N: of each row of figures; 0: for `seconds` */
     uint32_t seconds;    /* seconds=1 */
     uint32_t channels;   /* channels=4 */
+    uint32_t rounds;     /* rounds=1: so often data are written and verified over all channels */
     uint32_t lun;        /* lun=0: the disk that is written over */
     uint32_t sequential; /* sequential=1: one block after the other */
     uint32_t pause;      /* pause=MILLISECONDS around each row, for readers of counters */

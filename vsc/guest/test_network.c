@@ -117,17 +117,22 @@ static void find_peer(void)
     check(echo.resolved, "nobody answers for the peer's address");
 }
 
-static void echo_once(uint32_t size)
+static void await_echo(void)
 {
-    uint32_t heard = echo.heard;
     uint64_t deadline = vsc_bus_deadline(synic_bus(), VSC_PATIENCE);
+    uint32_t heard = echo.heard;
 
-    echo.size = size;
-    send_echo();
-    vsc_network_flush(&network);
     while (echo.heard == heard)
         check(vsc_bus_wait(synic_bus(), deadline) || echo.heard != heard,
               "an echo request was not answered");
+}
+
+static void echo_once(uint32_t size)
+{
+    echo.size = size;
+    send_echo();
+    vsc_network_flush(&network);
+    await_echo();
     check(echo.spoilt == 0, "an echo did not carry what was sent");
 }
 
@@ -166,11 +171,8 @@ static void run_load(const struct options *options, const char *name, uint32_t d
     for (uint32_t i = 0; i < depth && measure_goes_on(&measure); i++)
         send_echo();
     vsc_network_flush(&network);
-    for (uint64_t deadline = vsc_bus_deadline(synic_bus(), VSC_PATIENCE);
-         echo.heard - before != echo.sent - first;)
-        check(vsc_bus_wait(synic_bus(), deadline + options->seconds * VSC_SECOND) ||
-                  options->requests != 0 || echo.heard - before == echo.sent - first,
-              "echo requests of the load were not answered");
+    while (echo.heard - before != echo.sent - first)
+        await_echo();
     echo.measure = NULL;
     measure_end(&measure, echo.heard - before,
                 (uint64_t)(echo.heard - before) * 2 * (ECHO_HEAD + echo.size));

@@ -4,11 +4,12 @@
 #include "vsc/services/services.h"
 
 #define BEATS   2u
-#define LATEST  (30 * VSC_SECOND) /* the parent asks for pairs every 15 s, for the first at once */
+#define LATEST  (120 * VSC_SECOND) /* the parent asks for pairs every 15 s, for the first at once \
+                                    */
 #define FOREVER (600 * VSC_SECOND)
 #define YEAR    (365ull * 24 * 3600 * VSC_SECOND)
 #define YEARS   (2020ull - 1601) /* the protocol's time begins in 1601 */
-#define AGE_MAX (10 * VSC_SECOND)
+#define AGE_MAX (60 * VSC_SECOND)
 
 static struct vsc_service heartbeat, time, kvp, shutdown;
 static struct vsc_time clock;

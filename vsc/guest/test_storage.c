@@ -110,13 +110,8 @@ static void move_all(uint8_t *data, bool writes)
               writes ? "a write failed" : "a read failed");
 }
 
-static void test_data(uint32_t channels, uint64_t seed)
+static void write_and_verify(uint64_t *data, uint64_t seed)
 {
-    uint64_t mark = memory_mark();
-    uint64_t *data;
-
-    open_disk(channels);
-    data = memory_pages(VERIFIED / PAGE_SIZE);
     fill(data, seed);
     move_all((uint8_t *)data, true);
     vsc_scsi_flush(&request[0], lun);
@@ -124,6 +119,17 @@ static void test_data(uint32_t channels, uint64_t seed)
     memset(data, 0, VERIFIED);
     move_all((uint8_t *)data, false);
     verify(data, seed);
+}
+
+static void test_data(uint32_t channels, uint64_t seed, uint32_t rounds)
+{
+    uint64_t mark = memory_mark();
+    uint64_t *data;
+
+    open_disk(channels);
+    data = memory_pages(VERIFIED / PAGE_SIZE);
+    for (uint32_t i = 0; i < rounds; i++)
+        write_and_verify(data, seed + i);
     close_disk(mark);
 }
 
@@ -238,6 +244,16 @@ static void on_done(struct vsc_request *one)
         submit(one);
 }
 
+static void await_progress(void)
+{
+    uint64_t deadline = vsc_bus_deadline(synic_bus(), VSC_PATIENCE);
+    uint32_t moved = load.moved;
+
+    while (load.moved == moved)
+        check(vsc_bus_wait(synic_bus(), deadline) || load.moved != moved,
+              "requests of the load were not answered");
+}
+
 static void run_load(const struct options *options, const char *name, bool writes, uint32_t depth)
 {
     load.options = options;
@@ -251,7 +267,7 @@ static void run_load(const struct options *options, const char *name, bool write
     for (uint32_t i = 0; i < storage.channel_count; i++)
         vsc_storage_flush(&storage, i);
     while (storage.running != 0)
-        (void)vsc_bus_wait(synic_bus(), UINT64_MAX);
+        await_progress();
     measure_end(&load.measure, load.moved, (uint64_t)load.moved * options->size);
 }
 
@@ -278,19 +294,19 @@ static void measure_disk(const struct options *options)
 
 void test_storage(const struct options *options)
 {
+    uint32_t channels =
+        options->channels < VSC_STORAGE_CHANNELS_MAX ? options->channels : VSC_STORAGE_CHANNELS_MAX;
     uint64_t mark = memory_mark();
 
     lun = (uint8_t)options->lun;
     open_disk(1);
     look_at_disk();
     close_disk(mark);
-    test_data(1, 1);
-    test_data(options->channels < VSC_STORAGE_CHANNELS_MAX ? options->channels
-                                                           : VSC_STORAGE_CHANNELS_MAX,
-              2);
+    test_data(1, 1, 1);
+    test_data(channels, 2, options->rounds);
     test_wrong_requests();
     test_closed_in_the_middle();
     measure_disk(options);
-    test_data(1, 3); /* stays: the parent can look at it */
+    test_data(1, 3, 1); /* stays: the parent can look at it */
     say("ok storage\n");
 }

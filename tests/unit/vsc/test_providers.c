@@ -67,7 +67,7 @@ static void test_no_answer(void **state)
     (void)state;
     pair->guest->room = 0;
     assert_false(vsc_bus_connect(&pair->bus, VMBUS_VERSION_4_0));
-    assert_true(pair->now - before >= 10 * PAIR_SECOND);
+    assert_true(pair->now - before >= 60 * PAIR_SECOND);
     pair->guest->room = UINT32_MAX;
 }
 
