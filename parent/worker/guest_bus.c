@@ -212,18 +212,20 @@ bool bh_guest_bus_attach(struct bh_guest_bus *bus, struct bh_partition *partitio
     bus->partition = partition;
     if (open_ports(bus, error))
         return true;
-    bh_guest_bus_detach(bus);
+    (void)bh_guest_bus_detach(bus, 0);
     return false;
 }
 
-void bh_guest_bus_detach(struct bh_guest_bus *bus)
+bool bh_guest_bus_detach(struct bh_guest_bus *bus, int patience)
 {
     if (bus->partition == NULL)
-        return;
-    bh_vmbus_reset(bus->vmbus);
+        return true;
     for (unsigned i = 0; i < PORTS; i++)
         close_port(&bus->port[i]);
+    if (!bh_vmbus_reset(bus->vmbus, patience))
+        return false;
     bus->partition = NULL;
+    return true;
 }
 
 struct bh_vmbus *bh_guest_bus_vmbus(const struct bh_guest_bus *bus)

@@ -21,8 +21,11 @@ void bh_guest_bus_destroy(struct bh_guest_bus *bus);
 bool bh_guest_bus_attach(struct bh_guest_bus *bus, struct bh_partition *partition,
                          struct bh_error *error);
 
-/* Its VPs do not run any more. Returns when no I/O uses the guest's memory. */
-void bh_guest_bus_detach(struct bh_guest_bus *bus);
+/*
+ * Its VPs do not run any more. False when I/O still uses the guest's memory after `patience`
+ * milliseconds: then to be called again before the memory or the partition goes.
+ */
+bool bh_guest_bus_detach(struct bh_guest_bus *bus, int patience);
 
 struct bh_vmbus *bh_guest_bus_vmbus(const struct bh_guest_bus *bus);
 

@@ -252,6 +252,18 @@ static enum bh_intercept_result serve_gpa(const struct bh_intercept_server *serv
     return store_cpu(server, &cpu, error) ? BH_INTERCEPT_RESUME : BH_INTERCEPT_FAILED;
 }
 
+/* For the log: what to do about it is not decided here. */
+static void describe_triple_fault(const struct hv_message *message, struct bh_error *error)
+{
+    struct hv_intercept_header header;
+
+    memcpy(&header, message->payload, sizeof(header));
+    bh_error_set(error, EFAULT,
+                 "Virtual processor %u shut down (triple fault) at %04x:%llx, flags %llx.",
+                 header.vp_index, header.cs.selector, (unsigned long long)header.rip,
+                 (unsigned long long)header.rflags);
+}
+
 static void serve_end_of_interrupt(const struct bh_intercept_server *server,
                                    const struct hv_message *message)
 {
@@ -272,6 +284,7 @@ enum bh_intercept_result bh_intercept_serve(const struct bh_intercept_server *se
     case HV_MESSAGE_GPA_INTERCEPT:
         return serve_gpa(server, message, error);
     case HV_MESSAGE_UNRECOVERABLE_EXCEPTION:
+        describe_triple_fault(message, error);
         return BH_INTERCEPT_TRIPLE_FAULT;
     case HV_MESSAGE_APIC_EOI:
         serve_end_of_interrupt(server, message);

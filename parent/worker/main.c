@@ -339,6 +339,8 @@ int main(int argc, char **argv)
         bh_vm_power_off(worker.service.vm, BH_REASON_REQUESTED);
     bh_control_server_close(worker.server);
     worker.server = NULL;
+    if (worker.service.vm != NULL && bh_vm_is_abandoned(worker.service.vm))
+        _exit(status);
     bh_guest_services_destroy(worker.service.services);
     bh_nics_destroy(worker.service.nics);
     bh_disks_destroy(worker.service.disks);

@@ -15,12 +15,19 @@
 
 #define LARGE_PAGE (2ull << 20)
 
+/* How long I/O of a guest that has stopped is waited for: */
+#define LOOP_PATIENCE_MS 1000                       /* with nothing else done, */
+#define END_PATIENCE     (UINT64_C(5) * 1000000000) /* and, before an end, in all; nanoseconds */
+
 /* What VP threads report; bits of `news`. */
 #define NEWS_POWER_OFF    1u
 #define NEWS_RESET        2u
 #define NEWS_DEBUG_EXIT   4u
 #define NEWS_TRIPLE_FAULT 8u
 #define NEWS_FAILED       16u
+
+/* What comes when the I/O in the guest's memory has ended. */
+enum ending { ENDING_NONE, ENDING_RESET, ENDING_STOP, ENDING_FAIL };
 
 struct bh_vm {
     struct bh_vm_config config;
@@ -47,6 +54,10 @@ struct bh_vm {
     struct bh_guest_bus *bus;
     struct bh_partition *partition;
     struct bh_vp *vp[BH_VCPUS_MAX];
+    enum ending ending;
+    enum bh_vm_reason ending_reason;
+    uint64_t ending_since; /* bh_loop_now */
+    bool abandoned;        /* it has ended while I/O hung */
 };
 
 /* --- state -------------------------------------------------------------------------------- */
@@ -92,6 +103,8 @@ static void on_stopped(void *context, enum bh_intercept_result why, const char *
 {
     struct bh_vm *vm = context;
 
+    if (why == BH_INTERCEPT_TRIPLE_FAULT)
+        (void)fprintf(stderr, "bulkhead-worker: %s\n", text);
     if (why == BH_INTERCEPT_FAILED) {
         (void)pthread_mutex_lock(&vm->failure_lock);
         (void)snprintf(vm->failure, sizeof(vm->failure), "%s", text);
@@ -274,11 +287,15 @@ static bool build(struct bh_vm *vm, struct bh_error *error)
            bh_entry_set(vm->vp[0], &boot, error);
 }
 
-/* Takes back everything but the memory itself, which is empty afterwards. */
-static void dismantle(struct bh_vm *vm)
+/*
+ * Takes back everything but the memory itself, which is empty afterwards. False when I/O still uses
+ * it after `patience` milliseconds: then only the VPs have ended.
+ */
+static bool dismantle(struct bh_vm *vm, int patience)
 {
     bh_vcpus_end(&vm->vcpus);
-    bh_guest_bus_detach(vm->bus);
+    if (!bh_guest_bus_detach(vm->bus, patience))
+        return false;
     for (unsigned i = 0; i < BH_VCPUS_MAX; i++) {
         bh_vp_close(vm->vp[i]);
         vm->vp[i] = NULL;
@@ -288,6 +305,59 @@ static void dismantle(struct bh_vm *vm)
     vm->status.partition_id = 0;
     if (vm->area != NULL)
         (void)madvise(vm->ram, vm->config.memory_bytes, MADV_DONTNEED);
+    return true;
+}
+
+/* --- the end of a run, and what follows --------------------------------------------------- */
+
+static void run_again(struct bh_vm *vm)
+{
+    struct bh_error error;
+
+    vm->status.resets++;
+    if (!build(vm, &error)) {
+        (void)dismantle(vm, 0);
+        fail(vm, error.text);
+        return;
+    }
+    bh_vcpus_run(&vm->vcpus);
+    change(vm, BH_VM_RUNNING, vm->ending_reason);
+}
+
+/* A reset waits for the I/O of the guest before as long as that takes; an end does not. */
+static bool go_on(struct bh_vm *vm, int patience)
+{
+    const enum ending ending = vm->ending;
+
+    if (!dismantle(vm, patience)) {
+        if (ending == ENDING_RESET || bh_loop_now() - vm->ending_since < END_PATIENCE)
+            return false;
+        vm->abandoned = true;
+    }
+    vm->ending = ENDING_NONE;
+    if (ending == ENDING_RESET)
+        run_again(vm);
+    else if (ending == ENDING_STOP)
+        change(vm, BH_VM_STOPPED, vm->ending_reason);
+    else
+        fail(vm, vm->failure);
+    return true;
+}
+
+/* Where I/O hangs, the state is "stopping", and bh_vm_serve goes on later. */
+static void end_run(struct bh_vm *vm, enum ending ending, enum bh_vm_reason reason)
+{
+    if (vm->ending == ENDING_NONE)
+        vm->ending_since = bh_loop_now();
+    vm->ending = ending;
+    vm->ending_reason = reason;
+    if (go_on(vm, LOOP_PATIENCE_MS))
+        return;
+    bh_vmbus_log(bh_guest_bus_vmbus(vm->bus),
+                 "The guest has stopped, but I/O of its disks has not ended: %s",
+                 ending == ENDING_RESET ? "the reset waits for it."
+                                        : "the end waits for it a while.");
+    change(vm, BH_VM_STOPPING, reason);
 }
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -295,7 +365,7 @@ static void dismantle(struct bh_vm *vm)
 bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
 {
     if (!build(vm, error)) {
-        dismantle(vm);
+        (void)dismantle(vm, 0);
         fail(vm, error->text);
         return false;
     }
@@ -322,28 +392,19 @@ void bh_vm_shutting_down(struct bh_vm *vm, bool is)
     enum bh_vm_state state = is ? BH_VM_STOPPING : BH_VM_RUNNING;
     enum bh_vm_state before = is ? BH_VM_RUNNING : BH_VM_STOPPING;
 
-    if (vm->status.state == before)
+    if (vm->status.state == before && vm->ending == ENDING_NONE)
         change(vm, state, BH_REASON_REQUESTED);
 }
 
 bool bh_vm_reset(struct bh_vm *vm, enum bh_vm_reason reason, struct bh_error *error)
 {
-    dismantle(vm);
-    vm->status.resets++;
-    if (!build(vm, error)) {
-        dismantle(vm);
-        fail(vm, error->text);
-        return false;
-    }
-    bh_vcpus_run(&vm->vcpus);
-    change(vm, BH_VM_RUNNING, reason);
-    return true;
+    end_run(vm, ENDING_RESET, reason);
+    return vm->status.state != BH_VM_FAILED || bh_error_set(error, EIO, "%s", vm->status.message);
 }
 
 void bh_vm_power_off(struct bh_vm *vm, enum bh_vm_reason reason)
 {
-    dismantle(vm);
-    change(vm, BH_VM_STOPPED, reason);
+    end_run(vm, ENDING_STOP, reason);
 }
 
 bool bh_vm_set_shares(struct bh_vm *vm, int64_t weight, int64_t cap_percent,
@@ -380,17 +441,6 @@ void bh_vm_crashed(struct bh_vm *vm)
     reset_or_stop(vm, BH_REASON_GUEST_CRASH);
 }
 
-static void serve_failure(struct bh_vm *vm)
-{
-    char text[sizeof(vm->failure)];
-
-    (void)pthread_mutex_lock(&vm->failure_lock);
-    memcpy(text, vm->failure, sizeof(text));
-    (void)pthread_mutex_unlock(&vm->failure_lock);
-    dismantle(vm);
-    fail(vm, text);
-}
-
 uint32_t bh_vm_take_news(struct bh_vm *vm)
 {
     uint64_t count;
@@ -403,10 +453,14 @@ void bh_vm_serve(struct bh_vm *vm, uint32_t news)
 {
     struct bh_error error;
 
+    if (vm->ending != ENDING_NONE) {
+        (void)go_on(vm, 0);
+        return;
+    }
     if (vm->partition == NULL || news == 0)
         return; /* of a run that is over */
     if ((news & NEWS_FAILED) != 0) {
-        serve_failure(vm);
+        end_run(vm, ENDING_FAIL, BH_REASON_WORKER_ERROR);
     } else if ((news & NEWS_DEBUG_EXIT) != 0) {
         vm->status.exit_code = atomic_load(&vm->exit_code);
         bh_vm_power_off(vm, BH_REASON_DEBUG_EXIT);
@@ -468,7 +522,7 @@ void bh_vm_destroy(struct bh_vm *vm)
     if (vm == NULL)
         return;
     if (vm->bus != NULL)
-        dismantle(vm);
+        (void)dismantle(vm, -1);
     bh_guest_bus_destroy(vm->bus);
     if (vm->area != NULL)
         (void)munmap(vm->area, vm->config.memory_bytes + LARGE_PAGE);
@@ -486,6 +540,11 @@ void bh_vm_destroy(struct bh_vm *vm)
 void bh_vm_use_unpacked(struct bh_vm *vm, struct bh_boot_image unpacked)
 {
     vm->unpacked = unpacked;
+}
+
+bool bh_vm_is_abandoned(const struct bh_vm *vm)
+{
+    return vm->abandoned;
 }
 
 int bh_vm_fd(const struct bh_vm *vm)

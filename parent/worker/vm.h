@@ -38,16 +38,26 @@ struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_de
                            void *context, struct bh_error *error);
 void bh_vm_destroy(struct bh_vm *vm);
 
+/* It has stopped while I/O hung: nothing can be destroyed, the process has to end as it is. */
+bool bh_vm_is_abandoned(const struct bh_vm *vm);
+
 /* Takes over the mapping of the kernel's unpacked form; of size 0 when there is none. */
 void bh_vm_use_unpacked(struct bh_vm *vm, struct bh_boot_image unpacked);
 
 int bh_vm_fd(const struct bh_vm *vm);
 
-/* What VP threads have told since the last call; it is acted on by handing it to bh_vm_serve. */
+/*
+ * What VP threads have told since the last call; it is acted on by handing it to bh_vm_serve, which
+ * is called in each round of the loop.
+ */
 uint32_t bh_vm_take_news(struct bh_vm *vm);
 void bh_vm_serve(struct bh_vm *vm, uint32_t news);
 
-/* The caller has checked that the state allows it. A failed start or reset leaves state failed. */
+/*
+ * The caller has checked that the state allows it. A failed start or reset leaves state failed.
+ * Where I/O of the guest hangs, reset and power_off return in state stopping, and bh_vm_serve goes
+ * on with them: the reset when that I/O has ended, power_off after five seconds at the latest.
+ */
 bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error);
 void bh_vm_pause(struct bh_vm *vm);
 void bh_vm_resume(struct bh_vm *vm);

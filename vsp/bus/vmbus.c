@@ -13,6 +13,8 @@
 
 #include "vsp/bus/parts.h"
 
+#define MILLISECOND UINT64_C(1000000)
+
 void bh_vmbus_log(const struct bh_vmbus *bus, const char *format, ...)
 {
     char sentence[256];
@@ -242,17 +244,23 @@ void bh_vmbus_destroy(struct bh_vmbus *bus)
     free(bus);
 }
 
-void bh_vmbus_reset(struct bh_vmbus *bus)
+bool bh_vmbus_reset(struct bh_vmbus *bus, int patience)
 {
+    const uint64_t end = bh_loop_now() + (uint64_t)patience * MILLISECOND;
     struct pollfd wait = {.fd = bh_loop_fd(bus->loop), .events = POLLIN};
 
     disconnect(bus, FAREWELL_NONE);
-    while (bus->holds > 0) {
-        (void)poll(&wait, 1, -1);
-        bh_loop_serve(bus->loop);
-    }
     bus->contact = (struct bh_contact){0};
     bus->room_wanted = false;
+    while (bus->holds > 0) {
+        uint64_t now = bh_loop_now();
+
+        if (patience >= 0 && now >= end)
+            return false;
+        (void)poll(&wait, 1, patience < 0 ? -1 : (int)((end - now) / MILLISECOND) + 1);
+        bh_loop_serve(bus->loop);
+    }
+    return true;
 }
 
 struct bh_loop *bh_vmbus_loop(const struct bh_vmbus *bus)

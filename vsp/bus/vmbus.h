@@ -40,10 +40,12 @@ void bh_vmbus_receive(struct bh_vmbus *bus, const void *payload, size_t size);
 void bh_vmbus_retry(struct bh_vmbus *bus);
 
 /*
- * Forgets the guest: closes its channels and waits for the I/O in its memory to end. Devices
- * stay, and are offered to the next guest. For a reset or the end of the VM; no VP may run.
+ * Forgets the guest: closes its channels and waits for the I/O in its memory to end, `patience`
+ * milliseconds at most; -1: for ever. Devices stay, and are offered to the next guest. For a reset
+ * or the end of the VM; no VP may run. False when I/O still runs: the guest's memory must stay as
+ * it is until a later call returns true.
  */
-void bh_vmbus_reset(struct bh_vmbus *bus);
+bool bh_vmbus_reset(struct bh_vmbus *bus, int patience);
 
 struct bh_loop *bh_vmbus_loop(const struct bh_vmbus *bus);
 

@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_answers(&ring);
         at += length;
     }
-    bh_vmbus_reset(guest->bus);
+    (void)bh_vmbus_reset(guest->bus, -1);
     bh_controller_destroy(controller);
     guest_end(guest);
     return 0;

@@ -14,7 +14,8 @@ SLOW = 120  # seconds for a command that moves megabytes in an emulated machine
 # The parent's /dev/vda and /dev/vdb are the guest's first disks; a file is hot-added.
 PLAN = Plan(cpus=2, memory=1536, initrd="children.img", limit=1500,
             disks=(Disk("root", "virtio-blk-pci,drive={drive}", size=64),
-                   Disk("data", "virtio-blk-pci,drive={drive}", size=32, filesystem=False)))
+                   Disk("data", "virtio-blk-pci,drive={drive}", size=32, filesystem=False),
+                   Disk("frozen", "virtio-blk-pci,drive={drive}", size=24)))
 GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", vps=2, memory=192,
               disks=({"id": "root", "path": "/dev/vda"}, {"id": "data", "path": "/dev/vdb"},
                      {"id": "cd0", "kind": "cd"}))
@@ -46,12 +47,17 @@ def verify(child, device, megabytes, seed):
     expect(said == wanted, f"{device} reads as {said!r}, and not as {wanted!r}")
 
 
+def name_disk(child, name, size):
+    """/dev/NAME is the disk of so many MiB, as soon as it is there."""
+    wait_for(child, f"for d in /sys/block/sd*; do test \"$(cat $d/size)\" != {size * 2048} || "
+                    f"ln -sf ${{d##*/}} /dev/{name}; done; test -b /dev/{name}")
+
+
 def name_disks(child):
     """/dev/root and /dev/data: the kernel looks at disks at once and names them as they come."""
-    wait_for(child, "test -b /dev/sda -a -b /dev/sdb -a -b /dev/sr0")
-    for disk in PLAN.disks:
-        child.ask(f"for d in sda sdb; do test $(cat /sys/block/$d/size) != {disk.size * 2048} || "
-                  f"ln -sf $d /dev/{disk.name}; done; test -b /dev/{disk.name}")
+    wait_for(child, "test -b /dev/sr0")
+    for disk in PLAN.disks[:2]:
+        name_disk(child, disk.name, disk.size)
 
 
 SCENARIO = GROUP.scenario("vmbus-disks", PLAN, needs=("hv",))
@@ -152,15 +158,38 @@ def _(_machine):
     healthy(child)
 
 
+@SCENARIO.check("hung-store")
+def _(machine):
+    """I/O that does not end: the worker answers, a reset waits for it, an end not for long."""
+    child = state["child"]
+    machine.ask("mkdir -p /frozen && mount -t ext4 /dev/vdc /frozen && truncate -s 3M /frozen/disk")
+    child.control("disk_add", disk={"id": "frozen", "path": "/frozen/disk"})
+    name_disk(child, "frozen", 3)
+    machine.ask("fsfreeze --freeze /frozen")
+    child.tell("dd if=/dev/zero of=/dev/frozen bs=64k count=1 oflag=direct &")
+    wait_for(child, "awk '{exit $2 == 0}' /sys/block/$(readlink /dev/frozen)/inflight")
+    before = child.control("status")["resets"]
+    expect(child.control("reset")["state"] == "stopping", "the reset did not wait")
+    expect(child.control("status")["resets"] == before, "it was reset over running I/O")
+    expect("I/O of its disks has not ended" in child.log(), f"the log: {child.log()}")
+    machine.ask("fsfreeze --unfreeze /frozen")
+    child.wait_ready()
+    expect(child.control("status")["resets"] == before + 1, "it was not reset")
+    name_disks(child)
+    child.control("disk_remove", id="frozen")
+    machine.ask("umount /frozen")
+    child.ask("mount /dev/root /mnt && ls /mnt/a /mnt/b", SLOW)
+
+
 @SCENARIO.check("error")
 def _(machine):
     """A file that became shorter: the guest's read fails, the VM goes on, and the log says why."""
     child = state["child"]
     machine.ask("dd if=/dev/zero of=/tmp/short.raw bs=1M count=4 2>/dev/null")
     child.control("disk_add", disk={"id": "short", "path": "/tmp/short.raw"})
-    wait_for(child, "test -b /dev/sdc")
+    name_disk(child, "short", 4)
     machine.ask("truncate -s 1M /tmp/short.raw")
-    status, _said = child.run("dd if=/dev/sdc bs=4k skip=512 count=1 iflag=direct 2>/dev/null", SLOW)
+    status, _said = child.run("dd if=/dev/short bs=4k skip=512 count=1 iflag=direct 2>/dev/null", SLOW)
     expect(status != 0, "a read behind the end of the file succeeded")
     expect("Disk short: read at byte 2097152 failed" in child.log(), f"the log: {child.log()}")
     expect(child.events("disk_error")[0]["id"] == "short", "there was no event disk_error")

@@ -99,7 +99,7 @@ static int begin_storage(void **state)
 
 static int end_storage(void **state)
 {
-    bh_vmbus_reset(pair->guest->bus);
+    (void)bh_vmbus_reset(pair->guest->bus, -1);
     bh_controller_destroy(controller);
     return end(state);
 }

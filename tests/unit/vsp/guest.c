@@ -104,7 +104,7 @@ struct guest *guest_begin(void)
 
 void guest_end(struct guest *guest)
 {
-    bh_vmbus_reset(guest->bus);
+    (void)bh_vmbus_reset(guest->bus, -1);
     bh_vmbus_destroy(guest->bus);
     bh_loop_destroy(guest->loop);
     (void)munmap(guest->memory, (size_t)GUEST_PAGES * VMBUS_PAGE_SIZE);

@@ -632,6 +632,26 @@ static void unload_waits_for_io_and_is_answered(void **state)
     guest_end(guest);
 }
 
+static void a_reset_is_over_when_io_is(void **state)
+{
+    struct guest_ring ring;
+    struct echo echo;
+    struct guest *guest = begin_open(&echo, &ring);
+
+    (void)state;
+    echo.hold = true;
+    assert_true(guest_send(&ring, 1, "x", 1));
+    guest_run(guest);
+    assert_false(bh_vmbus_reset(guest->bus, 0));
+    assert_false(bh_vmbus_reset(guest->bus, 20));
+    assert_int_equal(echo.closed, 1);
+    bh_vmbus_channel_release(echo.channel);
+    assert_true(bh_vmbus_reset(guest->bus, 0));
+    guest_connect(guest); /* the next kernel */
+    assert_int_equal(guest_take(guest, VMBUS_OFFER_CHANNEL).offer.relid, 1);
+    guest_end(guest);
+}
+
 static void a_second_contact_is_a_new_guest(void **state)
 {
     struct guest_ring ring;
@@ -713,6 +733,7 @@ int main(void)
         cmocka_unit_test(a_channel_moves_to_another_vp),
         cmocka_unit_test(a_device_is_removed_and_added_again),
         cmocka_unit_test(unload_waits_for_io_and_is_answered),
+        cmocka_unit_test(a_reset_is_over_when_io_is),
         cmocka_unit_test(a_second_contact_is_a_new_guest),
         cmocka_unit_test(teardown_waits_for_io),
         cmocka_unit_test(a_ring_that_is_torn_down_open_is_closed_first),

@@ -170,7 +170,7 @@ static int end(void **state)
 {
     struct setup *setup = *state;
 
-    bh_vmbus_reset(setup->guest->bus);
+    (void)bh_vmbus_reset(setup->guest->bus, -1);
     bh_controller_destroy(setup->controller);
     bh_uring_close(&setup->uring);
     guest_end(setup->guest);
@@ -351,7 +351,7 @@ static void closing_waits_for_io_and_a_short_file_is_an_error(void **state)
         send_srb(&setup->ring, i + 1, 0, read, 1, DATA, 0, 4096);
     bh_loop_serve(setup->guest->loop);
     guest_close(setup->guest, 1);
-    bh_vmbus_reset(setup->guest->bus); /* returns when none of them runs any more */
+    (void)bh_vmbus_reset(setup->guest->bus, -1); /* returns when none of them runs any more */
     guest_connect(setup->guest);
 }
 

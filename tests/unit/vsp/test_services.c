@@ -475,7 +475,7 @@ static void a_guest_that_boots_again_starts_afresh(void **state)
     open_channel(HEARTBEAT);
     negotiate(HEARTBEAT, (struct ic_version){3, 0});
     beat();
-    bh_vmbus_reset(bench.guest->bus);
+    (void)bh_vmbus_reset(bench.guest->bus, -1);
     assert_int_equal(bench.info.heartbeat, BH_HEARTBEAT_NONE);
     assert_int_equal(bench.services->heartbeat.component.phase, BH_COMPONENT_CLOSED);
     end();
