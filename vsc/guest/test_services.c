@@ -3,9 +3,10 @@
 #include "vsc/guest/tests.h"
 #include "vsc/services/services.h"
 
-#define BEATS   2u
-#define LATEST  (120 * VSC_SECOND) /* the parent asks for pairs every 15 s, for the first at once \
-                                    */
+#define BEATS 2u
+#define LATEST                                                                        \
+    (120 * VSC_SECOND) /* the parent asks for pairs every 15 s, for the first at once \
+                        */
 #define FOREVER (600 * VSC_SECOND)
 #define YEAR    (365ull * 24 * 3600 * VSC_SECOND)
 #define YEARS   (2020ull - 1601) /* the protocol's time begins in 1601 */
