@@ -201,18 +201,27 @@ static void check_neighbour(void)
 
 /* ---- frames ---- */
 
+/* Fields of a record (hv/core/frame.c): of a shared frame, who maps it and how often; of another,
+ * its owner. */
+static uint32_t record_partition(frame_t frame)
+{
+    return host.frame_storage[frame] >> 4 & 0xfff;
+}
+
+static uint32_t record_maps(frame_t frame)
+{
+    return host.frame_storage[frame] >> 16;
+}
+
 static void check_parents_frame(frame_t frame)
 {
     const struct model_child *by = sharer(frame);
 
     model_require(frame_state(&host.frames, frame) == (by != NULL ? FRAME_SHARED : FRAME_PARENT) &&
-                      frame_owner(&host.frames, frame) == PARTITION_PARENT,
+                      record_partition(frame) == (by != NULL ? by->id : PARTITION_PARENT),
                   "a frame that was not deposited is the parent's");
-    if (by != NULL) {
-        model_require(frame_sharer(&host.frames, frame) == by->id &&
-                          frame_map_count(&host.frames, frame) == map_count(by, frame),
-                      "a shared frame counts its mappings in one child");
-    }
+    model_require(by == NULL || record_maps(frame) == map_count(by, frame),
+                  "a shared frame counts its mappings in one child");
 }
 
 static void check_frame(frame_t frame)
@@ -232,7 +241,7 @@ static void check_frame(frame_t frame)
     const enum frame_state state = frame_state(&host.frames, frame);
 
     model_require((state == FRAME_POOL_FREE || state == FRAME_POOL_USED) &&
-                      frame_owner(&host.frames, frame) == model.child[owner].id,
+                      record_partition(frame) == model.child[owner].id,
                   "a deposited frame is in the pool of its child");
 }
 
@@ -241,8 +250,8 @@ static void check_frames(void)
     for (frame_t frame = 0; frame < HOST_GUEST_PAGES; frame++) {
         check_frame(frame);
     }
-    model_require(frame_sharer(&host.frames, HOST_PAGE_SHARED) == HOST_SHARER &&
-                      frame_map_count(&host.frames, HOST_PAGE_SHARED) == 1,
+    model_require(record_partition(HOST_PAGE_SHARED) == HOST_SHARER &&
+                      record_maps(HOST_PAGE_SHARED) == 1,
                   "the machine's shared frame stays as it is");
     model_require(frame_state(&host.frames, HOST_PAGE_HYPERVISOR) == FRAME_HYPERVISOR &&
                       frame_state(&host.frames, HOST_PAGE_UNASSIGNED) == FRAME_UNASSIGNED &&
