@@ -110,14 +110,6 @@ static void check_routed(struct change *change, json_t *spec)
     check_pool(json_object_get(spec, "dhcp"), &subnet, problem);
 }
 
-static bool differs(const json_t *a, const json_t *b, const char *member)
-{
-    const json_t *x = json_object_get(a, member);
-    const json_t *y = json_object_get(b, member);
-
-    return x != y && !json_equal(x, y);
-}
-
 /* NICs of the host that a network could join, by comma. */
 static void list_interfaces(char *text, size_t size)
 {
@@ -155,7 +147,7 @@ static void check_bridged(struct change *change, const json_t *spec, const json_
     static const char *const routed[] = {"subnet", "dhcp", "dns"};
     char pointer[32];
 
-    if (!before || differs(before, spec, "interface"))
+    if (!before || json_differs(before, spec, "interface"))
         check_interface(change, spec);
     for (size_t i = 0; i < sizeof(routed) / sizeof(routed[0]); i++) {
         snprintf(pointer, sizeof(pointer), "/%s", routed[i]);
@@ -214,7 +206,7 @@ bool network_plan_update(struct change *change)
         change->problem = (struct api_problem){.type = API_PROBLEM_NONE};
     for (size_t i = 0; done && !unused && i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         snprintf(pointer, sizeof(pointer), "/%s", fixed[i]);
-        if (differs(before, object->document, fixed[i]))
+        if (json_differs(before, object->document, fixed[i]))
             api_problem_point(&change->problem, pointer, "cannot change while VMs use the network");
     }
     if (done && change->problem.errors) {
@@ -222,11 +214,12 @@ bool network_plan_update(struct change *change)
                         "Remove the network from its VMs first.");
         done = false;
     }
-    change->deferred =
-        differs(before, object->document, "mode") || differs(before, object->document, "subnet") ||
-        differs(before, object->document, "interface") ||
-        differs(before, object->document, "dhcp") || differs(before, object->document, "dns") ||
-        differs(before, object->document, "mtu");
+    change->deferred = json_differs(before, object->document, "mode") ||
+                       json_differs(before, object->document, "subnet") ||
+                       json_differs(before, object->document, "interface") ||
+                       json_differs(before, object->document, "dhcp") ||
+                       json_differs(before, object->document, "dns") ||
+                       json_differs(before, object->document, "mtu");
     if (done && change->deferred) {
         object_set_status(object, "creating", "");
         change->arguments = json_pack("{s:O}", "before", before);
@@ -255,9 +248,9 @@ bool network_run_make(struct operation *operation)
 
     if (!load(operation, &network))
         return false;
-    if (before && (differs(before, network.document, "mode") ||
-                   differs(before, network.document, "interface") ||
-                   differs(before, network.document, "subnet")))
+    if (before && (json_differs(before, network.document, "mode") ||
+                   json_differs(before, network.document, "interface") ||
+                   json_differs(before, network.document, "subnet")))
         network_down(run, &network, problem, sizeof(problem));
     done = network_up(run, &network, problem, sizeof(problem));
     object_release(&network);

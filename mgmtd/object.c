@@ -237,3 +237,11 @@ int64_t json_number(const json_t *object, const char *member, int64_t otherwise)
 
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
+
+bool json_differs(const json_t *before, const json_t *after, const char *member)
+{
+    const json_t *a = json_object_get(before, member);
+    const json_t *b = json_object_get(after, member);
+
+    return a != b && !json_equal(a, b);
+}

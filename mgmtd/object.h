@@ -70,5 +70,7 @@ void json_merge(json_t *target, const json_t *patch);
 /* The text member of a JSON object, or "" ; the integer, or `otherwise`. */
 const char *json_text(const json_t *object, const char *member);
 int64_t json_number(const json_t *object, const char *member, int64_t otherwise);
+/* Whether the member is another in the two, or is in one of them only. */
+bool json_differs(const json_t *before, const json_t *after, const char *member);
 
 #endif

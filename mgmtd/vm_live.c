@@ -11,14 +11,6 @@
 
 #define CALL_MS 10000
 
-static bool differ(const json_t *before, const json_t *after, const char *name)
-{
-    const json_t *a = json_object_get(before, name);
-    const json_t *b = json_object_get(after, name);
-
-    return a != b && !json_equal(a, b);
-}
-
 /* --- What may change --- */
 
 static void refuse_changes(const json_t *before, const json_t *after, const char *section,
@@ -29,7 +21,7 @@ static void refuse_changes(const json_t *before, const json_t *after, const char
     char pointer[64];
 
     for (; *fields; fields++) {
-        if (!differ(a, b, *fields))
+        if (!json_differs(a, b, *fields))
             continue;
         snprintf(pointer, sizeof(pointer), "%s%s/%s", section ? "/" : "", section ? section : "",
                  *fields);
@@ -51,7 +43,7 @@ static void check_devices(const json_t *before, const json_t *after, const char 
         const json_t *was = json_object_get(old, name);
 
         for (size_t i = 0; was && fixed[i]; i++) {
-            if (!differ(was, device, fixed[i]))
+            if (!json_differs(was, device, fixed[i]))
                 continue;
             snprintf(pointer, sizeof(pointer), "/%s/%s/%s", section, name, fixed[i]);
             api_problem_point(problem, pointer,
@@ -102,8 +94,8 @@ bool vm_live_allowed(const json_t *before, const json_t *after, struct api_probl
 
 bool vm_live_needed(const json_t *before, const json_t *after)
 {
-    return differ(before, after, "processors") || differ(before, after, "memory") ||
-           differ(before, after, "disks") || differ(before, after, "nics");
+    return json_differs(before, after, "processors") || json_differs(before, after, "memory") ||
+           json_differs(before, after, "disks") || json_differs(before, after, "nics");
 }
 
 /* --- Telling the worker --- */
@@ -166,12 +158,12 @@ static bool tell_settings(struct telling *telling, const json_t *before, const j
     const json_t *processors = json_object_get(after, "processors");
     json_t *set = json_object();
 
-    if (differ(before, after, "processors")) {
+    if (json_differs(before, after, "processors")) {
         json_object_set_new(set, "weight", json_integer(json_number(processors, "weight", 100)));
         json_object_set_new(set, "cap_percent", json_integer(vm_config_cap(processors)));
         json_object_set_new(set, "reserve_percent", json_integer(vm_config_reserve(processors)));
     }
-    if (differ(before, after, "memory"))
+    if (json_differs(before, after, "memory"))
         json_object_set_new(set, "memory_target_bytes",
                             json_integer(json_number(json_object_get(after, "memory"), "size", 0)));
     if (json_object_size(set) == 0) {
@@ -179,7 +171,7 @@ static bool tell_settings(struct telling *telling, const json_t *before, const j
         return true;
     }
     return tell(telling, BH_METHOD_SET, set, -1,
-                differ(before, after, "memory") ? "/memory/size" : "/processors");
+                json_differs(before, after, "memory") ? "/memory/size" : "/processors");
 }
 
 static bool tell_disc(struct telling *telling, const char *name, const json_t *device,
@@ -278,7 +270,7 @@ static bool tell_discs(struct telling *telling, const json_t *before, const json
         const json_t *was = json_object_get(old, name);
 
         snprintf(pointer, sizeof(pointer), "/disks/%s", name);
-        if (was && differ(was, device, "image") && !tell_disc(telling, name, device, pointer))
+        if (was && json_differs(was, device, "image") && !tell_disc(telling, name, device, pointer))
             return false;
     }
     return true;

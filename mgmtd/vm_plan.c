@@ -46,18 +46,10 @@ static void put_pending(struct change *change)
     vms_set_pending(change->daemon->vms, change->object.id, change->pending);
 }
 
-static bool differ(const json_t *before, const json_t *after, const char *name)
-{
-    const json_t *a = json_object_get(before, name);
-    const json_t *b = json_object_get(after, name);
-
-    return a != b && !json_equal(a, b);
-}
-
 static unsigned pending_of(const json_t *before, const json_t *after)
 {
-    return (differ(before, after, "name") ? (unsigned)VM_PENDING_NAME : 0) |
-           (differ(before, after, "cloud_init") ? (unsigned)VM_PENDING_CLOUD_INIT : 0);
+    return (json_differs(before, after, "name") ? (unsigned)VM_PENDING_NAME : 0) |
+           (json_differs(before, after, "cloud_init") ? (unsigned)VM_PENDING_CLOUD_INIT : 0);
 }
 
 bool vm_plan_update(struct change *change)
