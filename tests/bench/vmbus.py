@@ -10,8 +10,8 @@ writes the same disk through io_uring. The disk is in the parent's memory (brd),
 and a figure is all instructions of the machine: guest, hypervisor, worker, kernel.
 
 Counts a request: interrupts and signals are the guest's own figures; exits are those that the
-hypervisor counted for the guest between two lines of it, and for the parent meanwhile. They hold the
-guest's rest around each row, which is a few dozen exits for all its requests together.
+hypervisor counted for the guest between two lines of it, and for the parent meanwhile, less those of a
+row in which the guest only rests.
 
 There is no peer here: QEMU has no storage on VMBus, and the small guest has no driver of virtio.
 """
@@ -104,14 +104,18 @@ def parse(said):
         elif what == "ticks":
             row.ticks = int(value)
     looks = re.findall(r"^(begin|end) (\S+)(?: (\d+))?\n@(.*)$", said, re.MULTILINE)
-    before = {}
+    before, rest = {}, [0, 0]
     for what, name, count, text in looks:
         now = [exits(text, which) for which in (0, 1)]
         if what == "begin":
             before[name] = now
+            continue
+        spent = [after - first for after, first in zip(now, before[name])]
+        if name == "nothing":
+            rest = spent
         elif name in rows:
-            parent, child = (after - first for after, first in zip(now, before[name]))
-            rows[name].exits, rows[name].parent_exits = child / int(count), parent / int(count)
+            parent, child = (max(0, all_of - idle) / int(count) for all_of, idle in zip(spent, rest))
+            rows[name].exits, rows[name].parent_exits = child, parent
     return rows
 
 

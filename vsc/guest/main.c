@@ -53,6 +53,7 @@ _Noreturn void guest_main(void)
     say_figure("boot", "ticks", read_tsc() - first_tsc, "ticks");
     if (options.wait != 0)
         wait_for_byte();
+    measure_nothing(&options);
     run_tests(&options);
     if (synic_bus()->version != 0)
         check_that(vsc_bus_unload(synic_bus()), "bus", "an unload was not answered");

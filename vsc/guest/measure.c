@@ -15,6 +15,16 @@ static void rest(const struct options *options)
         spin(10000);
 }
 
+void measure_nothing(const struct options *options)
+{
+    if (options->pause == 0)
+        return;
+    say("begin nothing\n");
+    rest(options);
+    say("end nothing 1\n");
+    rest(options);
+}
+
 void measure_begin(struct measure *measure, const struct options *options, const char *name)
 {
     say("begin ");

@@ -18,6 +18,9 @@ struct measure {
     uint64_t asked; /* operations that were begun */
 };
 
+/* The row `nothing`, for readers of counters: what its rests alone cost. */
+void measure_nothing(const struct options *options);
+
 /* Says `begin NAME`, and some time later begins. */
 void measure_begin(struct measure *measure, const struct options *options, const char *name);
 

@@ -54,8 +54,6 @@ static void on_reply(const uint8_t *frame, uint32_t size, uint16_t sequence)
 {
     echo.heard++;
     echo.spoilt += !echo_is_intact(frame, size, sequence, echo.size);
-    if (echo.measure != NULL && measure_goes_on(echo.measure))
-        send_echo();
 }
 
 static void on_frame(void *context, const uint8_t *frame, uint32_t size)
@@ -160,6 +158,13 @@ static void test_spoofing(void)
 
 /* --- figures ------------------------------------------------------------------------------ */
 
+static void send_more(uint32_t count)
+{
+    for (uint32_t i = 0; i < count && measure_goes_on(echo.measure); i++)
+        send_echo();
+    vsc_network_flush(&network);
+}
+
 static void run_load(const struct options *options, const char *name, uint32_t depth)
 {
     struct measure measure;
@@ -168,11 +173,11 @@ static void run_load(const struct options *options, const char *name, uint32_t d
 
     measure_begin(&measure, options, name);
     echo.measure = &measure;
-    for (uint32_t i = 0; i < depth && measure_goes_on(&measure); i++)
-        send_echo();
-    vsc_network_flush(&network);
-    while (echo.heard - before != echo.sent - first)
+    send_more(depth);
+    while (echo.heard - before != echo.sent - first) {
         await_echo();
+        send_more(depth - (echo.sent - first - (echo.heard - before)));
+    }
     echo.measure = NULL;
     measure_end(&measure, echo.heard - before,
                 (uint64_t)(echo.heard - before) * 2 * (ECHO_HEAD + echo.size));

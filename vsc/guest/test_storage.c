@@ -208,6 +208,8 @@ static struct {
     bool writes;
     uint32_t moved; /* requests that are done */
     uint64_t next;  /* in units of a request */
+    struct vsc_request *idle[DEPTH_MAX];
+    uint32_t idle_count;
     uint64_t state; /* of the random numbers */
 } load;
 
@@ -235,13 +237,20 @@ static void submit(struct vsc_request *one)
           "a ring has no room");
 }
 
-/* Another in its place; the channel is flushed when all answers are read. */
 static void on_done(struct vsc_request *one)
 {
     check(vsc_scsi_is_good(one), "a request of the load failed");
+    load.idle[load.idle_count++] = one;
     load.moved++;
-    if (measure_goes_on(&load.measure))
-        submit(one);
+}
+
+/* Others in the place of those that are done, shown together. */
+static void submit_idle(void)
+{
+    while (load.idle_count != 0 && measure_goes_on(&load.measure))
+        submit(load.idle[--load.idle_count]);
+    for (uint32_t i = 0; i < storage.channel_count; i++)
+        vsc_storage_flush(&storage, i);
 }
 
 static void await_progress(void)
@@ -262,12 +271,14 @@ static void run_load(const struct options *options, const char *name, bool write
     load.next = 0;
     load.state = 1;
     measure_begin(&load.measure, options, name);
-    for (uint32_t i = 0; i < depth && measure_goes_on(&load.measure); i++)
-        submit(&request[i]);
-    for (uint32_t i = 0; i < storage.channel_count; i++)
-        vsc_storage_flush(&storage, i);
-    while (storage.running != 0)
+    for (uint32_t i = 0; i < depth; i++)
+        load.idle[i] = &request[i];
+    load.idle_count = depth;
+    submit_idle();
+    while (storage.running != 0) {
         await_progress();
+        submit_idle();
+    }
     measure_end(&load.measure, load.moved, (uint64_t)load.moved * options->size);
 }
 
