@@ -12,22 +12,9 @@
 
 static bool is_prefix(uint8_t byte)
 {
-    switch (byte) {
-    case 0x26:
-    case 0x2e:
-    case 0x36:
-    case 0x3e:
-    case 0x64:
-    case 0x65:
-    case 0x66:
-    case 0x67:
-    case 0xf0: /* names CR8 through CR0 where REX can not */
-    case 0xf2:
-    case 0xf3:
-        return true;
-    default:
-        return false;
-    }
+    const bool segment = (byte & 0xe7) == 0x26; /* ES, CS, SS, DS */
+    /* FS, GS, sizes; LOCK (which names CR8 through CR0 where REX can not), REPNE, REP */
+    return segment || (byte & 0xfc) == 0x64 || byte == LOCK || byte == 0xf2 || byte == 0xf3;
 }
 
 unsigned decode_mov_to_control(const uint8_t *bytes, size_t count, unsigned *general)

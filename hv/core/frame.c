@@ -9,12 +9,6 @@
 
 #include "hv/core/lib.h"
 
-struct frame_record {
-    enum frame_state state;
-    partition_id_t partition;
-    uint32_t maps;
-};
-
 _Static_assert(FRAME_STATE_COUNT <= 16, "the state has four bits");
 _Static_assert(PARTITION_MAX <= 4096, "the partition has twelve bits");
 _Static_assert(FRAME_ABSENT == 0, "a zeroed record is an absent frame");
@@ -34,7 +28,7 @@ static void table_unlock(struct frame_table_locked locked)
     spinlock_release(&locked.table->lock);
 }
 
-static struct frame_record record_read(const struct frame_table *table, frame_t frame)
+struct frame_record frame_lookup(const struct frame_table *table, frame_t frame)
 {
     uint32_t raw = 0;
 
@@ -53,7 +47,7 @@ static void record_write(struct frame_table_locked locked, frame_t frame,
     struct frame_table *table = locked.table;
     uint32_t raw = (uint32_t)record.state | (uint32_t)record.partition << 4 | record.maps << 16;
 
-    table->state_count[record_read(table, frame).state]--;
+    table->state_count[frame_lookup(table, frame).state]--;
     table->state_count[record.state]++;
     __atomic_store_n(&table->record[frame], raw, __ATOMIC_RELAXED);
 }
@@ -84,7 +78,7 @@ static enum hv_status range_check(struct frame_table_locked locked, frame_t firs
     if (first > locked.table->count || count > locked.table->count - first)
         return HV_STATUS_INVALID_PARAMETER;
     for (frame_t frame = first; frame < first + count; frame++) {
-        struct frame_record record = record_read(locked.table, frame);
+        struct frame_record record = frame_lookup(locked.table, frame);
 
         if (record.state == FRAME_SHARED || frame_is_deposited(record))
             return HV_STATUS_OPERATION_DENIED;
@@ -123,37 +117,6 @@ uint64_t frame_table_deposited_count(struct frame_table *table)
     return count;
 }
 
-enum frame_state frame_state(const struct frame_table *table, frame_t frame)
-{
-    return record_read(table, frame).state;
-}
-
-partition_id_t frame_owner(const struct frame_table *table, frame_t frame)
-{
-    struct frame_record record = record_read(table, frame);
-
-    return record.state == FRAME_SHARED ? PARTITION_PARENT : record.partition;
-}
-
-partition_id_t frame_sharer(const struct frame_table *table, frame_t frame)
-{
-    struct frame_record record = record_read(table, frame);
-
-    return record.state == FRAME_SHARED ? record.partition : PARTITION_NONE;
-}
-
-uint32_t frame_map_count(const struct frame_table *table, frame_t frame)
-{
-    return record_read(table, frame).maps;
-}
-
-bool frame_parent_may_map(const struct frame_table *table, frame_t frame)
-{
-    enum frame_state state = frame_state(table, frame);
-
-    return state == FRAME_PARENT || state == FRAME_SHARED || state == FRAME_ABSENT;
-}
-
 /* Why a frame that is not in the state a change needs is refused. */
 static enum hv_status refuse(const struct frame_record *record, bool owner)
 {
@@ -169,7 +132,7 @@ static enum hv_status frame_move(struct frame_table *table, frame_t frame, parti
     if (!frame_is_child(partition))
         return HV_STATUS_INVALID_PARTITION_ID;
     struct frame_table_locked locked = table_lock(table);
-    const struct frame_record record = record_read(table, frame);
+    const struct frame_record record = frame_lookup(table, frame);
     const bool owner = from == FRAME_PARENT
                            ? record.state == FRAME_PARENT || record.state == FRAME_SHARED
                            : frame_is_deposited(record) && record.partition == partition;
@@ -226,12 +189,12 @@ static enum hv_status frames_change(struct frame_table *table, frame_t first, fr
     enum hv_status status = HV_STATUS_SUCCESS;
 
     for (frame_t frame = first; frame < first + count && status == HV_STATUS_SUCCESS; frame++) {
-        struct frame_record trial = record_read(table, frame);
+        struct frame_record trial = frame_lookup(table, frame);
 
         status = change(&trial, partition);
     }
     for (frame_t frame = first; frame < first + count && status == HV_STATUS_SUCCESS; frame++) {
-        struct frame_record record = record_read(table, frame);
+        struct frame_record record = frame_lookup(table, frame);
 
         status = change(&record, partition);
         record_write(locked, frame, record);

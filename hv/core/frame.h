@@ -51,6 +51,12 @@ enum frame_state {
     FRAME_STATE_COUNT,
 };
 
+struct frame_record {
+    enum frame_state state;
+    partition_id_t partition; /* that it is deposited for, or shared with; or PARTITION_PARENT */
+    uint32_t maps;            /* of a SHARED frame: how often that child maps it */
+};
+
 #define FRAME_MAPS_MAX 0xffffu
 #define FRAMES_PER_2M  (SIZE_2M / SIZE_4K)
 
@@ -83,16 +89,12 @@ uint64_t frame_table_state_count(struct frame_table *table, enum frame_state sta
 uint64_t frame_table_deposited_count(struct frame_table *table);
 
 /* Frames outside the table are ABSENT. */
-enum frame_state frame_state(const struct frame_table *table, frame_t frame);
-/* PARTITION_PARENT for the parent's (also shared) frames, the partition that frames are
- * deposited for, else PARTITION_NONE. */
-partition_id_t frame_owner(const struct frame_table *table, frame_t frame);
-/* The child that maps a SHARED frame, else PARTITION_NONE. */
-partition_id_t frame_sharer(const struct frame_table *table, frame_t frame);
-/* How often that child maps it. */
-uint32_t frame_map_count(const struct frame_table *table, frame_t frame);
-/* The parent's own frames, shared ones included, and what is not RAM: device registers. */
-bool frame_parent_may_map(const struct frame_table *table, frame_t frame);
+struct frame_record frame_lookup(const struct frame_table *table, frame_t frame);
+
+static inline enum frame_state frame_state(const struct frame_table *table, frame_t frame)
+{
+    return frame_lookup(table, frame).state;
+}
 
 enum hv_status frame_deposit(struct frame_table *table, frame_t frame, partition_id_t partition);
 enum hv_status frame_withdraw(struct frame_table *table, frame_t frame, partition_id_t partition);

@@ -40,35 +40,24 @@ void intercept_forget(struct vp *vp)
     vp->news = 0;
 }
 
-static struct hv_message make_message(const struct vp *vp, uint32_t type, const void *payload,
-                                      size_t size)
-{
-    struct hv_message message = {
-        .type = type, .payload_size = (uint8_t)size, .sender = vp->partition->id};
-    memcpy(message.payload, payload, size);
-    return message;
-}
-
 /* False: the slot is busy; the parent's EOM brings us back. */
 static bool tell(struct vp *parent_vp, const struct vp *vp, uint32_t type, const void *payload,
                  size_t size)
 {
-    const struct hv_message message = make_message(vp, type, payload, size);
+    struct hv_message message = {
+        .type = type, .payload_size = (uint8_t)size, .sender = vp->partition->id};
+    memcpy(message.payload, payload, size);
     return synic_post_message(parent_vp, INTERCEPT_SINT, &message) == HV_STATUS_SUCCESS;
 }
 
 static bool tell_eoi(struct vp *parent_vp, struct vp *vp)
 {
-    for (unsigned word = 0; word < 4; word++) {
-        while (vp->ended[word] != 0) {
-            const uint32_t vector = word * 64 + (uint32_t)__builtin_ctzll(vp->ended[word]);
-            const struct hv_apic_eoi_message payload = {vp->index, vector};
-            if (!tell(parent_vp, vp, HV_MESSAGE_APIC_EOI, &payload, sizeof payload))
-                return false;
-            vp->ended[word] &= vp->ended[word] - 1;
-        }
+    for (int vector; (vector = vectors_highest(vp->ended)) != VECTORS_NONE;) {
+        const struct hv_apic_eoi_message payload = {vp->index, (uint32_t)vector};
+        if (!tell(parent_vp, vp, HV_MESSAGE_APIC_EOI, &payload, sizeof payload))
+            return false;
+        vectors_remove(vp->ended, (uint8_t)vector);
     }
-    vp->news &= ~VP_NEWS_EOI;
     return true;
 }
 
@@ -76,19 +65,25 @@ static bool tell_room(struct vp *parent_vp, struct vp *vp)
 {
     const struct hv_sint_deliverable payload = {.header = {.vp_index = vp->index},
                                                 .sints = UINT16_MAX};
-    if (!tell(parent_vp, vp, HV_MESSAGE_SINT_DELIVERABLE, &payload, sizeof payload))
-        return false;
-    vp->news &= ~VP_NEWS_ROOM;
-    return true;
+    return tell(parent_vp, vp, HV_MESSAGE_SINT_DELIVERABLE, &payload, sizeof payload);
 }
 
 static bool tell_intercept(struct vp *parent_vp, struct vp *vp)
 {
     const struct hv_opaque_intercept payload = {vp->index};
-    if (!tell(parent_vp, vp, HV_MESSAGE_OPAQUE_INTERCEPT, &payload, sizeof payload))
-        return false;
-    vp->news &= ~VP_NEWS_INTERCEPT;
-    return true;
+    return tell(parent_vp, vp, HV_MESSAGE_OPAQUE_INTERCEPT, &payload, sizeof payload);
+}
+
+static bool tell_first(struct vp *parent_vp, struct vp *vp)
+{
+    switch (vp->news & -vp->news) {
+    case VP_NEWS_EOI:
+        return tell_eoi(parent_vp, vp);
+    case VP_NEWS_ROOM:
+        return tell_room(parent_vp, vp);
+    default:
+        return tell_intercept(parent_vp, vp);
+    }
 }
 
 static bool tell_rings(struct vp *parent_vp)
@@ -108,12 +103,9 @@ void intercept_deliver(struct vp *parent_vp)
         return;
     while (parent_vp->news_first != NULL) {
         struct vp *vp = parent_vp->news_first;
-        if ((vp->news & VP_NEWS_EOI) && !tell_eoi(parent_vp, vp))
-            return;
-        if ((vp->news & VP_NEWS_ROOM) && !tell_room(parent_vp, vp))
-            return;
-        if ((vp->news & VP_NEWS_INTERCEPT) && !tell_intercept(parent_vp, vp))
-            return;
+        for (; vp->news != 0; vp->news &= vp->news - 1)
+            if (!tell_first(parent_vp, vp))
+                return;
         parent_vp->news_first = vp->next_news;
     }
 }
@@ -210,7 +202,7 @@ void intercept_resume(struct vp *vp)
 
 void intercept_tell_eoi(struct vp *vp, uint8_t vector)
 {
-    vp->ended[vector / 64] |= 1ull << (vector % 64);
+    vectors_add(vp->ended, vector);
     add_news(vp, VP_NEWS_EOI);
 }
 

@@ -53,16 +53,11 @@ bool log_limit(uint32_t *counter, uint32_t limit)
     return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED) < limit;
 }
 
-static uint64_t oldest(void)
-{
-    return log_state.written > LOG_RING_SIZE ? log_state.written - LOG_RING_SIZE : 0;
-}
-
 size_t log_read(uint64_t *position, char *to, size_t size)
 {
     spinlock_acquire(&log_state.lock);
-    if (*position < oldest())
-        *position = oldest();
+    if (*position < log_lost())
+        *position = log_lost();
     if (*position > log_state.written)
         *position = log_state.written;
     uint64_t length = log_state.written - *position;

@@ -216,7 +216,7 @@ bool msr_read(struct vp *vp, uint32_t index, uint64_t *value)
         *value = vp->apic.base;
         return true;
     case MSR_TSC_DEADLINE:
-        *value = vapic_read_deadline(&vp->apic);
+        *value = vp->apic.tsc_deadline;
         return arch_tsc_is_synchronized(); /* or CPUID hides the register */
     default:
         return arch_read_msr(vp, index, value);

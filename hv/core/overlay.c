@@ -31,11 +31,6 @@ void overlay_check(struct overlay *overlay, struct partition *partition)
                       page.raw == overlay->page.raw;
 }
 
-bool overlay_uses(const struct overlay *overlay, spa_t page)
-{
-    return overlay->usable && overlay->page.raw == page.raw;
-}
-
 void *overlay_map(const struct overlay *overlay)
 {
     return overlay->usable ? arch_window_map(overlay->page) : NULL;

@@ -4,9 +4,9 @@
  * hypercall page, reference TSC page, VP assist page, SynIC pages.
  *
  * The page stays the guest's and is written in place. Where it lies in the
- * machine is looked up once, when it is placed; overlay_uses lets those who take
- * pages away from a partition find out that one is lent. Contents are hostile
- * input whenever they are read back.
+ * machine is looked up when it is placed, and again (overlay_check) when memory is
+ * taken from the partition. Contents are hostile input whenever they are read
+ * back.
  */
 #ifndef HV_CORE_OVERLAY_H
 #define HV_CORE_OVERLAY_H
@@ -26,7 +26,6 @@ bool overlay_place(struct overlay *overlay, struct partition *partition, uint64_
 void overlay_drop(struct overlay *overlay);
 /* After the partition's memory changed: a page that is gone is not used any more. */
 void overlay_check(struct overlay *overlay, struct partition *partition);
-bool overlay_uses(const struct overlay *overlay, spa_t page);
 
 /* A window on the page; NULL when it is not usable. End it with arch_window_unmap. */
 void *overlay_map(const struct overlay *overlay);

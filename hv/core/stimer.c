@@ -24,7 +24,7 @@ static uint32_t sint(const struct stimer *stimer)
 static bool send_message(struct vp *vp, const struct stimer *stimer)
 {
     const struct hv_timer_message_payload payload = {
-        .timer_index = (uint32_t)(stimer - vp->stimer),
+        .timer_index = stimer->index,
         .expiration_time = stimer->expiration,
         .delivery_time = arch_time_now(),
     };
@@ -62,9 +62,10 @@ static void rearm_periodic(struct vp *vp, struct stimer *stimer)
     timer_arm(vp->timers, &stimer->timer, stimer->expiration);
 }
 
-static void expire(struct vp *vp, unsigned index)
+static void expire(struct timer *timer)
 {
-    struct stimer *stimer = &vp->stimer[index];
+    struct stimer *stimer = CONTAINER_OF(timer, struct stimer, timer);
+    struct vp *vp = CONTAINER_OF(stimer - stimer->index, struct vp, stimer[0]);
     deliver(vp, stimer);
     if (stimer->config & HV_STIMER_PERIODIC)
         rearm_periodic(vp, stimer);
@@ -72,23 +73,12 @@ static void expire(struct vp *vp, unsigned index)
         stimer->config &= ~HV_STIMER_ENABLE;
 }
 
-/* One entry a timer, since a timer knows its owner only by its place in it. */
-#define DEFINE_EXPIRE(index)                                                \
-    static void expire_##index(struct timer *timer)                         \
-    {                                                                       \
-        expire(CONTAINER_OF(timer, struct vp, stimer[index].timer), index); \
-    }
-DEFINE_EXPIRE(0)
-DEFINE_EXPIRE(1)
-DEFINE_EXPIRE(2)
-DEFINE_EXPIRE(3)
-
 void stimer_init(struct vp *vp)
 {
-    static void (*const entries[HV_STIMER_COUNT])(struct timer *) = {expire_0, expire_1, expire_2,
-                                                                     expire_3};
-    for (unsigned i = 0; i < HV_STIMER_COUNT; i++)
-        timer_init(&vp->stimer[i].timer, entries[i]);
+    for (unsigned i = 0; i < HV_STIMER_COUNT; i++) {
+        vp->stimer[i].index = i;
+        timer_init(&vp->stimer[i].timer, expire);
+    }
 }
 
 void stimer_reset(struct vp *vp)

@@ -14,6 +14,7 @@ struct vp;
 
 struct stimer {
     struct timer timer;
+    uint32_t index; /* among those of its VP */
     uint64_t config, count;
     reftime_t expiration;
     bool message_waits; /* expired, but its message slot was busy */

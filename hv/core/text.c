@@ -68,16 +68,7 @@ bool text_parse_number(const char *text, uint64_t *value)
 
 static unsigned suffix_shift(char c)
 {
-    switch (c) {
-    case 'K':
-        return 10;
-    case 'M':
-        return 20;
-    case 'G':
-        return 30;
-    default:
-        return 0;
-    }
+    return c == 'K' ? 10 : c == 'M' ? 20 : c == 'G' ? 30 : 0;
 }
 
 bool text_parse_size(const char *text, uint64_t *bytes)
@@ -152,13 +143,6 @@ static void put_text(struct output *out, const char *text, unsigned width)
         put(out, ' ');
 }
 
-static void put_signed(struct output *out, int64_t value, const struct conversion *conversion)
-{
-    if (value < 0)
-        put(out, '-');
-    put_number(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, conversion);
-}
-
 size_t text_format(char *to, size_t size, const char *format, va_list arguments)
 {
     struct output out = {to, to + size - 1};
@@ -172,13 +156,6 @@ size_t text_format(char *to, size_t size, const char *format, va_list arguments)
         switch (conversion.kind) {
         case 's':
             put_text(&out, va_arg(arguments, const char *), conversion.width);
-            break;
-        case 'c':
-            put(&out, (char)va_arg(arguments, int));
-            break;
-        case 'd':
-            put_signed(&out, conversion.longs ? va_arg(arguments, long) : va_arg(arguments, int),
-                       &conversion);
             break;
         case 'u':
         case 'x':

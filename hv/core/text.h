@@ -23,7 +23,7 @@ bool text_parse_number(const char *text, uint64_t *value);
 bool text_parse_size(const char *text, uint64_t *bytes);
 
 /*
- * Formats like vsnprintf, knowing %s %c %d %u %x %% with field width, zero fill
+ * Formats like vsnprintf, knowing %s %u %x %% with field width, zero fill
  * and the lengths l, ll and z. Returns the length written, never more than size - 1.
  */
 size_t text_format(char *to, size_t size, const char *format, va_list arguments);

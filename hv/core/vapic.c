@@ -71,36 +71,23 @@ void vapic_init(struct vapic *apic, uint32_t id, uint64_t base)
 
 /* ---- interrupt state ---- */
 
-int vapic_highest(const uint64_t bits[4])
-{
-    for (int word = 3; word >= 0; word--)
-        if (bits[word] != 0)
-            return word * 64 + 63 - __builtin_clzll(bits[word]);
-    return VAPIC_NONE;
-}
-
-static bool test_bit(const uint64_t bits[4], uint8_t vector)
-{
-    return bits[vector / 64] >> (vector % 64) & 1;
-}
-
 /*
  * A vector is level-triggered from its arrival by level to its end, whatever
  * arrives by edge meanwhile: else the machine would never hear of the end.
  */
 static void end_level(struct vp *vp, uint8_t vector)
 {
-    if (!test_bit(vp->apic.tmr, vector))
+    if (!vectors_have(vp->apic.tmr, vector))
         return;
-    __atomic_fetch_and(&vp->apic.tmr[vector / 64], ~(1ull << (vector % 64)), __ATOMIC_RELAXED);
+    __atomic_fetch_and(&vp->apic.tmr[vector / 64], ~vector_bit(vector), __ATOMIC_RELAXED);
     arch_level_eoi(vp, vector);
 }
 
 void vapic_reset(struct vp *vp)
 {
     timer_cancel(vp->timers, &vp->apic.timer);
-    for (int vector = vapic_highest(vp->apic.isr); vector != VAPIC_NONE;
-         vector = vapic_highest(vp->apic.isr))
+    for (int vector = vectors_highest(vp->apic.isr); vector != VAPIC_NONE;
+         vector = vectors_highest(vp->apic.isr))
         vapic_eoi(vp);
     /* Level interrupts that were never delivered: their lines must not stay blocked. */
     for (unsigned vector = 0; vector < 256; vector++)
@@ -119,7 +106,7 @@ static bool is_software_enabled(const struct vapic *apic)
  */
 void vapic_raise(struct vapic *apic, uint8_t vector, bool level)
 {
-    const uint64_t bit = 1ull << (vector % 64);
+    const uint64_t bit = vector_bit(vector);
     if (!level && !is_software_enabled(apic))
         return;
     if (level)
@@ -129,14 +116,14 @@ void vapic_raise(struct vapic *apic, uint8_t vector, bool level)
 
 static uint32_t processor_priority(const struct vapic *apic)
 {
-    const int in_service = vapic_highest(apic->isr);
+    const int in_service = vectors_highest(apic->isr);
     const uint32_t isr_class = in_service == VAPIC_NONE ? 0 : (uint32_t)in_service & 0xf0;
     return (apic->tpr & 0xf0) >= isr_class ? apic->tpr : isr_class;
 }
 
 int vapic_next(const struct vapic *apic)
 {
-    const int vector = vapic_highest(apic->irr);
+    const int vector = vectors_highest(apic->irr);
     if (vector == VAPIC_NONE || ((uint32_t)vector & 0xf0) <= (processor_priority(apic) & 0xf0) ||
         !is_software_enabled(apic))
         return VAPIC_NONE;
@@ -154,7 +141,7 @@ static bool any_requested(const struct vapic *apic)
  */
 static void arm_assist(struct vp *vp, uint8_t vector)
 {
-    if (!vp->assist.usable || test_bit(vp->apic.tmr, vector) || any_requested(&vp->apic))
+    if (!vp->assist.usable || vectors_have(vp->apic.tmr, vector) || any_requested(&vp->apic))
         return;
     vp->apic.assist_armed = vp_write_assist(vp, HV_APIC_ASSIST_NO_EOI);
 }
@@ -170,7 +157,7 @@ void vapic_withdraw_assist(struct vp *vp)
 void vapic_accept(struct vp *vp, uint8_t vector)
 {
     struct vapic *apic = &vp->apic;
-    const uint64_t bit = 1ull << (vector % 64);
+    const uint64_t bit = vector_bit(vector);
     vapic_withdraw_assist(vp);
     __atomic_fetch_and(&apic->irr[vector / 64], ~bit, __ATOMIC_ACQUIRE);
     vp->stats.interrupts_injected++;
@@ -184,10 +171,10 @@ void vapic_accept(struct vp *vp, uint8_t vector)
 
 static void end_highest(struct vp *vp)
 {
-    const int vector = vapic_highest(vp->apic.isr);
+    const int vector = vectors_highest(vp->apic.isr);
     if (vector == VAPIC_NONE)
         return;
-    vp->apic.isr[vector / 64] &= ~(1ull << (vector % 64));
+    vectors_remove(vp->apic.isr, (uint8_t)vector);
     end_level(vp, (uint8_t)vector);
 }
 
@@ -239,73 +226,55 @@ static uint32_t bit_register(const uint64_t bits[4], uint32_t index)
     return (uint32_t)(bits[index / 2] >> (index % 2 * 32));
 }
 
-static bool read_plain(const struct vapic *apic, uint32_t reg, uint64_t *value)
+/* The registers that read as they are kept; NULL: another one. */
+static const uint32_t *kept_register(const struct vapic *apic, uint32_t reg)
 {
-    switch (reg) {
-    case VAPIC_ID:
-        *value = vapic_is_x2apic(apic) ? apic->id : apic->id << 24;
-        return true;
-    case VAPIC_VERSION:
-        *value = VERSION_VALUE;
-        return true;
-    case VAPIC_TPR:
-        *value = apic->tpr;
-        return true;
-    case VAPIC_PPR:
-        *value = processor_priority(apic);
-        return true;
-    case VAPIC_LDR:
-        *value = apic->ldr;
-        return true;
-    case VAPIC_SPURIOUS:
-        *value = apic->spurious;
-        return true;
-    case VAPIC_ESR:
-        *value = apic->esr;
-        return true;
-    case VAPIC_ICR:
-        *value = vapic_is_x2apic(apic) ? apic->icr : (uint32_t)apic->icr;
-        return true;
-    case VAPIC_TIMER_INITIAL:
-        *value = apic->timer_initial;
-        return true;
-    case VAPIC_TIMER_DIVIDE:
-        *value = apic->timer_divide;
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Registers that only xAPIC mode has. */
-static bool read_xapic_only(const struct vapic *apic, uint32_t reg, uint64_t *value)
-{
-    if (vapic_is_x2apic(apic))
-        return false;
-    *value = 0;
-    if (reg == VAPIC_DFR)
-        *value = apic->dfr;
-    if (reg == VAPIC_ICR_HIGH)
-        *value = apic->icr >> 32;
-    return true;
+    static const uint16_t offset[] = {
+        [VAPIC_TPR] = offsetof(struct vapic, tpr),
+        [VAPIC_LDR] = offsetof(struct vapic, ldr),
+        [VAPIC_SPURIOUS] = offsetof(struct vapic, spurious),
+        [VAPIC_ESR] = offsetof(struct vapic, esr),
+        [VAPIC_TIMER_INITIAL] = offsetof(struct vapic, timer_initial),
+        [VAPIC_TIMER_DIVIDE] = offsetof(struct vapic, timer_divide),
+    };
+    if (lvt_index(reg) >= 0)
+        return &apic->lvt[lvt_index(reg)];
+    return reg < ARRAY_COUNT(offset) && offset[reg] != 0
+               ? (const uint32_t *)(const void *)((const char *)apic + offset[reg])
+               : NULL;
 }
 
 bool vapic_read(struct vp *vp, uint32_t reg, uint64_t *value)
 {
-    struct vapic *apic = &vp->apic;
+    const struct vapic *apic = &vp->apic;
+    const bool x2apic = vapic_is_x2apic(apic);
+    const uint32_t *kept = kept_register(apic, reg);
     vapic_sync(vp);
-    if (reg >= VAPIC_ISR && reg < VAPIC_ISR + 8)
+    *value = 0;
+    if (kept != NULL)
+        *value = *kept;
+    else if (reg >= VAPIC_ISR && reg < VAPIC_ISR + 8)
         *value = bit_register(apic->isr, reg - VAPIC_ISR);
     else if (reg >= VAPIC_TMR && reg < VAPIC_TMR + 8)
         *value = bit_register(apic->tmr, reg - VAPIC_TMR);
     else if (reg >= VAPIC_IRR && reg < VAPIC_IRR + 8)
         *value = bit_register(apic->irr, reg - VAPIC_IRR);
-    else if (lvt_index(reg) >= 0)
-        *value = apic->lvt[lvt_index(reg)];
+    else if (reg == VAPIC_ID)
+        *value = x2apic ? apic->id : apic->id << 24;
+    else if (reg == VAPIC_VERSION)
+        *value = VERSION_VALUE;
+    else if (reg == VAPIC_PPR)
+        *value = processor_priority(apic);
+    else if (reg == VAPIC_ICR)
+        *value = x2apic ? apic->icr : (uint32_t)apic->icr;
     else if (reg == VAPIC_TIMER_CURRENT)
         *value = vapic_timer_current(apic);
-    else
-        return read_plain(apic, reg, value) || read_xapic_only(apic, reg, value);
+    else if (x2apic) /* which has no others */
+        return false;
+    else if (reg == VAPIC_DFR)
+        *value = apic->dfr;
+    else if (reg == VAPIC_ICR_HIGH)
+        *value = apic->icr >> 32;
     return true;
 }
 

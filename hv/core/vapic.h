@@ -16,11 +16,12 @@
 #include "hv/core/registers.h"
 #include "hv/core/timer.h"
 #include "hv/core/types.h"
+#include "hv/core/vectors.h"
 
 struct vp;
 
 #define VAPIC_TIMER_HZ 200000000ull /* of the divide-by-1 clock, told in HV_MSR_APIC_FREQUENCY */
-#define VAPIC_NONE     (-1)
+#define VAPIC_NONE     VECTORS_NONE
 
 /* Register numbers: the xAPIC offset / 16, and the x2APIC MSR less 0x800. */
 enum vapic_register {
@@ -111,7 +112,6 @@ bool vapic_write_base(struct vp *vp, uint64_t value);
 
 /* The TSC-deadline MSR, effective while the timer is in that mode. */
 void vapic_write_deadline(struct vp *vp, uint64_t tsc);
-uint64_t vapic_read_deadline(const struct vapic *apic);
 
 struct partition;
 

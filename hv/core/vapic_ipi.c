@@ -68,16 +68,17 @@ static void deliver(struct vp *target, uint64_t icr)
 }
 
 static void deliver_to_matching(struct partition *partition, uint64_t icr, uint32_t destination,
-                                bool broadcast)
+                                bool broadcast, const struct vp *except)
 {
     const bool logical = icr & ICR_LOGICAL;
     const bool lowest = ICR_MODE(icr) == MODE_LOWEST;
     for (uint32_t i = 0; i < partition->vp_count; i++) {
         struct vp *target = partition_vp(partition, i);
-        if (target == NULL || !matches(&target->apic, destination, logical, broadcast))
+        if (target == NULL || target == except ||
+            !matches(&target->apic, destination, logical, broadcast))
             continue;
         deliver(target, icr);
-        if (lowest)
+        if (lowest && except == NULL)
             return;
     }
 }
@@ -98,17 +99,7 @@ static void send_to_destination(struct vp *sender, uint64_t icr)
     const uint32_t destination = (uint32_t)(x2apic ? icr >> 32 : icr >> 56);
     const bool broadcast = destination == (x2apic ? 0xffffffff : 0xff);
     if (broadcast || !deliver_direct(sender, icr, destination))
-        deliver_to_matching(sender->partition, icr, destination, broadcast);
-}
-
-static void send_to_others(struct vp *sender, uint64_t icr)
-{
-    struct partition *partition = sender->partition;
-    for (uint32_t i = 0; i < partition->vp_count; i++) {
-        struct vp *target = partition_vp(partition, i);
-        if (target != NULL && target != sender)
-            deliver(target, icr);
-    }
+        deliver_to_matching(sender->partition, icr, destination, broadcast, NULL);
 }
 
 bool vapic_inject(struct partition *partition, uint64_t icr, uint32_t destination)
@@ -118,7 +109,7 @@ bool vapic_inject(struct partition *partition, uint64_t icr, uint32_t destinatio
         return false;
     if (mode <= MODE_LOWEST && (icr & 0xff) < 16)
         return false;
-    deliver_to_matching(partition, icr | ICR_DEVICE, destination, false);
+    deliver_to_matching(partition, icr | ICR_DEVICE, destination, false, NULL);
     return true;
 }
 
@@ -131,20 +122,11 @@ bool vapic_ipi_send(struct vp *vp, uint64_t icr)
     const uint64_t shorthand = ICR_SHORTHAND(icr);
     if (mode != MODE_FIXED && (shorthand == TO_SELF || shorthand == TO_ALL))
         return true; /* not a valid combination: nothing is sent (AMD64 APM 2, table 16-3) */
-    switch (shorthand) {
-    case TO_SELF:
+    if (shorthand == TO_SELF || shorthand == TO_ALL)
         deliver(vp, icr);
-        break;
-    case TO_ALL:
-        deliver(vp, icr);
-        send_to_others(vp, icr);
-        break;
-    case TO_OTHERS:
-        send_to_others(vp, icr);
-        break;
-    default:
+    if (shorthand == TO_ALL || shorthand == TO_OTHERS)
+        deliver_to_matching(vp->partition, icr, 0, true, vp);
+    if (shorthand == TO_DESTINATION)
         send_to_destination(vp, icr);
-        break;
-    }
     return true;
 }

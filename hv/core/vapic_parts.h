@@ -15,8 +15,6 @@
 #define VAPIC_TIMER_MODE_DEADLINE (2u << 17)
 
 bool vapic_is_x2apic(const struct vapic *apic);
-/* Highest vector of a 256-bit register, or VAPIC_NONE. */
-int vapic_highest(const uint64_t bits[4]);
 
 /* Bits that a write of the register may hold in x2APIC mode. */
 uint64_t vapic_writable(uint32_t reg);

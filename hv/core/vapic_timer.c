@@ -108,11 +108,6 @@ void vapic_write_deadline(struct vp *vp, uint64_t tsc)
     rearm(vp);
 }
 
-uint64_t vapic_read_deadline(const struct vapic *apic)
-{
-    return apic->tsc_deadline;
-}
-
 uint32_t vapic_timer_current(const struct vapic *apic)
 {
     if (!apic->timer.armed || timer_mode(apic) == VAPIC_TIMER_MODE_DEADLINE)

@@ -34,10 +34,10 @@ enum vp_activity {
 #define VP_REQUEST_INIT    (1u << 1)
 #define VP_REQUEST_STARTUP (1u << 2)
 
-/* What a VP waits to tell the parent. */
-#define VP_NEWS_INTERCEPT (1u << 0)
-#define VP_NEWS_EOI       (1u << 1)
-#define VP_NEWS_ROOM      (1u << 2) /* for messages */
+/* What a VP waits to tell the parent, in this order. */
+#define VP_NEWS_EOI       (1u << 0)
+#define VP_NEWS_ROOM      (1u << 1) /* for messages */
+#define VP_NEWS_INTERCEPT (1u << 2)
 
 struct vp {
     struct vp_registers registers;

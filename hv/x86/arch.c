@@ -26,11 +26,6 @@
 
 /* ---- clock ---- */
 
-uint64_t arch_ticks_to_reftime(uint64_t ticks)
-{
-    return time_ticks_to_reftime(ticks);
-}
-
 uint64_t arch_tsc_hz(void)
 {
     return time_base.tsc_hz;
@@ -111,7 +106,7 @@ bool arch_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
         *value = cpu_read_tsc();
         return true;
     case MSR_PAT:
-        *value = vendor->get_pat(vp);
+        *value = vendor->get(vp, VENDOR_PAT);
         return true;
     case MSR_EFER:
         *value = vendor->get(vp, VENDOR_EFER);
@@ -142,7 +137,7 @@ static bool write_efer(struct vp *vp, uint64_t value)
         return false;
     if (((value ^ old) & EFER_LME) && (vendor->get(vp, VENDOR_CR0) & CR0_PG))
         return false;
-    vendor->set_efer(vp, (value & EFER_WRITABLE) | (old & EFER_LMA));
+    vendor->set(vp, VENDOR_EFER, (value & EFER_WRITABLE) | (old & EFER_LMA));
     return true;
 }
 
@@ -162,7 +157,7 @@ bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value)
     case MSR_PAT:
         if (!is_valid_pat(value))
             return false;
-        vendor->set_pat(vp, value);
+        vendor->set(vp, VENDOR_PAT, value);
         return true;
     case MSR_EFER:
         return write_efer(vp, value);
@@ -237,9 +232,9 @@ bool arch_fill_lp_stats(uint32_t index, struct bh_lp_stats *stats)
         return false;
     *stats = lp_table[index]->stats;
     stats->apic_id = lp_table[index]->apic_id;
-    stats->time_idle = time_ticks_to_reftime(stats->time_idle);
-    stats->time_hypervisor = time_ticks_to_reftime(stats->time_hypervisor);
-    stats->time_scheduler = time_ticks_to_reftime(stats->time_scheduler);
-    stats->time_guest = time_ticks_to_reftime(stats->time_guest);
+    stats->time_idle = arch_ticks_to_reftime(stats->time_idle);
+    stats->time_hypervisor = arch_ticks_to_reftime(stats->time_hypervisor);
+    stats->time_scheduler = arch_ticks_to_reftime(stats->time_scheduler);
+    stats->time_guest = arch_ticks_to_reftime(stats->time_guest);
     return true;
 }

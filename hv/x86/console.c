@@ -40,7 +40,7 @@ static void put(char c)
     }
 }
 
-void console_write(const char *text, size_t length)
+void arch_console_write(const char *text, size_t length)
 {
     if (console_port == CONSOLE_PORT_NONE)
         return;
@@ -49,9 +49,4 @@ void console_write(const char *text, size_t length)
             put('\r');
         put(text[i]);
     }
-}
-
-void arch_console_write(const char *text, size_t length)
-{
-    console_write(text, length);
 }

@@ -12,7 +12,4 @@
 /* Programs the port for 115200 baud, 8N1. CONSOLE_PORT_NONE silences the console. */
 void console_init(uint16_t port);
 
-/* After a fault: breaks any lock another LP may hold by not taking one. */
-void console_write(const char *text, size_t length);
-
 #endif

@@ -41,12 +41,11 @@ void descriptors_init(void)
     idt[VECTOR_MACHINE] = make_gate((uint64_t)vector_stubs + VECTOR_MACHINE * STUB_SIZE, 3);
 }
 
-bool descriptors_alloc_stacks(struct lp *lp)
+void descriptors_alloc_stacks(struct lp *lp)
 {
     lp->stack = memory_alloc_stack();
     for (unsigned ist = 0; ist < 3; ist++)
         lp->tss.ist[ist] = (uint64_t)memory_alloc_stack();
-    return lp->stack != NULL && lp->tss.ist[0] != 0 && lp->tss.ist[1] != 0 && lp->tss.ist[2] != 0;
 }
 
 static void fill_gdt(struct lp *lp)

@@ -8,8 +8,7 @@
 
 /* The interrupt table, common to all LPs. */
 void descriptors_init(void);
-/* False: out of memory. */
-bool descriptors_alloc_stacks(struct lp *lp);
+void descriptors_alloc_stacks(struct lp *lp);
 /* Makes the calling processor this LP. */
 void descriptors_load(struct lp *lp);
 

@@ -63,8 +63,9 @@ void exit_hypercall(struct vp *vp)
     lp->reschedule = lp->reschedule || vp->activity == VP_HALTED;
 }
 
-void exit_halt(struct lp *lp, struct vp *vp)
+void exit_halt(struct vp *vp)
 {
+    struct lp *lp = vp->lp;
     vendor->advance(vp, HLT_LENGTH);
     vp_halt(vp);
     lp->reschedule = true;

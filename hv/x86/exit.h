@@ -3,13 +3,12 @@
 #ifndef HV_X86_EXIT_H
 #define HV_X86_EXIT_H
 
-struct lp;
 struct vp;
 
 void exit_cpuid(struct vp *vp);
 void exit_read_msr(struct vp *vp);
 void exit_write_msr(struct vp *vp);
 void exit_hypercall(struct vp *vp);
-void exit_halt(struct lp *lp, struct vp *vp);
+void exit_halt(struct vp *vp);
 
 #endif

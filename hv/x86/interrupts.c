@@ -9,40 +9,22 @@
 #include "hv/x86/panic.h"
 
 #define VECTOR_EXTERNAL 32
-#define NO_VECTOR       (-1)
 
 extern const char idle_begin[], idle_end[];
 extern const char msr_read_at[], msr_write_at[], msr_fault[];
 
 /* ---- level interrupts whose end waits ---- */
 
-static int highest(const uint32_t bits[8])
-{
-    for (int word = 7; word >= 0; word--)
-        if (bits[word] != 0)
-            return word * 32 + 31 - __builtin_clz(bits[word]);
-    return NO_VECTOR;
-}
-
-static bool test_and_clear(uint32_t bits[8], uint8_t vector)
-{
-    const uint32_t bit = 1u << (vector % 32);
-    const bool was = bits[vector / 32] & bit;
-    bits[vector / 32] &= ~bit;
-    return was;
-}
-
 void interrupts_level_eoi(struct lp *lp, uint8_t vector)
 {
-    const uint32_t bit = 1u << (vector % 32);
-    if (!(lp->deferred[vector / 32] & bit))
+    if (!vectors_have(lp->deferred, vector))
         return;
-    lp->deferred_done[vector / 32] |= bit;
-    for (int top = highest(lp->deferred); top != NO_VECTOR; top = highest(lp->deferred)) {
-        if (!test_and_clear(lp->deferred_done, (uint8_t)top))
+    vectors_add(lp->deferred_done, vector);
+    for (int top; (top = vectors_highest(lp->deferred)) != VECTORS_NONE; lapic_eoi()) {
+        if (!vectors_have(lp->deferred_done, (uint8_t)top))
             return;
-        test_and_clear(lp->deferred, (uint8_t)top);
-        lapic_eoi();
+        vectors_remove(lp->deferred_done, (uint8_t)top);
+        vectors_remove(lp->deferred, (uint8_t)top);
     }
 }
 
@@ -60,7 +42,7 @@ static void forward_device(struct lp *lp, uint8_t vector)
     lp->stats.interrupts_forwarded++;
     if (level) {
         lp->stats.interrupts_level++;
-        lp->deferred[vector / 32] |= 1u << (vector % 32);
+        vectors_add(lp->deferred, vector);
     }
     vapic_raise(&vp->apic, vector, level);
     if (vp != lp->current) /* which looks by itself before it goes on */

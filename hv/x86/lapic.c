@@ -8,8 +8,6 @@
 #define SPURIOUS_APIC_ENABLE 0x100u
 #define ICR_PENDING          (1u << 12)
 #define ICR_ASSERT           (1u << 14)
-#define ICR_INIT             (5u << 8)
-#define ICR_STARTUP          (6u << 8)
 
 static volatile uint32_t *lapic_registers; /* NULL in x2APIC mode */
 
@@ -72,8 +70,9 @@ bool lapic_is_level(uint8_t vector)
     return lapic_read(word) >> (vector % 32) & 1;
 }
 
-static void send(uint32_t apic_id, uint32_t command)
+void lapic_send(uint32_t apic_id, uint32_t command)
 {
+    command |= ICR_ASSERT;
     if (lapic_registers == NULL) {
         cpu_write_msr(MSR_X2APIC_FIRST + LAPIC_ICR / 16, (uint64_t)apic_id << 32 | command);
         return;
@@ -82,19 +81,4 @@ static void send(uint32_t apic_id, uint32_t command)
         cpu_pause();
     lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
     lapic_write(LAPIC_ICR, command);
-}
-
-void lapic_send_fixed(uint32_t apic_id, uint8_t vector)
-{
-    send(apic_id, ICR_ASSERT | vector);
-}
-
-void lapic_send_init(uint32_t apic_id)
-{
-    send(apic_id, ICR_ASSERT | ICR_INIT);
-}
-
-void lapic_send_startup(uint32_t apic_id, uint8_t page)
-{
-    send(apic_id, ICR_ASSERT | ICR_STARTUP | page);
 }

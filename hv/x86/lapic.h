@@ -54,6 +54,9 @@ enum lapic_register {
 #define LAPIC_LVT_NMI     (4u << 8)
 #define LAPIC_DIVIDE_BY_1 0xbu
 
+#define LAPIC_SEND_INIT    (5u << 8)
+#define LAPIC_SEND_STARTUP (6u << 8)
+
 /* Once, on the boot LP: finds the mode and maps the registers. */
 void lapic_init(void);
 /* On each LP: software-enables the APIC, masks what the hypervisor does not use. */
@@ -72,9 +75,8 @@ uint32_t lapic_id(void);
 void lapic_eoi(void);
 /* Was the vector in service raised by a level-triggered source? */
 bool lapic_is_level(uint8_t vector);
-void lapic_send_fixed(uint32_t apic_id, uint8_t vector);
-void lapic_send_init(uint32_t apic_id);
-void lapic_send_startup(uint32_t apic_id, uint8_t page);
+/* Sends an interrupt: a vector, LAPIC_SEND_INIT, or LAPIC_SEND_STARTUP | page number. */
+void lapic_send(uint32_t apic_id, uint32_t command);
 
 /* The page of the registers: never mapped in a partition. */
 spa_t lapic_page(void);

@@ -55,8 +55,8 @@ struct lp {
     volatile bool online;      /* (x) */
     struct bh_lp_stats stats;  /* times in TSC ticks */
     uint64_t stamp;            /* TSC of the last change between guest, hypervisor and idle */
-    uint32_t deferred[8];      /* level interrupts whose physical EOI waits */
-    uint32_t deferred_done[8]; /* of these, the ones the parent has ended */
+    uint64_t deferred[4];      /* level interrupts whose physical EOI waits */
+    uint64_t deferred_done[4]; /* of these, the ones the parent has ended */
     void *vendor;              /* the back end's own state */
     struct hypercall_buffers *hypercall_buffers;
     struct gdt gdt;

@@ -80,9 +80,11 @@ void page_free(void *page)
 void *memory_alloc_pages(unsigned count)
 {
     char *first = page_alloc();
-    for (unsigned i = 1; i < count && first != NULL; i++)
-        if (page_alloc() != first + i * PAGE_SIZE)
-            return NULL;
+    bool fits = first != NULL;
+    for (unsigned i = 1; i < count && fits; i++)
+        fits = page_alloc() == first + i * PAGE_SIZE;
+    if (!fits)
+        refuse("out of memory while starting: the hypervisor's pool is too small");
     return first;
 }
 
@@ -116,20 +118,12 @@ struct nested_source memory_boot_source = {boot_source_take, boot_source_give};
 
 /* ---- page tables ---- */
 
-static void *page_alloc_or_refuse(void)
-{
-    void *page = page_alloc();
-    if (page == NULL)
-        refuse("out of memory while starting: the hypervisor's pool is too small");
-    return page;
-}
-
 /* The table below `table` that `address` goes through; level 3 = PML4. */
 static uint64_t *next_table(uint64_t *table, unsigned level, uint64_t address)
 {
     uint64_t *entry = &table[address >> (12 + 9 * level) & 511];
     if (!(*entry & PTE_PRESENT))
-        *entry = memory_spa(page_alloc_or_refuse()).raw | PTE_TABLE;
+        *entry = memory_spa(memory_alloc_pages(1)).raw | PTE_TABLE;
     return pool_address(*entry & PTE_ADDRESS);
 }
 
@@ -185,12 +179,8 @@ void *memory_alloc_stack(void)
     static uint64_t next_slot;
     const uint64_t slot = __atomic_fetch_add(&next_slot, 1, __ATOMIC_RELAXED);
     const uint64_t top = HV_STACK_BASE + (slot + 1) * HV_STACK_SLOT;
-    for (uint64_t at = top - HV_STACK_SIZE; at < top; at += PAGE_SIZE) {
-        void *page = page_alloc();
-        if (page == NULL)
-            return NULL;
-        map_4k(at, memory_spa(page).raw, PTE_DATA);
-    }
+    for (uint64_t at = top - HV_STACK_SIZE; at < top; at += PAGE_SIZE)
+        map_4k(at, memory_spa(memory_alloc_pages(1)).raw, PTE_DATA);
     return (void *)top;
 }
 
@@ -260,11 +250,8 @@ static uint64_t pool_size(uint64_t ram_end, uint64_t ram, uint32_t lps)
 static void choose_pool(struct ranges *ranges, const struct boot_info *boot, uint32_t lps)
 {
     struct ranges free = *ranges;
-    bool fits = ranges_retype(&free, 0, memory_image.base + memory_image.size, BOOT_RANGE_RESERVED);
-    for (unsigned i = 0; i < boot->module_count; i++)
-        fits = fits && ranges_retype(&free, boot->module[i].base, boot->module[i].size,
-                                     BOOT_RANGE_RESERVED);
-    if (!fits)
+    if (!ranges_reserve_modules(&free, boot) ||
+        !ranges_retype(&free, 0, memory_image.base + memory_image.size, BOOT_RANGE_RESERVED))
         refuse("the firmware's memory map has more entries than the hypervisor can hold");
     memory_pool.size = pool_size(ranges_ram_end(ranges), ranges_ram_bytes(ranges), lps);
     if (!ranges_find_high(&free, memory_pool.size, SIZE_2M, 0, BOOT_MAP_END, &memory_pool.base))
@@ -341,7 +328,7 @@ void memory_init(struct ranges *ranges, const struct boot_info *boot, uint64_t p
         limit_parent(ranges, parent_memory);
 
     extern uint64_t boot_pdpt_low[];
-    root_table = page_alloc_or_refuse();
+    root_table = memory_alloc_pages(1);
     map_all();
     root_table[0] = memory_spa(boot_pdpt_low).raw | PTE_TABLE;
     memory_load_tables();

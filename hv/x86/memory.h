@@ -46,7 +46,7 @@ void memory_load_tables(void);
 /* A zeroed page of the pool; NULL when it is used up. */
 void *page_alloc(void);
 void page_free(void *page);
-/* Boot only: neighbouring zeroed pages. */
+/* Boot only: neighbouring zeroed pages; refuses the machine when there are none. */
 void *memory_alloc_pages(unsigned count);
 uint64_t page_total(void);
 uint64_t page_free_count(void);
@@ -54,7 +54,7 @@ uint64_t page_free_count(void);
 /* For pages of the pool and of the image. */
 spa_t memory_spa(const void *address);
 
-/* A new stack with an unmapped page below it; the address of its upper end, NULL without memory. */
+/* Boot only: a new stack with an unmapped page below it; the address of its upper end. */
 void *memory_alloc_stack(void);
 
 /* Pages of a partition's pool in a slot of HV_OBJECT_BASE. Unmapping returns the page; before it is

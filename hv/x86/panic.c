@@ -6,9 +6,9 @@
  */
 #include "hv/x86/panic.h"
 
+#include "hv/arch.h"
 #include "hv/core/log.h"
 #include "hv/core/text.h"
-#include "hv/x86/console.h"
 #include "hv/x86/layout.h"
 #include "hv/x86/memory.h"
 #include "hv/x86/smp.h"
@@ -30,7 +30,7 @@ static void say(const char *format, ...)
     va_start(arguments, format);
     const size_t length = text_format(line, sizeof line, format, arguments);
     va_end(arguments);
-    console_write(line, length);
+    arch_console_write(line, length); /* which takes no lock */
 }
 
 static void say_address(uint64_t address)
@@ -107,28 +107,26 @@ _Noreturn void panic(const char *format, ...)
 
 static const char *exception_name(uint64_t vector)
 {
-    static const char *const names[] = {
-        "divide error",
-        "debug",
-        "NMI",
-        "breakpoint",
-        "overflow",
-        "bound range",
-        "invalid opcode",
-        "no coprocessor",
-        "double fault",
-        "coprocessor",
-        "invalid TSS",
-        "segment not present",
-        "stack fault",
-        "general protection",
-        "page fault",
-        "reserved",
-        "x87",
-        "alignment check",
-        "machine check",
-        "SIMD",
-    };
+    static const char *const names[] = {"divide error",
+                                        "debug",
+                                        "NMI",
+                                        "breakpoint",
+                                        "overflow",
+                                        "bound range",
+                                        "invalid opcode",
+                                        "no coprocessor",
+                                        "double fault",
+                                        "coprocessor",
+                                        "invalid TSS",
+                                        "segment not present",
+                                        "stack fault",
+                                        "general protection",
+                                        "page fault",
+                                        "reserved",
+                                        "x87",
+                                        "alignment check",
+                                        "machine check",
+                                        "SIMD"};
     return vector < ARRAY_COUNT(names) ? names[vector] : "unexpected vector";
 }
 

@@ -24,10 +24,10 @@ _Noreturn void panic_exception(const struct exception_frame *frame);
 __attribute__((noreturn, format(printf, 1, 2))) void panic(const char *format, ...);
 
 /* For states that cannot be: never for anything a guest can influence. */
-#define ASSERT(condition)                                                     \
-    do {                                                                      \
-        if (!(condition))                                                     \
-            panic("%s:%d: %s does not hold", __FILE__, __LINE__, #condition); \
+#define ASSERT(condition)                                                               \
+    do {                                                                                \
+        if (!(condition))                                                               \
+            panic("%s:%u: %s does not hold", __FILE__, (unsigned)__LINE__, #condition); \
     } while (0)
 
 #endif

@@ -3,7 +3,6 @@
 #include "hv/x86/parent.h"
 
 #include "hv/core/log.h"
-#include "hv/core/text.h"
 #include "hv/core/vp.h"
 #include "hv/x86/cpu.h"
 #include "hv/x86/extended.h"
@@ -90,27 +89,20 @@ static void map_memory(uint64_t ram_end)
 static void create_extended(struct vp *vp)
 {
     vp->extended = memory_alloc_pages((unsigned)(ALIGN_UP(extended_size(), PAGE_SIZE) / PAGE_SIZE));
-    if (vp->extended == NULL)
-        refuse("too little memory for processor %u", vp->index);
     extended_reset(vp->extended);
 }
 
 static void create_vp(struct lp *lp)
 {
-    struct vp *vp = page_alloc();
+    struct vp *vp = memory_alloc_pages(1);
     timer_queue_init(&lp->timers);
     sched_queue_init(&lp->run, 0);
-    if (vp == NULL)
-        refuse("too little memory for processor %u", lp->index);
     vp_init(vp, &parent, lp->index, lp->apic_id, &lp->timers);
     vp->lp = lp;
     vp->stats.lp_index = lp->index;
-    void *state = page_alloc();
-    void *control = page_alloc();
-    if (state == NULL || control == NULL ||
-        sched_entity_init(&vp->sched, &lp->run, &parent.share) != HV_STATUS_SUCCESS)
-        refuse("too little memory for processor %u", lp->index);
-    vendor->init_vp(vp, state, control, memory_spa(control));
+    sched_entity_init(&vp->sched, &lp->run, &parent.share); /* the first one there */
+    void *control = memory_alloc_pages(1);
+    vendor->init_vp(vp, memory_alloc_pages(1), control, memory_spa(control));
     vendor->reset(vp);
     if (extended_is_supported())
         create_extended(vp);
@@ -135,16 +127,6 @@ void parent_create(uint64_t ram_end, const struct linux_entry *entry)
 }
 
 /* ---- ends ---- */
-
-_Noreturn void parent_stop(const char *format, ...)
-{
-    char sentence[200];
-    va_list arguments;
-    va_start(arguments, format);
-    text_format(sentence, sizeof sentence, format, arguments);
-    va_end(arguments);
-    refuse("the parent partition cannot go on: %s", sentence);
-}
 
 _Noreturn void parent_reset(void)
 {

@@ -14,9 +14,6 @@ extern struct partition parent;
 /* Builds the partition and its VPs; VP 0 starts at the kernel's entry. Boot LP only. */
 void parent_create(uint64_t ram_end, const struct linux_entry *entry);
 
-/* The parent can not go on, and nobody can without it: a sentence, and the machine halts. */
-_Noreturn void parent_stop(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 /* The parent asks for a reset by a triple fault, as kernels do when nothing else worked. */
 _Noreturn void parent_reset(void);
 

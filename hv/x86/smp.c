@@ -32,12 +32,9 @@ static bool released;
 
 static void make_lp(uint32_t index, uint32_t apic_id)
 {
-    struct lp *lp = page_alloc();
-    if (lp == NULL || !descriptors_alloc_stacks(lp))
-        refuse("too little memory for processor %u", index);
+    struct lp *lp = memory_alloc_pages(1);
+    descriptors_alloc_stacks(lp);
     lp->hypercall_buffers = memory_alloc_pages(sizeof *lp->hypercall_buffers / PAGE_SIZE);
-    if (lp->hypercall_buffers == NULL)
-        refuse("too little memory for processor %u", index);
     lp->index = index;
     lp->apic_id = apic_id;
     lp->timer_armed = TIMER_NEVER;
@@ -65,11 +62,7 @@ static uint64_t choose_page(const struct ranges *ranges, const struct boot_info 
 {
     struct ranges free = *ranges;
     uint64_t page;
-    bool fits = true;
-    for (unsigned i = 0; i < boot->module_count; i++)
-        fits = fits && ranges_retype(&free, boot->module[i].base, boot->module[i].size,
-                                     BOOT_RANGE_RESERVED);
-    if (!fits ||
+    if (!ranges_reserve_modules(&free, boot) ||
         !ranges_find_high(&free, PAGE_SIZE, PAGE_SIZE, LOW_MEMORY_FLOOR, LOW_MEMORY_END, &page))
         refuse("no free page below 640 KiB to start the other processors from");
     return page;
@@ -108,11 +101,12 @@ static void start(struct lp *lp, uint64_t page)
     const uint64_t lp_address = (uint64_t)lp;
     set_field(page, trampoline_lp, &lp_address, sizeof lp_address);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    lapic_send_init(lp->apic_id);
+    const uint32_t startup = LAPIC_SEND_STARTUP | (uint32_t)(page >> PAGE_SHIFT);
+    lapic_send(lp->apic_id, LAPIC_SEND_INIT);
     time_delay_microseconds(INIT_WAIT_US);
-    lapic_send_startup(lp->apic_id, (uint8_t)(page >> PAGE_SHIFT));
+    lapic_send(lp->apic_id, startup);
     if (!wait_online(lp, INIT_WAIT_US))
-        lapic_send_startup(lp->apic_id, (uint8_t)(page >> PAGE_SHIFT));
+        lapic_send(lp->apic_id, startup);
     if (!wait_online(lp, START_TIMEOUT_US))
         refuse("processor %u (APIC id %u) does not start; lps=%u leaves it out", lp->index,
                lp->apic_id, lp->index);
@@ -144,12 +138,12 @@ bool smp_released(void)
 
 void smp_kick(const struct lp *lp)
 {
-    lapic_send_fixed(lp->apic_id, HV_VECTOR_KICK);
+    lapic_send(lp->apic_id, HV_VECTOR_KICK);
 }
 
 void smp_stop_others(void)
 {
     for (uint32_t i = 0; i < lp_count; i++)
         if (lp_table[i]->online && lp_table[i]->apic_id != lapic_id())
-            lapic_send_fixed(lp_table[i]->apic_id, HV_VECTOR_STOP);
+            lapic_send(lp_table[i]->apic_id, HV_VECTOR_STOP);
 }

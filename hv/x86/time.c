@@ -131,7 +131,7 @@ reftime_t arch_time_from_tsc(uint64_t tsc)
     return time > INT64_MAX ? 0 : time;
 }
 
-uint64_t time_ticks_to_reftime(uint64_t ticks)
+uint64_t arch_ticks_to_reftime(uint64_t ticks)
 {
     return multiply_shift_64(ticks, time_base.scale);
 }

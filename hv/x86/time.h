@@ -35,7 +35,6 @@ void time_base_set(const struct clock_sample *start, const struct clock_sample *
 void time_calibrate(const struct acpi_info *acpi);
 
 reftime_t time_from_tsc(uint64_t tsc);
-uint64_t time_ticks_to_reftime(uint64_t ticks);
 
 /*
  * Compares the counters of two LPs. The started one says that it is online and looks until the

@@ -11,7 +11,7 @@
 #include "hv/x86/boot/linux.h"
 #include "hv/x86/lp.h"
 
-enum vendor_register { VENDOR_CR0, VENDOR_CR3, VENDOR_CR4, VENDOR_EFER, VENDOR_RFLAGS, VENDOR_RIP };
+enum vendor_register { VENDOR_CR0, VENDOR_CR4, VENDOR_EFER, VENDOR_RFLAGS, VENDOR_PAT };
 
 struct vendor_ops {
     uint32_t id; /* enum bh_vendor */
@@ -32,9 +32,7 @@ struct vendor_ops {
     void (*run)(struct lp *lp, struct vp *vp);
 
     uint64_t (*get)(const struct vp *vp, enum vendor_register reg);
-    void (*set_efer)(struct vp *vp, uint64_t value);
-    void (*set_pat)(struct vp *vp, uint64_t value);
-    uint64_t (*get_pat)(const struct vp *vp);
+    void (*set)(struct vp *vp, enum vendor_register reg, uint64_t value);
     unsigned (*get_cpl)(const struct vp *vp);
 
     /* By TLFS name; false: not a register of the control block, or not that value. */

@@ -24,6 +24,7 @@
 
 #include "hv/arch.h"
 #include "hv/core/pool.h"
+#include "tests/lib/frame_query.h"
 #include "tests/model/explorer.h"
 
 #define FRAMES    (2 + MODEL_PARENT_FRAMES)

@@ -179,8 +179,7 @@ static void hide_table(const struct root *root, const char *signature)
     struct sdt *table = find_table(root, signature);
     if (table == NULL)
         return;
-    log_line(LOG_INFO, "ACPI table %c%c%c%c is hidden from the parent", signature[0], signature[1],
-             signature[2], signature[3]);
+    log_line(LOG_INFO, "ACPI table %s is hidden from the parent", signature);
     memcpy(table->signature, "BHxx", 4);
     fix_checksum(table);
 }

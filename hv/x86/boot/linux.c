@@ -106,15 +106,6 @@ const char *linux_inspect(const uint8_t *bytes, uint64_t size, struct linux_imag
     return NULL;
 }
 
-static bool reserve_modules(struct ranges *free, const struct boot_info *boot)
-{
-    bool fits = true;
-    for (unsigned i = 0; i < boot->module_count; i++)
-        fits = fits &&
-               ranges_retype(free, boot->module[i].base, boot->module[i].size, BOOT_RANGE_RESERVED);
-    return fits;
-}
-
 /* ---- what the kernel finds ---- */
 
 static void fill_page_tables(uint64_t chunk)
@@ -222,7 +213,7 @@ const char *linux_load(const struct boot_info *boot, const struct ranges *ranges
     struct ranges free = *ranges;
     uint64_t load, chunk;
     const uint64_t need = image.init_size > image.kernel_size ? image.init_size : image.kernel_size;
-    if (!reserve_modules(&free, boot) ||
+    if (!ranges_reserve_modules(&free, boot) ||
         !ranges_find_low(&free, CHUNK_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_END, &chunk))
         return "too little memory: no 32 KiB below 576 KiB for the parent's boot parameters";
     if (!ranges_find_low(&free, need, image.alignment, KERNEL_FLOOR, FOUR_GIB, &load))

@@ -132,6 +132,14 @@ bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t
     return true;
 }
 
+bool ranges_reserve_modules(struct ranges *ranges, const struct boot_info *boot)
+{
+    for (unsigned i = 0; i < boot->module_count; i++)
+        if (!ranges_retype(ranges, boot->module[i].base, boot->module[i].size, BOOT_RANGE_RESERVED))
+            return false;
+    return true;
+}
+
 bool ranges_limit_ram(struct ranges *ranges, uint64_t bytes, uint32_t type)
 {
     uint64_t kept = 0;

@@ -26,6 +26,9 @@ bool ranges_init(struct ranges *ranges, const struct boot_info *boot);
  * list full. */
 bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t type);
 
+/* What the loader put into RAM is not free. False: list full. */
+bool ranges_reserve_modules(struct ranges *ranges, const struct boot_info *boot);
+
 /* Keeps the lowest `bytes` of RAM, cut to whole pages, and gives the rest the type. False: list
  * full. */
 bool ranges_limit_ram(struct ranges *ranges, uint64_t bytes, uint32_t type);

@@ -8,7 +8,6 @@
 #include "hv/x86/cpu.h"
 #include "hv/x86/lapic.h"
 #include "hv/x86/memory.h"
-#include "hv/x86/panic.h"
 #include "hv/x86/run.h"
 
 #define EDX_NPT       (1u << 0)
@@ -82,8 +81,6 @@ static void make_msr_map(void)
         MSR_SMM_FIRST,      MSR_SMM_FIRST + 1, MSR_SMM_LAST,
     };
     uint8_t *map = memory_alloc_pages(MSR_MAP_SIZE / PAGE_SIZE);
-    if (map == NULL)
-        refuse("too little memory for the hypervisor's tables");
     for (unsigned i = 0; i < ARRAY_COUNT(both); i++)
         intercept_msr(map, both[i], true, true);
     for (uint32_t msr = MSR_X2APIC_FIRST; msr <= MSR_X2APIC_LAST; msr++)
@@ -102,8 +99,6 @@ static void make_child_maps(void)
         MSR_SFMASK,  MSR_TSC_AUX, MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP};
     uint8_t *msr_map = memory_alloc_pages(MSR_MAP_SIZE / PAGE_SIZE);
     uint8_t *io_map = memory_alloc_pages(IO_MAP_SIZE / PAGE_SIZE);
-    if (msr_map == NULL || io_map == NULL)
-        refuse("too little memory for the hypervisor's tables");
     memset(msr_map, 0xff, MSR_MAP_SIZE);
     memset(io_map, 0xff, IO_MAP_SIZE);
     for (unsigned i = 0; i < ARRAY_COUNT(own); i++)
@@ -130,15 +125,11 @@ static void svm_init_lp(struct lp *lp)
         make_msr_map();
         make_child_maps();
     }
-    struct svm_lp *state = page_alloc();
-    void *host_save = page_alloc();
-    void *host_vmcb = page_alloc();
-    if (state == NULL || host_save == NULL || host_vmcb == NULL)
-        refuse("too little memory for processor %u", lp->index);
-    state->host_vmcb = memory_spa(host_vmcb).raw;
+    struct svm_lp *state = memory_alloc_pages(1);
+    state->host_vmcb = memory_spa(memory_alloc_pages(1)).raw;
     lp->vendor = state;
     cpu_write_msr(MSR_EFER, cpu_read_msr(MSR_EFER) | EFER_SVME);
-    cpu_write_msr(MSR_VM_HSAVE_PA, memory_spa(host_save).raw);
+    cpu_write_msr(MSR_VM_HSAVE_PA, memory_spa(memory_alloc_pages(1)).raw);
     __asm__ volatile("vmsave %0" : : "a"(state->host_vmcb) : "memory");
 }
 
@@ -255,38 +246,27 @@ static void svm_set_linux_entry(struct vp *vp, const struct linux_entry *entry)
 
 /* ---- registers ---- */
 
+static uint64_t *field(const struct vp *vp, enum vendor_register reg)
+{
+    static const uint16_t offset[] = {
+        [VENDOR_CR0] = offsetof(struct vmcb, cr0),
+        [VENDOR_CR4] = offsetof(struct vmcb, cr4),
+        [VENDOR_EFER] = offsetof(struct vmcb, efer),
+        [VENDOR_RFLAGS] = offsetof(struct vmcb, rflags),
+        [VENDOR_PAT] = offsetof(struct vmcb, pat),
+    };
+    return (uint64_t *)(void *)((char *)svm_of(vp)->vmcb + offset[reg]);
+}
+
+/* The guest does not see that SVM is on. */
 static uint64_t svm_get(const struct vp *vp, enum vendor_register reg)
 {
-    const struct vmcb *vmcb = svm_of(vp)->vmcb;
-    switch (reg) {
-    case VENDOR_CR0:
-        return vmcb->cr0;
-    case VENDOR_CR3:
-        return vmcb->cr3;
-    case VENDOR_CR4:
-        return vmcb->cr4;
-    case VENDOR_EFER:
-        return vmcb->efer & ~EFER_SVME;
-    case VENDOR_RFLAGS:
-        return vmcb->rflags;
-    default:
-        return vmcb->rip;
-    }
+    return *field(vp, reg) & ~(reg == VENDOR_EFER ? EFER_SVME : 0);
 }
 
-static void svm_set_efer(struct vp *vp, uint64_t value)
+static void svm_set(struct vp *vp, enum vendor_register reg, uint64_t value)
 {
-    svm_of(vp)->vmcb->efer = value | EFER_SVME;
-}
-
-static void svm_set_pat(struct vp *vp, uint64_t value)
-{
-    svm_of(vp)->vmcb->pat = value;
-}
-
-static uint64_t svm_get_pat(const struct vp *vp)
-{
-    return svm_of(vp)->vmcb->pat;
+    *field(vp, reg) = value | (reg == VENDOR_EFER ? EFER_SVME : 0);
 }
 
 static unsigned svm_get_cpl(const struct vp *vp)
@@ -443,9 +423,9 @@ static void svm_run(struct lp *lp, struct vp *vp)
     vp->registers.rax = vmcb->rax;
     keep_interrupted_event(state);
     if (partition_is_parent(vp->partition))
-        svm_handle_exit(lp, vp);
+        svm_handle_exit(vp);
     else
-        svm_handle_child_exit(lp, vp);
+        svm_handle_child_exit(vp);
 }
 
 const struct vendor_ops svm_ops = {
@@ -460,9 +440,7 @@ const struct vendor_ops svm_ops = {
     .set_linux_entry = svm_set_linux_entry,
     .run = svm_run,
     .get = svm_get,
-    .set_efer = svm_set_efer,
-    .set_pat = svm_set_pat,
-    .get_pat = svm_get_pat,
+    .set = svm_set,
     .get_cpl = svm_get_cpl,
     .get_register = svm_get_register,
     .set_register = svm_set_register,

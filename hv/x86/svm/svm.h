@@ -43,11 +43,11 @@ extern bool svm_has_next_rip;
 extern const struct vendor_ops svm_ops;
 
 /* svm_exit.c: acts on the exit that the VMCB describes. */
-void svm_handle_exit(struct lp *lp, struct vp *vp);
+void svm_handle_exit(struct vp *vp);
 
 /* The same for a child's VP (svm_child.c), and exits that both have. */
-void svm_handle_child_exit(struct lp *lp, struct vp *vp);
-bool svm_handle_common_exit(struct lp *lp, struct vp *vp);
+void svm_handle_child_exit(struct vp *vp);
+bool svm_handle_common_exit(struct vp *vp);
 
 /* In the order of instruction encoding. */
 uint64_t svm_general_register(const struct vp *vp, unsigned number);

@@ -129,9 +129,10 @@ static void exit_fatal(struct vp *vp)
     intercept_raise(vp, HV_MESSAGE_UNRECOVERABLE_EXCEPTION, &message, sizeof message);
 }
 
-void svm_handle_child_exit(struct lp *lp, struct vp *vp)
+void svm_handle_child_exit(struct vp *vp)
 {
-    if (svm_handle_common_exit(lp, vp))
+    struct lp *lp = vp->lp;
+    if (svm_handle_common_exit(vp))
         return;
     switch ((uint32_t)svm_of(vp)->vmcb->exit_code) {
     case VMEXIT_INVD:

@@ -15,20 +15,12 @@
  * between the two, and sleep after what should have woken it. To real processors
  * a second STI is nothing.
  */
-#define REG_RCX 0x08
-#define REG_RDX 0x10
-#define REG_RBX 0x18
-#define REG_RBP 0x28
-#define REG_RSI 0x30
-#define REG_RDI 0x38
-#define REG_R8  0x40
-#define REG_R9  0x48
-#define REG_R10 0x50
-#define REG_R11 0x58
-#define REG_R12 0x60
-#define REG_R13 0x68
-#define REG_R14 0x70
-#define REG_R15 0x78
+/* Offsets in struct vp_registers. */
+    .set offset, 0
+    .irp register, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+    .set offset_of_\register, offset
+    .set offset, offset + 8
+    .endr
 
     .text
     .globl svm_enter
@@ -49,20 +41,9 @@ svm_enter:
     sti
     test %r8b, %r8b /* no instruction from here to the branch changes the flags */
 
-    mov REG_RCX(%rdi), %rcx
-    mov REG_RDX(%rdi), %rdx
-    mov REG_RBX(%rdi), %rbx
-    mov REG_RBP(%rdi), %rbp
-    mov REG_RSI(%rdi), %rsi
-    mov REG_R8(%rdi), %r8
-    mov REG_R9(%rdi), %r9
-    mov REG_R10(%rdi), %r10
-    mov REG_R11(%rdi), %r11
-    mov REG_R12(%rdi), %r12
-    mov REG_R13(%rdi), %r13
-    mov REG_R14(%rdi), %r14
-    mov REG_R15(%rdi), %r15
-    mov REG_RDI(%rdi), %rdi
+    .irp register, rcx, rdx, rbx, rbp, rsi, r8, r9, r10, r11, r12, r13, r14, r15, rdi
+    mov offset_of_\register(%rdi), %\register
+    .endr
 
     vmload %rax
     jz 3f
@@ -71,21 +52,11 @@ svm_enter:
     vmsave %rax
 
     xchg %rdi, (%rsp)
-    mov %rcx, REG_RCX(%rdi)
-    mov %rdx, REG_RDX(%rdi)
-    mov %rbx, REG_RBX(%rdi)
-    mov %rbp, REG_RBP(%rdi)
-    mov %rsi, REG_RSI(%rdi)
-    mov %r8, REG_R8(%rdi)
-    mov %r9, REG_R9(%rdi)
-    mov %r10, REG_R10(%rdi)
-    mov %r11, REG_R11(%rdi)
-    mov %r12, REG_R12(%rdi)
-    mov %r13, REG_R13(%rdi)
-    mov %r14, REG_R14(%rdi)
-    mov %r15, REG_R15(%rdi)
+    .irp register, rcx, rdx, rbx, rbp, rsi, r8, r9, r10, r11, r12, r13, r14, r15
+    mov %\register, offset_of_\register(%rdi)
+    .endr
     pop %rcx
-    mov %rcx, REG_RDI(%rdi)
+    mov %rcx, offset_of_rdi(%rdi)
 
     pop %rax
     vmload %rax

@@ -7,6 +7,7 @@
 #include "hv/core/partition.h"
 #include "hv/x86/cpu.h"
 #include "hv/x86/exit.h"
+#include "hv/x86/panic.h"
 #include "hv/x86/parent.h"
 #include "hv/x86/svm/svm.h"
 
@@ -33,7 +34,6 @@ static void exit_msr(struct vp *vp)
 static void exit_iret(struct vp *vp)
 {
     struct svm_vp *state = svm_of(vp);
-    count(vp, BH_EXIT_IRET);
     state->vmcb->intercept1 &= ~VMCB_INTERCEPT1_IRET;
     state->nmi_iret = true;
     state->nmi_iret_rip = state->vmcb->rip;
@@ -55,8 +55,8 @@ static void exit_unknown(struct vp *vp)
 {
     const struct vmcb *vmcb = svm_of(vp)->vmcb;
     count(vp, BH_EXIT_OTHER);
-    parent_stop("VP %u: exit %lx (info %lx %lx) at rip %lx cannot be handled", vp->index,
-                vmcb->exit_code, vmcb->exit_info1, vmcb->exit_info2, vmcb->rip);
+    refuse("the parent partition cannot go on: VP %u: exit %lx (info %lx %lx) at rip %lx",
+           vp->index, vmcb->exit_code, vmcb->exit_info1, vmcb->exit_info2, vmcb->rip);
 }
 
 /* WBINVD and INVD: the caches are written back; the parent owns the machine's memory. */
@@ -86,7 +86,6 @@ static void exit_cr8_write(struct vp *vp)
     const struct guest_paging paging = {vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer};
     uint8_t bytes[INSTRUCTION_MAX];
     unsigned general;
-    count(vp, BH_EXIT_CONTROL_REGISTER);
     const size_t fetched = guest_fetch(vp->partition, &paging, vmcb->rip, bytes, sizeof bytes);
     const unsigned length = decode_mov_to_control(bytes, fetched, &general);
     if (length == 0 || svm_general_register(vp, general) > 15) {
@@ -99,67 +98,58 @@ static void exit_cr8_write(struct vp *vp)
 
 static void exit_undefined(struct vp *vp)
 {
-    count(vp, BH_EXIT_VIRTUALIZATION_INSTRUCTION);
     vendor->inject_fault(vp, VECTOR_UD, false, 0);
 }
 
-bool svm_handle_common_exit(struct lp *lp, struct vp *vp)
+static void exit_interrupt(struct vp *vp)
 {
-    switch ((uint32_t)svm_of(vp)->vmcb->exit_code) {
-    case VMEXIT_INTR:
-        count(vp, BH_EXIT_INTERRUPT);
-        cpu_interrupts_window();
-        return true;
-    case VMEXIT_NMI:
-        count(vp, BH_EXIT_NMI); /* taken at STGI; its handler left a note */
-        return true;
-    case VMEXIT_INIT:
-        count(vp, BH_EXIT_OTHER); /* from a device: a guest's INITs are virtual */
-        return true;
-    case VMEXIT_VINTR:
-        count(vp, BH_EXIT_INTERRUPT_WINDOW);
-        return true;
-    case VMEXIT_CPUID:
-        count(vp, BH_EXIT_CPUID);
-        exit_cpuid(vp);
-        return true;
-    case VMEXIT_MSR:
-        exit_msr(vp);
-        return true;
-    case VMEXIT_HLT:
-        count(vp, BH_EXIT_HLT);
-        exit_halt(lp, vp);
-        return true;
-    case VMEXIT_VMMCALL:
-        count(vp, BH_EXIT_HYPERCALL);
-        exit_hypercall(vp);
-        return true;
-    case VMEXIT_CR8_WRITE:
-        exit_cr8_write(vp);
-        return true;
-    case VMEXIT_IRET:
-        exit_iret(vp);
-        return true;
-    case VMEXIT_INVLPGA:
-    case VMEXIT_VMRUN:
-    case VMEXIT_VMLOAD:
-    case VMEXIT_VMSAVE:
-    case VMEXIT_STGI:
-    case VMEXIT_CLGI:
-    case VMEXIT_SKINIT:
-    case VMEXIT_MONITOR:
-    case VMEXIT_MWAIT:
-    case VMEXIT_MWAIT_ARMED:
-        exit_undefined(vp);
-        return true;
-    default:
-        return false;
-    }
+    (void)vp;
+    cpu_interrupts_window();
 }
 
-void svm_handle_exit(struct lp *lp, struct vp *vp)
+/* NMI: taken at STGI, its handler left a note. INIT: from a device, a guest's are virtual. Window:
+ * the next entry delivers. */
+static void exit_nothing(struct vp *vp)
 {
-    if (svm_handle_common_exit(lp, vp))
+    (void)vp;
+}
+
+static const struct {
+    enum bh_exit reason; /* as it is counted */
+    void (*act)(struct vp *vp);
+} common_exits[] = {
+    [VMEXIT_CR8_WRITE] = {BH_EXIT_CONTROL_REGISTER, exit_cr8_write},
+    [VMEXIT_INTR] = {BH_EXIT_INTERRUPT, exit_interrupt},
+    [VMEXIT_NMI] = {BH_EXIT_NMI, exit_nothing},
+    [VMEXIT_INIT] = {BH_EXIT_OTHER, exit_nothing},
+    [VMEXIT_VINTR] = {BH_EXIT_INTERRUPT_WINDOW, exit_nothing},
+    [VMEXIT_CPUID] = {BH_EXIT_CPUID, exit_cpuid},
+    [VMEXIT_IRET] = {BH_EXIT_IRET, exit_iret},
+    [VMEXIT_HLT] = {BH_EXIT_HLT, exit_halt},
+    [VMEXIT_INVLPGA] = {BH_EXIT_VIRTUALIZATION_INSTRUCTION, exit_undefined},
+    [VMEXIT_VMRUN] = {BH_EXIT_VIRTUALIZATION_INSTRUCTION, exit_undefined},
+    [VMEXIT_VMMCALL] = {BH_EXIT_HYPERCALL, exit_hypercall},
+    [VMEXIT_VMLOAD... VMEXIT_SKINIT] = {BH_EXIT_VIRTUALIZATION_INSTRUCTION, exit_undefined},
+    [VMEXIT_MONITOR... VMEXIT_MWAIT_ARMED] = {BH_EXIT_VIRTUALIZATION_INSTRUCTION, exit_undefined},
+};
+
+bool svm_handle_common_exit(struct vp *vp)
+{
+    const uint32_t code = (uint32_t)svm_of(vp)->vmcb->exit_code;
+    if (code == VMEXIT_MSR)
+        exit_msr(vp);
+    else if (code >= ARRAY_COUNT(common_exits) || common_exits[code].act == NULL)
+        return false;
+    else {
+        count(vp, common_exits[code].reason);
+        common_exits[code].act(vp);
+    }
+    return true;
+}
+
+void svm_handle_exit(struct vp *vp)
+{
+    if (svm_handle_common_exit(vp))
         return;
     switch ((uint32_t)svm_of(vp)->vmcb->exit_code) {
     case VMEXIT_INVD:

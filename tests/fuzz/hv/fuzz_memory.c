@@ -17,6 +17,7 @@
 #include "hv/arch.h"
 #include "hv/core/nested.h"
 #include "hv/core/pool.h"
+#include "tests/lib/frame_query.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,7 +12,7 @@ enum hv_status frame_pool_return_checked(struct frame_table *table, frame_t fram
 enum hv_status frame_pool_return(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
     struct frame_table_locked locked = table_lock(table);
-    struct frame_record record = record_read(table, frame);
+    struct frame_record record = frame_lookup(table, frame);
 
     if (record.state == FRAME_POOL_USED) {
         record.partition = partition;

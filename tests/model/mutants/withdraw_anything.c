@@ -12,7 +12,7 @@ enum hv_status frame_withdraw_checked(struct frame_table *table, frame_t frame,
 enum hv_status frame_withdraw(struct frame_table *table, frame_t frame, partition_id_t partition)
 {
     struct frame_table_locked locked = table_lock(table);
-    struct frame_record record = record_read(table, frame);
+    struct frame_record record = frame_lookup(table, frame);
 
     if (record.state == FRAME_HYPERVISOR || record.state == FRAME_UNASSIGNED) {
         record = (struct frame_record){FRAME_DEPOSITED, partition, 0};

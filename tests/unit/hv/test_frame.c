@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "hv/core/frame.h"
+#include "tests/lib/frame_query.h"
 #include "tests/unit/hv/unit.h"
 
 #define FRAMES    2048u
