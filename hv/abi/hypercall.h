@@ -50,8 +50,12 @@ enum hv_status {
 #define HV_ANY_VP            0xffffffffu
 
 /* Call codes. */
+#define HVCALL_FLUSH_SPACE           0x0002u /* a whole address space */
+#define HVCALL_FLUSH_LIST            0x0003u /* some pages, rep */
 #define HVCALL_NOTIFY_LONG_SPIN_WAIT 0x0008u
 #define HVCALL_SEND_IPI              0x000bu
+#define HVCALL_FLUSH_SPACE_EX        0x0013u
+#define HVCALL_FLUSH_LIST_EX         0x0014u
 #define HVCALL_SEND_IPI_EX           0x0015u
 #define HVCALL_GET_PARTITION_ID      0x0046u
 #define HVCALL_DEPOSIT_MEMORY        0x0048u
@@ -86,6 +90,24 @@ struct hv_input_send_ipi_ex {
     struct hv_vp_set set;
 };
 _Static_assert(sizeof(struct hv_input_send_ipi_ex) == 24, "TLFS HvCallSendSyntheticClusterIpiEx");
+
+#define HV_FLUSH_ALL_PROCESSORS (1ull << 0)
+#define HV_FLUSH_FLAGS          0xfull /* all address spaces, non-global only, extended ranges */
+
+/* The list calls have ranges behind it: page number 63:12, further pages 11:0. */
+struct hv_input_flush {
+    uint64_t address_space;
+    uint64_t flags;
+    uint64_t processor_mask;
+};
+_Static_assert(sizeof(struct hv_input_flush) == 24, "TLFS HvCallFlushVirtualAddressSpace");
+
+struct hv_input_flush_ex {
+    uint64_t address_space;
+    uint64_t flags;
+    struct hv_vp_set set;
+};
+_Static_assert(sizeof(struct hv_input_flush_ex) == 32, "TLFS HvCallFlushVirtualAddressSpaceEx");
 
 struct hv_input_deposit_memory {
     uint64_t partition_id;

@@ -40,9 +40,8 @@ struct hv_input_create_partition {
     uint64_t proximity;
     uint32_t compatibility_version;
     uint32_t reserved;
-    uint64_t disabled_processor_features[2]; /* a set bit takes the feature away */
-    uint64_t disabled_xsave_features;
-    uint64_t isolation; /* 0: none */
+    uint64_t disabled_processor_features[3]; /* two banks, XSAVE; a set bit takes it away */
+    uint64_t isolation;                      /* 0: none */
 };
 _Static_assert(sizeof(struct hv_input_create_partition) == 56, "HvCallCreatePartition");
 
@@ -76,6 +75,27 @@ enum hv_partition_property {
     HV_PROPERTY_VMM_CAPABILITIES = 0x90007, /* by GET_PARTITION_PROPERTY_EX */
     BH_PROPERTY_SHARE = 0x8b000000,         /* Bulkhead's own: see BH_SHARE */
 };
+
+/* HV_PROPERTY_SYNTHETIC_FEATURES: bits 2 to 8 are bits 0 to 6 of HV_CPUID_FEATURES EAX. */
+#define HV_SYNTHETIC_HYPERVISOR    (1ull << 0)
+#define HV_SYNTHETIC_HV1           (1ull << 1)
+#define HV_SYNTHETIC_INTERFACE     (HV_SYNTHETIC_HYPERVISOR | HV_SYNTHETIC_HV1)
+#define HV_SYNTHETIC_ACCESS_SHIFT  2
+#define HV_SYNTHETIC_ACCESS_MASK   0x7full
+#define HV_SYNTHETIC_APIC_MSRS     (1ull << 6)
+#define HV_SYNTHETIC_REFERENCE_TSC (1ull << 9)
+#define HV_SYNTHETIC_FREQUENCY     (1ull << 11)
+#define HV_SYNTHETIC_DIRECT_STIMER (1ull << 22)
+#define HV_SYNTHETIC_EX_SETS       (1ull << 24)
+#define HV_SYNTHETIC_FLUSH         (1ull << 25)
+#define HV_SYNTHETIC_CLUSTER_IPI   (1ull << 26)
+#define HV_SYNTHETIC_LONG_SPIN     (1ull << 27)
+#define HV_SYNTHETIC_SIGNAL_EVENTS (1ull << 29)
+#define HV_SYNTHETIC_ALL                                                                  \
+    (HV_SYNTHETIC_HYPERVISOR | HV_SYNTHETIC_HV1 | 0x1fcull | HV_SYNTHETIC_REFERENCE_TSC | \
+     HV_SYNTHETIC_FREQUENCY | HV_SYNTHETIC_DIRECT_STIMER | HV_SYNTHETIC_EX_SETS |         \
+     HV_SYNTHETIC_FLUSH | HV_SYNTHETIC_CLUSTER_IPI | HV_SYNTHETIC_LONG_SPIN |             \
+     HV_SYNTHETIC_SIGNAL_EVENTS)
 
 /*
  * Value of BH_PROPERTY_SHARE: what each VP gets of the LP that runs it; may be set at any time.

@@ -12,6 +12,7 @@
 
 #include "hv/abi/bulkhead.h"
 #include "hv/abi/cpuid.h"
+#include "hv/abi/partition.h"
 #include "hv/arch.h"
 #include "hv/core/cpuid_override.h"
 #include "hv/core/partition.h"
@@ -23,6 +24,7 @@
 #define ECX1_X2APIC       (1u << 21)
 #define ECX1_TSC_DEADLINE (1u << 24)
 #define ECX1_OSXSAVE      (1u << 27)
+#define EDX1_APIC         (1u << 9)
 #define EDX1_HTT          (1u << 28)
 #define EAX6_ARAT         (1u << 2)
 #define EBX7_TSC_ADJUST   (1u << 1)
@@ -111,12 +113,19 @@ uint64_t cpuid_privileges(const struct partition *partition)
         bits |= HV_ACCESS_REFERENCE_TSC;
     if (arch_tsc_is_synchronized() && arch_tsc_is_invariant())
         bits |= HV_ACCESS_TSC_INVARIANT;
+    bits &=
+        (partition->synthetic_features >> HV_SYNTHETIC_ACCESS_SHIFT & HV_SYNTHETIC_ACCESS_MASK) |
+        (partition->synthetic_features & (HV_SYNTHETIC_REFERENCE_TSC | HV_SYNTHETIC_FREQUENCY)) |
+        HV_ACCESS_TSC_INVARIANT;
     return bits | (partition_is_parent(partition) ? PARENT_PRIVILEGES : CHILD_PRIVILEGES) << 32;
 }
 
 static void interface_leaf(const struct vp *vp, uint32_t leaf, struct cpuid_result *r)
 {
+    const uint64_t given = vp->partition->synthetic_features;
     *r = (struct cpuid_result){0};
+    if ((given & HV_SYNTHETIC_INTERFACE) != HV_SYNTHETIC_INTERFACE)
+        return;
     switch (leaf) {
     case HV_CPUID_VENDOR_AND_MAX:
         *r = (struct cpuid_result){HV_CPUID_MAX, HV_VENDOR_EBX, HV_VENDOR_ECX, HV_VENDOR_EDX};
@@ -131,11 +140,17 @@ static void interface_leaf(const struct vp *vp, uint32_t leaf, struct cpuid_resu
     case HV_CPUID_FEATURES:
         r->eax = (uint32_t)cpuid_privileges(vp->partition);
         r->ebx = (uint32_t)(cpuid_privileges(vp->partition) >> 32);
-        r->edx = HV_FEATURE_FREQUENCY_MSRS | HV_FEATURE_CRASH_MSRS | HV_FEATURE_DIRECT_STIMER;
+        r->edx = HV_FEATURE_CRASH_MSRS;
+        set_bit_to(&r->edx, HV_FEATURE_FREQUENCY_MSRS, given & HV_SYNTHETIC_FREQUENCY);
+        set_bit_to(&r->edx, HV_FEATURE_DIRECT_STIMER, given & HV_SYNTHETIC_DIRECT_STIMER);
         break;
     case HV_CPUID_RECOMMENDATIONS:
-        r->eax = HV_HINT_APIC_MSRS | HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI |
-                 HV_HINT_CLUSTER_IPI | HV_HINT_EX_PROCESSOR_SETS;
+        r->eax = HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI;
+        set_bit_to(&r->eax, HV_HINT_APIC_MSRS, given & HV_SYNTHETIC_APIC_MSRS);
+        set_bit_to(&r->eax, HV_HINT_REMOTE_TLB_FLUSH,
+                   !partition_is_parent(vp->partition) && (given & HV_SYNTHETIC_FLUSH));
+        set_bit_to(&r->eax, HV_HINT_CLUSTER_IPI, given & HV_SYNTHETIC_CLUSTER_IPI);
+        set_bit_to(&r->eax, HV_HINT_EX_PROCESSOR_SETS, given & HV_SYNTHETIC_EX_SETS);
         break;
     case HV_CPUID_LIMITS:
         r->eax = PARTITION_MAX_VPS;
@@ -178,7 +193,10 @@ static void show(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_re
 {
     switch (leaf) {
     case 1:
-        r->ecx |= CPUID_1_ECX_HYPERVISOR | ECX1_X2APIC;
+        set_bit_to(&r->ecx, CPUID_1_ECX_HYPERVISOR,
+                   vp->partition->synthetic_features & HV_SYNTHETIC_HYPERVISOR);
+        set_bit_to(&r->ecx, ECX1_X2APIC, vp->partition->has_x2apic);
+        r->edx &= vp->partition->has_apic ? ~0u : ~EDX1_APIC;
         set_bit_to(&r->ecx, ECX1_TSC_DEADLINE, arch_tsc_is_synchronized());
         set_bit_to(&r->ecx, ECX1_OSXSAVE, arch_vp_cr4(vp) & CR4_OSXSAVE);
         break;
@@ -255,8 +273,10 @@ void cpuid_default(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_
     arch_cpuid(vp, leaf, subleaf, result);
     hide(vp, leaf, subleaf, result);
     show(vp, leaf, subleaf, result);
-    if (!partition_is_parent(vp->partition))
-        show_topology(vp, leaf, subleaf, result);
+    if (partition_is_parent(vp->partition))
+        return;
+    show_topology(vp, leaf, subleaf, result);
+    features_hide(vp->partition->disabled_features, leaf, subleaf, result);
 }
 
 void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)

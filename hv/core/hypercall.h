@@ -78,6 +78,8 @@ enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call);
 enum hv_status hypercall_get_partition_id(struct hypercall *call);
 enum hv_status hypercall_send_ipi(struct hypercall *call);
 enum hv_status hypercall_send_ipi_ex(struct hypercall *call);
+enum hv_status hypercall_flush(struct hypercall *call);
+enum hv_status hypercall_flush_ex(struct hypercall *call);
 enum hv_status hypercall_post_message_direct(struct hypercall *call);
 enum hv_status hypercall_signal_event_direct(struct hypercall *call);
 enum hv_status hypercall_create_partition(struct hypercall *call);

@@ -4,6 +4,7 @@
 
 #include "hv/arch.h"
 #include "hv/core/hypercall.h"
+#include "hv/core/lib.h"
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
 
@@ -17,9 +18,13 @@ enum hv_status hypercall_create_partition(struct hypercall *call)
     struct hv_output_create_partition *output = call->output;
     if ((input->flags & ~CREATE_FLAGS) || input->isolation != 0)
         return HV_STATUS_INVALID_PARAMETER;
-    const struct partition *partition = partition_create(call->vp->partition->frames);
+    struct partition *partition = partition_create(call->vp->partition->frames);
     if (partition == NULL)
         return HV_STATUS_NO_RESOURCES;
+    partition->has_apic = input->flags & HV_CREATE_LAPIC;
+    partition->has_x2apic = partition->has_apic && (input->flags & HV_CREATE_X2APIC);
+    memcpy(partition->disabled_features, input->disabled_processor_features,
+           sizeof partition->disabled_features);
     output->partition_id = partition->id;
     return HV_STATUS_SUCCESS;
 }
@@ -98,6 +103,11 @@ static enum hv_status set_property(struct partition *partition, uint32_t code, u
         if (value > 1)
             return HV_STATUS_INVALID_PARAMETER;
         partition->ignores_unknown_msrs = value == 1;
+        return HV_STATUS_SUCCESS;
+    case HV_PROPERTY_SYNTHETIC_FEATURES:
+        if (partition->state != PARTITION_CREATED)
+            return HV_STATUS_INVALID_PARTITION_STATE;
+        partition->synthetic_features = value;
         return HV_STATUS_SUCCESS;
     case HV_PROPERTY_GPA_ACCESS_TRACKING:
         if (value > 1)

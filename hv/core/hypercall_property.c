@@ -26,6 +26,10 @@ static bool get_property(struct vp *vp, const struct partition *partition, uint3
         uint64_t value;
     } table[] = {
         {HV_PROPERTY_PRIVILEGE_FLAGS, cpuid_privileges(partition)},
+        {HV_PROPERTY_SYNTHETIC_FEATURES, partition->synthetic_features & HV_SYNTHETIC_ALL},
+        {HV_PROPERTY_PROCESSOR_FEATURES_0, features_bank(vp, 0) & ~partition->disabled_features[0]},
+        {HV_PROPERTY_PROCESSOR_FEATURES_1, features_bank(vp, 1) & ~partition->disabled_features[1]},
+        {HV_PROPERTY_XSAVE_FEATURES, features_bank(vp, 2) & ~partition->disabled_features[2]},
         {HV_PROPERTY_GPA_ACCESS_TRACKING, partition->tracks_access},
         {HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, partition->ignores_unknown_msrs},
         {HV_PROPERTY_PROCESSOR_VENDOR, cpuid_is_intel(vp) ? VENDOR_INTEL : VENDOR_AMD},

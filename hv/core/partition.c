@@ -32,6 +32,8 @@ void partition_init(struct partition *partition, partition_id_t id, struct frame
     spinlock_init(&partition->ports.lock);
     pool_init(&partition->pool, frames, id);
     partition->pool_source = (struct nested_source){pool_source_take, pool_source_give};
+    partition->has_apic = partition->has_x2apic = true;
+    partition->synthetic_features = ~0ull;
     partition->share = (struct sched_params){.weight = BH_WEIGHT_DEFAULT};
 }
 

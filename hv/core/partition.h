@@ -16,6 +16,7 @@
 #ifndef HV_CORE_PARTITION_H
 #define HV_CORE_PARTITION_H
 
+#include "hv/core/features.h"
 #include "hv/core/frame.h"
 #include "hv/core/nested.h"
 #include "hv/core/overlay.h"
@@ -54,6 +55,9 @@ struct partition {
     struct overlay hypercall_page, reference_tsc;
     bool hypercall_page_locked;
     bool tsc_invariant_shown;
+    bool has_apic, has_x2apic;
+    uint64_t synthetic_features;               /* HV_SYNTHETIC_*, of those there are */
+    uint64_t disabled_features[FEATURE_BANKS]; /* of the processor */
     bool ignores_unknown_msrs;
     bool tracks_access;        /* accessed and dirty bits may be asked for */
     struct sched_params share; /* for each of its VPs */

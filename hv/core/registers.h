@@ -17,6 +17,12 @@
 #define CR4_SMAP    (1ull << 21)
 #define CR4_PKE     (1ull << 22)
 
+/* All bits that the architecture defines for a guest. */
+#define CR0_ALL    0xe005003full
+#define CR3_ALL    0x000fffffffffffffull
+#define CR4_ALL    0x00ff1fffull
+#define RFLAGS_ALL 0x003f7fd7ull
+
 #define RFLAGS_RESERVED 0x2ull
 #define RFLAGS_IF       (1ull << 9)
 
@@ -30,7 +36,11 @@
 #define MSR_TSC            0x10u
 #define MSR_APIC_BASE      0x1bu
 #define MSR_TSC_ADJUST     0x3bu
+#define MSR_SPEC_CTRL      0x48u
+#define MSR_PRED_CMD       0x49u
+#define MSR_MTRR_CAP       0xfeu
 #define MSR_PAT            0x277u
+#define MSR_MTRR_DEF_TYPE  0x2ffu
 #define MSR_TSC_DEADLINE   0x6e0u
 #define MSR_X2APIC_FIRST   0x800u
 #define MSR_X2APIC_LAST    0x8ffu
@@ -66,5 +76,6 @@
 #define VECTOR_NMI 2
 #define VECTOR_UD  6
 #define VECTOR_GP  13
+#define VECTOR_PF  14
 
 #endif

@@ -6,6 +6,7 @@ set(HV_CORE_SOURCES
   hv/core/crash.c
   hv/core/decode.c
   hv/core/event_ring.c
+  hv/core/features.c
   hv/core/frame.c
   hv/core/guest_walk.c
   hv/core/heap.c

@@ -424,6 +424,9 @@ bool vapic_write_base(struct vp *vp, uint64_t value)
     const uint64_t wanted = value & mode;
     if ((value ^ apic->base) & ~mode)
         return false;
+    if ((wanted & APIC_BASE_ENABLE && !vp->partition->has_apic) ||
+        (wanted & APIC_BASE_X2APIC && !vp->partition->has_x2apic))
+        return false;
     /* x2APIC can be entered from xAPIC only and left for "off" only. */
     if (wanted == APIC_BASE_X2APIC || (now == mode && wanted == APIC_BASE_ENABLE) ||
         (now == 0 && wanted == mode))

@@ -16,7 +16,8 @@ void vp_init(struct vp *vp, struct partition *partition, uint32_t index, uint32_
     vp->timers = timers;
     vp->activity = VP_WAIT_STARTUP;
     vapic_init(&vp->apic, apic_id,
-               arch_apic_base() | APIC_BASE_ENABLE | APIC_BASE_X2APIC |
+               arch_apic_base() | (partition->has_apic ? APIC_BASE_ENABLE : 0) |
+                   (partition->has_x2apic ? APIC_BASE_X2APIC : 0) |
                    (index == 0 ? APIC_BASE_BSP : 0));
     spinlock_init(&vp->synic.lock);
     synic_reset(vp);
@@ -42,6 +43,31 @@ void vp_request_startup(struct vp *vp, uint8_t vector)
 {
     __atomic_store_n(&vp->startup_vector, vector, __ATOMIC_RELAXED);
     vp_request(vp, VP_REQUEST_STARTUP);
+}
+
+void vp_want_flush(struct vp *vp)
+{
+    __atomic_store_n(&vp->flush_wanted, true, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&vp->in_guest, __ATOMIC_SEQ_CST))
+        vp_notify(vp);
+}
+
+bool vp_may_use_old_translations(const struct vp *vp)
+{
+    return __atomic_load_n(&vp->in_guest, __ATOMIC_SEQ_CST) &&
+           __atomic_load_n(&vp->flush_wanted, __ATOMIC_SEQ_CST);
+}
+
+bool vp_enter_guest(struct vp *vp)
+{
+    __atomic_store_n(&vp->in_guest, true, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&vp->flush_wanted, __ATOMIC_SEQ_CST) &&
+           __atomic_exchange_n(&vp->flush_wanted, false, __ATOMIC_SEQ_CST);
+}
+
+void vp_leave_guest(struct vp *vp)
+{
+    __atomic_store_n(&vp->in_guest, false, __ATOMIC_RELEASE);
 }
 
 static void take_init(struct vp *vp)

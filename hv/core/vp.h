@@ -47,7 +47,9 @@ struct vp {
     uint32_t requests;      /* set by any LP, atomically */
     uint8_t startup_vector; /* written before VP_REQUEST_STARTUP */
     bool nmi_pending;
-    bool explicit_suspend;  /* the parent stopped it */
+    bool in_guest;         /* (atomic) set before the entry looks at flush_wanted, until the exit */
+    bool flush_wanted;     /* (atomic) its translations are old */
+    bool explicit_suspend; /* the parent stopped it */
     bool intercept_suspend; /* it waits for the parent to handle an intercept */
     struct overlay intercept_page, register_page; /* pages of the parent */
     uint32_t news;                                /* VP_NEWS_* not yet told */
@@ -80,6 +82,13 @@ void vp_init(struct vp *vp, struct partition *partition, uint32_t index, uint32_
 void vp_notify(struct vp *vp);
 void vp_request(struct vp *vp, uint32_t request);
 void vp_request_startup(struct vp *vp, uint8_t vector);
+
+/* From any LP: the VP uses no translation from before at its next entry. */
+void vp_want_flush(struct vp *vp);
+bool vp_may_use_old_translations(const struct vp *vp);
+/* On its LP, right before an entry: whether to flush; and right after the exit. */
+bool vp_enter_guest(struct vp *vp);
+void vp_leave_guest(struct vp *vp);
 
 /* Acts on requests; then tells whether the VP has something to do. On its own LP. */
 void vp_take_requests(struct vp *vp);

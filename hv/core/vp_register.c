@@ -2,9 +2,43 @@
 /* Registers by name: those of hv/core here, the processor's in the back end. */
 #include "hv/core/vp_register.h"
 
+#include "hv/abi/msr.h"
 #include "hv/arch.h"
 #include "hv/core/intercept.h"
+#include "hv/core/msr.h"
 #include "hv/core/vp.h"
+#include "hv/core/xsave.h"
+
+/* Runs of names that are MSRs under another number; what an MSR may hold is judged there. */
+static const struct {
+    uint32_t first, last, msr;
+} msr_names[] = {
+    {HV_REGISTER_CRASH_P0, HV_REGISTER_CRASH_CTL, HV_MSR_CRASH_P0},
+    {HV_REGISTER_TSC, HV_REGISTER_TSC, MSR_TSC},
+    {HV_REGISTER_PAT, HV_REGISTER_PAT, MSR_PAT},
+    {HV_REGISTER_MTRR_CAP, HV_REGISTER_MTRR_CAP, MSR_MTRR_CAP},
+    {HV_REGISTER_MTRR_DEF_TYPE, HV_REGISTER_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE},
+    {HV_REGISTER_VP_RUNTIME, HV_REGISTER_VP_RUNTIME, HV_MSR_VP_RUNTIME},
+    {HV_REGISTER_HYPERCALL, HV_REGISTER_HYPERCALL, HV_MSR_HYPERCALL},
+    {HV_REGISTER_GUEST_OS_ID, HV_REGISTER_GUEST_OS_ID, HV_MSR_GUEST_OS_ID},
+    {HV_REGISTER_VP_INDEX, HV_REGISTER_VP_INDEX, HV_MSR_VP_INDEX},
+    {HV_REGISTER_TIME_REF_COUNT, HV_REGISTER_TIME_REF_COUNT, HV_MSR_TIME_REF_COUNT},
+    {HV_REGISTER_SYNTHETIC_EOI, HV_REGISTER_VP_ASSIST_PAGE, HV_MSR_EOI},
+    {HV_REGISTER_REFERENCE_TSC, HV_REGISTER_REFERENCE_TSC, HV_MSR_REFERENCE_TSC},
+    {HV_REGISTER_SINT0, HV_REGISTER_SINT15, HV_MSR_SINT0},
+    {HV_REGISTER_SCONTROL, HV_REGISTER_EOM, HV_MSR_SCONTROL},
+    {HV_REGISTER_STIMER0_CONFIG, HV_REGISTER_STIMER3_COUNT, HV_MSR_STIMER0_CONFIG},
+};
+
+static bool find_msr(uint32_t name, uint32_t *msr)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(msr_names); i++) {
+        *msr = msr_names[i].msr + (name - msr_names[i].first);
+        if (name >= msr_names[i].first && name <= msr_names[i].last)
+            return true;
+    }
+    return false;
+}
 
 /* The general registers but RSP, which the back end keeps. */
 static uint64_t *general_register(struct vp *vp, uint32_t name)
@@ -24,6 +58,7 @@ static uint64_t activity(const struct vp *vp)
 enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
 {
     const uint64_t *general = general_register(vp, name);
+    uint32_t msr;
     *value = (union hv_register_value){.u128 = {0, 0}};
     if (general != NULL)
         value->u64 = *general;
@@ -33,13 +68,17 @@ enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_v
         value->u64 = vp->intercept_suspend;
     else if (name == HV_REGISTER_INTERNAL_ACTIVITY_STATE)
         value->u64 = activity(vp);
+    else if (name == HV_REGISTER_PENDING_EVENT0)
+        return HV_STATUS_SUCCESS; /* it is the pending interruption */
     else if (name == HV_REGISTER_CR8)
         value->u64 = vp->apic.tpr >> 4;
     else if (name == HV_REGISTER_APIC_BASE)
         value->u64 = vp->apic.base;
     else if (name == HV_REGISTER_INITIAL_APIC_ID || name == HV_REGISTER_APIC_ID)
         value->u64 = vp->apic.id;
-    else if (!arch_get_register(vp, name, value))
+    else if (find_msr(name, &msr))
+        return msr_read(vp, msr, &value->u64) ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
+    else if (!xsave_get_register(vp, name, value) && !arch_get_register(vp, name, value))
         return HV_STATUS_INVALID_PARAMETER;
     return HV_STATUS_SUCCESS;
 }
@@ -47,7 +86,7 @@ enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_v
 static enum hv_status set_suspend(struct vp *vp, uint32_t name, uint64_t value)
 {
     if (value > 1 || (name == HV_REGISTER_INTERCEPT_SUSPEND && value == 1))
-        return HV_STATUS_INVALID_PARAMETER;
+        return HV_STATUS_INVALID_REGISTER_VALUE;
     if (name == HV_REGISTER_INTERCEPT_SUSPEND)
         intercept_resume(vp);
     else
@@ -56,9 +95,48 @@ static enum hv_status set_suspend(struct vp *vp, uint32_t name, uint64_t value)
     return HV_STATUS_SUCCESS;
 }
 
+static bool set_activity(struct vp *vp, uint64_t value)
+{
+    if (value != 0 && value != HV_ACTIVITY_STARTUP_SUSPEND && value != HV_ACTIVITY_HALT_SUSPEND)
+        return false;
+    vp->activity = value == 0                          ? VP_ACTIVE
+                   : value == HV_ACTIVITY_HALT_SUSPEND ? VP_HALTED
+                                                       : VP_WAIT_STARTUP;
+    arch_suspend_changed(vp);
+    return true;
+}
+
+/* An exception to come is one to deliver next; a page fault brings CR2 along. */
+static bool set_pending_event(struct vp *vp, const union hv_register_value *event)
+{
+    const uint64_t valid = HV_EVENT_PENDING | HV_EVENT_ERROR_CODE_VALID | ~0xffffull;
+    const union hv_register_value address = {.u128 = {event->u128[1], 0}};
+    union hv_register_value pending = {.u128 = {event->u64 & ~0xffffull, 0}};
+    if (event->u64 & ~valid)
+        return false;
+    if (event->u64 & HV_EVENT_PENDING)
+        pending.u64 |= HV_PENDING_INTERRUPTION | HV_INTERRUPTION_EXCEPTION << HV_PENDING_TYPE_SHIFT;
+    if (event->u64 & HV_EVENT_ERROR_CODE_VALID)
+        pending.u64 |= HV_PENDING_ERROR_CODE_VALID;
+    return arch_set_register(vp, HV_REGISTER_PENDING_INTERRUPTION, &pending) &&
+           ((pending.u64 >> HV_PENDING_VECTOR_SHIFT & 0xffff) != VECTOR_PF ||
+            arch_set_register(vp, HV_REGISTER_CR2, &address));
+}
+
+static bool set_other(struct vp *vp, uint32_t name, const union hv_register_value *value)
+{
+    uint32_t msr;
+    if (find_msr(name, &msr))
+        return msr_write(vp, msr, value->u64);
+    if (name >= HV_REGISTER_XMM0 && name <= HV_REGISTER_XMM_CONTROL_STATUS)
+        return xsave_set_register(vp, name, value);
+    return arch_set_register(vp, name, value);
+}
+
 enum hv_status vp_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
 {
     uint64_t *general = general_register(vp, name);
+    union hv_register_value old;
     bool done = true;
     if (general != NULL)
         *general = value->u64;
@@ -68,7 +146,14 @@ enum hv_status vp_set_register(struct vp *vp, uint32_t name, const union hv_regi
         done = value->u64 < 16 && vapic_write(vp, VAPIC_TPR, value->u64 << 4);
     else if (name == HV_REGISTER_APIC_BASE)
         done = vapic_write_base(vp, value->u64);
+    else if (name == HV_REGISTER_INTERNAL_ACTIVITY_STATE)
+        done = set_activity(vp, value->u64);
+    else if (name == HV_REGISTER_PENDING_EVENT0)
+        done = set_pending_event(vp, value);
     else
-        done = arch_set_register(vp, name, value);
-    return done ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
+        done = set_other(vp, name, value);
+    if (done)
+        return HV_STATUS_SUCCESS;
+    return vp_get_register(vp, name, &old) == HV_STATUS_SUCCESS ? HV_STATUS_INVALID_REGISTER_VALUE
+                                                                : HV_STATUS_INVALID_PARAMETER;
 }

@@ -8,7 +8,8 @@
 
 struct vp;
 
-/* INVALID_PARAMETER: no such register, or one that cannot have this value. */
+/* INVALID_PARAMETER: no such register. INVALID_REGISTER_VALUE: it can not have this value, and has
+ * not changed. */
 enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
 /* Clearing the last reason to be suspended lets the VP run. */
 enum hv_status vp_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);

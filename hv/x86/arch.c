@@ -184,7 +184,13 @@ bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *va
 
 bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
 {
-    return vendor->set_register(vp, name, value);
+    uint64_t *extended = extended_register(vp, name);
+    if (extended == NULL)
+        return vendor->set_register(vp, name, value);
+    if (!extended_is_valid(name, value->u64))
+        return false;
+    *extended = value->u64;
+    return true;
 }
 
 void arch_fill_register_page(const struct vp *vp, struct hv_register_page *page)

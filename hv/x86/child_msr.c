@@ -5,11 +5,9 @@
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
 
-#define MSR_PLATFORM_ID   0x17u
-#define MSR_MTRR_CAP      0xfeu
-#define MSR_MISC_ENABLE   0x1a0u
-#define MSR_MTRR_DEF_TYPE 0x2ffu
-#define MTRR_ENABLED_WB   0x806u
+#define MSR_PLATFORM_ID 0x17u
+#define MSR_MISC_ENABLE 0x1a0u
+#define MTRR_ENABLED_WB 0x806u
 
 bool child_read_msr(const struct vp *vp, uint32_t index, uint64_t *value)
 {

@@ -200,7 +200,6 @@ static void detach(void *argument)
     }
     if (lp->extended_owner == vp)
         lp->extended_owner = NULL;
-    lp->last_child = NULL;
     __atomic_fetch_sub(&lp->child_count, 1, __ATOMIC_RELAXED);
 }
 

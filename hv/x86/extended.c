@@ -10,6 +10,11 @@
 
 #define ECX1_XSAVE   (1u << 26)
 #define EDX81_RDTSCP (1u << 27)
+#define EDX7_IBPB    (1u << 26) /* Intel: IBPB and IBRS */
+#define EDX7_CTRL    (1u << 26 | 1u << 27 | 1u << 31)
+#define EBX88_IBPB   (1u << 12)
+#define EBX88_CTRL   (1u << 14 | 1u << 15 | 1u << 24)
+#define SPEC_BITS    0x87ull /* IBRS, STIBP, SSBD, PSFD */
 #define XCR0_RESET   1u
 #define FCW_RESET    0x37fu
 #define MXCSR_RESET  0x1f80u
@@ -19,12 +24,12 @@
 struct extended {
     uint64_t xcr0;
     uint64_t dr[4];
-    uint64_t tsc_aux;
+    uint64_t tsc_aux, spec_ctrl;
     _Alignas(64) uint8_t area[];
 };
 
 static uint64_t all_components, area_size;
-static bool has_tsc_aux;
+static bool has_tsc_aux, has_spec_ctrl, has_ibpb;
 
 bool extended_init(void)
 {
@@ -34,7 +39,16 @@ bool extended_init(void)
     all_components = (uint64_t)r.edx << 32 | r.eax;
     area_size = r.ecx < AREA_MINIMUM ? AREA_MINIMUM : r.ecx;
     has_tsc_aux = cpu_cpuid(0x80000001, 0).edx & EDX81_RDTSCP;
+    const uint32_t intel = cpu_cpuid(7, 0).edx;
+    const uint32_t amd = cpu_cpuid(0x80000008, 0).ebx;
+    has_spec_ctrl = (intel & EDX7_CTRL) || (amd & EBX88_CTRL);
+    has_ibpb = (intel & EDX7_IBPB) || (amd & EBX88_IBPB);
     return true;
+}
+
+bool extended_has_msr(uint32_t index)
+{
+    return index == MSR_SPEC_CTRL ? has_spec_ctrl : has_ibpb;
 }
 
 bool extended_is_supported(void)
@@ -90,6 +104,8 @@ static void save(struct extended *extended)
     __asm__ volatile("mov %%dr3, %0" : "=r"(extended->dr[3]));
     if (has_tsc_aux)
         extended->tsc_aux = cpu_read_msr(MSR_TSC_AUX);
+    if (has_spec_ctrl)
+        extended->spec_ctrl = cpu_read_msr(MSR_SPEC_CTRL);
 }
 
 static void load(const struct extended *extended)
@@ -107,12 +123,16 @@ static void load(const struct extended *extended)
     __asm__ volatile("mov %0, %%dr3" : : "r"(extended->dr[3]));
     if (has_tsc_aux)
         cpu_write_msr(MSR_TSC_AUX, extended->tsc_aux);
+    if (has_spec_ctrl)
+        cpu_write_msr_safe(MSR_SPEC_CTRL, extended->spec_ctrl); /* a bit may not be there */
 }
 
 void extended_switch(struct lp *lp, struct vp *vp)
 {
     if (lp->extended_owner == vp || vp->extended == NULL)
         return;
+    if (has_ibpb && (lp->extended_owner == NULL || lp->extended_owner->partition != vp->partition))
+        cpu_write_msr(MSR_PRED_CMD, 1);
     if (lp->extended_owner != NULL)
         save(lp->extended_owner->extended);
     load(vp->extended);
@@ -142,16 +162,37 @@ uint64_t arch_xsave_size(void)
     return area_size;
 }
 
+/* AMD64 APM 2, 11.5.2: AVX needs SSE, AVX-512 is three parts and needs AVX, MPX and AMX are two. */
+static bool is_valid_xcr0(uint64_t value)
+{
+    const uint64_t avx512 = value >> 5 & 7;
+    const uint64_t mpx = value >> 3 & 3;
+    const uint64_t amx = value >> 17 & 3;
+    return (value & 1) && !(value & ~all_components) && (value & 6) != 4 &&
+           (avx512 == 0 || (avx512 == 7 && (value & 4))) && (mpx == 0 || mpx == 3) &&
+           (amx == 0 || amx == 3);
+}
+
+bool extended_is_valid(uint32_t name, uint64_t value)
+{
+    if (name == HV_REGISTER_XFEM)
+        return is_valid_xcr0(value);
+    if (name == HV_REGISTER_SPEC_CTRL)
+        return !(value & ~SPEC_BITS);
+    return name != HV_REGISTER_TSC_AUX || value <= UINT32_MAX;
+}
+
 uint64_t *extended_register(struct vp *vp, uint32_t name)
 {
     struct extended *extended = vp->extended;
-    const bool known = (name >= HV_REGISTER_DR0 && name <= HV_REGISTER_DR3) ||
-                       name == HV_REGISTER_TSC_AUX || name == HV_REGISTER_XFEM;
-    if (!known || arch_vp_xsave(vp) == NULL)
+    const bool is_ours = (name >= HV_REGISTER_DR0 && name <= HV_REGISTER_DR3) ||
+                         name == HV_REGISTER_TSC_AUX || name == HV_REGISTER_XFEM ||
+                         (name == HV_REGISTER_SPEC_CTRL && has_spec_ctrl);
+    if (!is_ours || arch_vp_xsave(vp) == NULL)
         return NULL;
-    if (name >= HV_REGISTER_DR0 && name <= HV_REGISTER_DR3)
+    if (name <= HV_REGISTER_DR3 && name >= HV_REGISTER_DR0)
         return &extended->dr[name - HV_REGISTER_DR0];
     if (name == HV_REGISTER_TSC_AUX)
         return &extended->tsc_aux;
-    return &extended->xcr0;
+    return name == HV_REGISTER_XFEM ? &extended->xcr0 : &extended->spec_ctrl;
 }

@@ -49,7 +49,6 @@ struct lp {
     struct vp *children;       /* VPs of children that run here, linked */
     uint32_t child_count;      /* (x) of them */
     bool flush_guests;         /* all guests' translations, before the next one runs */
-    struct vp *last_child;     /* whose translations may be cached */
     struct vp *extended_owner; /* whose extended registers are in the processor */
     volatile bool nmi_seen;    /* by the NMI handler, until the run loop takes it */
     volatile bool online;      /* (x) */

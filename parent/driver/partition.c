@@ -331,8 +331,8 @@ static int create_in_hypervisor(const struct mshv_create_partition_v2 *args, u64
     struct hv_input_create_partition input = {
         .flags = creation_flags(args->pt_flags),
         .compatibility_version = HV_COMPATIBILITY_VERSION,
-        .disabled_processor_features = {args->pt_cpu_fbanks[0], args->pt_cpu_fbanks[1]},
-        .disabled_xsave_features = args->pt_disabled_xsave,
+        .disabled_processor_features = {args->pt_cpu_fbanks[0], args->pt_cpu_fbanks[1],
+                                        args->pt_disabled_xsave},
     };
     struct hv_output_create_partition output;
     u16 status;

@@ -6,6 +6,7 @@
 #include "hv/core/lib.h"
 #include "hv/core/partition.h"
 #include "hv/x86/cpu.h"
+#include "hv/x86/extended.h"
 #include "hv/x86/lapic.h"
 #include "hv/x86/memory.h"
 #include "hv/x86/run.h"
@@ -13,7 +14,7 @@
 #define EDX_NPT       (1u << 0)
 #define EDX_NRIPS     (1u << 3)
 #define PARENT_ASID   1u
-#define CHILD_ASID    2u
+#define CHILD_ASIDS   2u /* and up */
 #define MSR_MAP_SIZE  (2 * PAGE_SIZE)
 #define IO_MAP_SIZE   (3 * PAGE_SIZE)
 #define DR6_RESET     0xffff0ff0ull
@@ -28,6 +29,7 @@
 
 bool svm_has_next_rip;
 static bool emulated_by_qemu;
+static uint32_t asid_count;
 static uint64_t msr_map_spa, child_msr_map_spa, child_io_map_spa;
 
 void svm_read_facts(struct svm_facts *facts)
@@ -103,6 +105,9 @@ static void make_child_maps(void)
     memset(io_map, 0xff, IO_MAP_SIZE);
     for (unsigned i = 0; i < ARRAY_COUNT(own); i++)
         pass_msr(msr_map, own[i]);
+    for (uint32_t msr = MSR_SPEC_CTRL; msr <= MSR_PRED_CMD; msr++)
+        if (extended_has_msr(msr))
+            pass_msr(msr_map, msr);
     child_msr_map_spa = memory_spa(msr_map).raw;
     child_io_map_spa = memory_spa(io_map).raw;
 }
@@ -121,12 +126,13 @@ static void svm_init_lp(struct lp *lp)
         struct svm_facts facts;
         svm_read_facts(&facts);
         svm_has_next_rip = facts.has_next_rip;
+        asid_count = facts.asid_count;
         emulated_by_qemu = is_qemu_tcg();
         make_msr_map();
         make_child_maps();
     }
     struct svm_lp *state = memory_alloc_pages(1);
-    state->host_vmcb = memory_spa(memory_alloc_pages(1)).raw;
+    *state = (struct svm_lp){memory_spa(memory_alloc_pages(1)).raw, 1, CHILD_ASIDS};
     lp->vendor = state;
     cpu_write_msr(MSR_EFER, cpu_read_msr(MSR_EFER) | EFER_SVME);
     cpu_write_msr(MSR_VM_HSAVE_PA, memory_spa(memory_alloc_pages(1)).raw);
@@ -164,7 +170,6 @@ static void set_child_controls(struct vmcb *vmcb)
     vmcb->intercept2 |= VMCB_INTERCEPT2_WBINVD;
     vmcb->msr_map = child_msr_map_spa;
     vmcb->io_map = child_io_map_spa;
-    vmcb->asid = CHILD_ASID;
 }
 
 static void svm_init_vp(struct vp *vp, void *state, void *control, spa_t control_spa)
@@ -386,21 +391,37 @@ static void keep_interrupted_event(struct svm_vp *state)
         vmcb->inject = event;
 }
 
-/* Children share one address-space identifier. */
-static void prepare_flush(const struct lp *lp, const struct vp *vp, struct vmcb *vmcb)
+static void forget_translations(struct lp *lp, const struct vp *vp)
 {
-    const bool child = !partition_is_parent(vp->partition);
-    if (lp->flush_guests || (child && lp->last_child != vp))
-        vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;
+    svm_of(vp)->asid_lp = NULL;
+    lp->flush_guests = lp->flush_guests || partition_is_parent(vp->partition);
 }
 
-static void finish_flush(struct lp *lp, struct vp *vp, struct vmcb *vmcb)
+/* Each child's VP has an address-space identifier to itself, until the LP has given all out: then
+ * all translations are flushed and a new round begins. */
+static void prepare_translations(struct lp *lp, const struct vp *vp, struct svm_vp *state)
+{
+    struct svm_lp *own = lp->vendor;
+    if (!partition_is_parent(vp->partition) &&
+        (state->asid_lp != own || state->asid_round != own->asid_round)) {
+        if (own->asid_next >= asid_count) {
+            own->asid_round++;
+            own->asid_next = CHILD_ASIDS;
+            lp->flush_guests = true;
+        }
+        state->asid_lp = own;
+        state->asid_round = own->asid_round;
+        state->vmcb->asid = own->asid_next++;
+    }
+    if (lp->flush_guests)
+        state->vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;
+}
+
+static void finish_flush(struct lp *lp, struct vmcb *vmcb)
 {
     if (vmcb->tlb_control != 0)
         lp->flush_guests = false;
     vmcb->tlb_control = 0;
-    if (!partition_is_parent(vp->partition))
-        lp->last_child = vp;
 }
 
 static void svm_run(struct lp *lp, struct vp *vp)
@@ -413,13 +434,16 @@ static void svm_run(struct lp *lp, struct vp *vp)
     if (emulated_by_qemu) /* a guest that computes would not see a forgotten timer for long */
         lapic_look_again();
     lp_account_guest_entry(lp);
-    prepare_flush(lp, vp, vmcb);
+    if (vp_enter_guest(vp))
+        forget_translations(lp, vp);
+    prepare_translations(lp, vp, state);
     const bool entered = svm_enter(&vp->registers, state->vmcb_spa, svm_lp->host_vmcb,
                                    &lp->nmi_seen, is_in_shadow(vmcb));
+    vp_leave_guest(vp);
     lp_account_guest_exit(lp);
     if (!entered)
         return;
-    finish_flush(lp, vp, vmcb);
+    finish_flush(lp, vmcb);
     vp->registers.rax = vmcb->rax;
     keep_interrupted_event(state);
     if (partition_is_parent(vp->partition))

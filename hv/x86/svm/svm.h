@@ -21,7 +21,9 @@ const char *svm_check(const struct svm_facts *facts);
 
 /* The vendor's part of an LP and of a VP. */
 struct svm_lp {
-    uint64_t host_vmcb; /* physical: VMLOAD restores the host's hidden state from it */
+    uint64_t host_vmcb;  /* physical: VMLOAD restores the host's hidden state from it */
+    uint64_t asid_round; /* from 1 */
+    uint32_t asid_next;
 };
 
 struct svm_vp {
@@ -30,7 +32,9 @@ struct svm_vp {
     bool nmi_masked; /* an NMI handler runs: from its injection to its IRET */
     bool nmi_iret;   /* IRET was seen at nmi_iret_rip: unmasked once that has retired */
     uint64_t nmi_iret_rip;
-    int delivering;      /* vector accepted and given to the processor, or VAPIC_NONE */
+    int delivering;               /* vector accepted and given to the processor, or VAPIC_NONE */
+    const struct svm_lp *asid_lp; /* whose the VMCB's identifier is, and of which round */
+    uint64_t asid_round;
     uint32_t complaints; /* messages logged for this VP */
 };
 

@@ -12,7 +12,7 @@ const char *svm_check(const struct svm_facts *facts)
         return "SVM is turned off by the firmware: enable virtualization in the firmware's setup";
     if (!facts->has_nested_paging)
         return "this processor has SVM but no nested paging, which Bulkhead needs";
-    if (facts->asid_count < 2)
+    if (facts->asid_count < 3)
         return "this processor has no address-space identifiers for guests";
     return NULL;
 }

@@ -6,36 +6,45 @@
 
 #define EFER_SETTABLE (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR)
 #define DPL_SHIFT     5
+#define HIGH_HALF     0xffffffff00000000ull
 
-static uint64_t *find_scalar(struct vmcb *vmcb, uint32_t name)
+/* A field of the control block and the bits that are always zero in it. */
+struct scalar {
+    uint32_t name, offset;
+    uint64_t zero;
+};
+
+static const struct scalar *find_scalar(uint32_t name)
 {
-    static const struct {
-        uint32_t name, offset;
-    } table[] = {
-        {HV_REGISTER_RSP, offsetof(struct vmcb, rsp)},
-        {HV_REGISTER_RIP, offsetof(struct vmcb, rip)},
-        {HV_REGISTER_RFLAGS, offsetof(struct vmcb, rflags)},
-        {HV_REGISTER_CR0, offsetof(struct vmcb, cr0)},
-        {HV_REGISTER_CR2, offsetof(struct vmcb, cr2)},
-        {HV_REGISTER_CR3, offsetof(struct vmcb, cr3)},
-        {HV_REGISTER_CR4, offsetof(struct vmcb, cr4)},
-        {HV_REGISTER_DR6, offsetof(struct vmcb, dr6)},
-        {HV_REGISTER_DR7, offsetof(struct vmcb, dr7)},
-        {HV_REGISTER_EFER, offsetof(struct vmcb, efer)},
-        {HV_REGISTER_PAT, offsetof(struct vmcb, pat)},
-        {HV_REGISTER_KERNEL_GS_BASE, offsetof(struct vmcb, kernel_gs_base)},
-        {HV_REGISTER_SYSENTER_CS, offsetof(struct vmcb, sysenter_cs)},
-        {HV_REGISTER_SYSENTER_EIP, offsetof(struct vmcb, sysenter_eip)},
-        {HV_REGISTER_SYSENTER_ESP, offsetof(struct vmcb, sysenter_esp)},
-        {HV_REGISTER_STAR, offsetof(struct vmcb, star)},
-        {HV_REGISTER_LSTAR, offsetof(struct vmcb, lstar)},
-        {HV_REGISTER_CSTAR, offsetof(struct vmcb, cstar)},
-        {HV_REGISTER_SFMASK, offsetof(struct vmcb, sfmask)},
+    static const struct scalar table[] = {
+        {HV_REGISTER_RSP, offsetof(struct vmcb, rsp), 0},
+        {HV_REGISTER_RIP, offsetof(struct vmcb, rip), 0},
+        {HV_REGISTER_RFLAGS, offsetof(struct vmcb, rflags), ~RFLAGS_ALL},
+        {HV_REGISTER_CR0, offsetof(struct vmcb, cr0), ~CR0_ALL},
+        {HV_REGISTER_CR2, offsetof(struct vmcb, cr2), 0},
+        {HV_REGISTER_CR3, offsetof(struct vmcb, cr3), ~CR3_ALL},
+        {HV_REGISTER_CR4, offsetof(struct vmcb, cr4), ~CR4_ALL},
+        {HV_REGISTER_DR6, offsetof(struct vmcb, dr6), HIGH_HALF},
+        {HV_REGISTER_DR7, offsetof(struct vmcb, dr7), HIGH_HALF},
+        {HV_REGISTER_EFER, offsetof(struct vmcb, efer), ~EFER_SETTABLE},
+        {HV_REGISTER_KERNEL_GS_BASE, offsetof(struct vmcb, kernel_gs_base), 0},
+        {HV_REGISTER_SYSENTER_CS, offsetof(struct vmcb, sysenter_cs), 0},
+        {HV_REGISTER_SYSENTER_EIP, offsetof(struct vmcb, sysenter_eip), 0},
+        {HV_REGISTER_SYSENTER_ESP, offsetof(struct vmcb, sysenter_esp), 0},
+        {HV_REGISTER_STAR, offsetof(struct vmcb, star), 0},
+        {HV_REGISTER_LSTAR, offsetof(struct vmcb, lstar), 0},
+        {HV_REGISTER_CSTAR, offsetof(struct vmcb, cstar), 0},
+        {HV_REGISTER_SFMASK, offsetof(struct vmcb, sfmask), 0},
     };
     for (unsigned i = 0; i < ARRAY_COUNT(table); i++)
         if (table[i].name == name)
-            return (uint64_t *)(void *)((char *)vmcb + table[i].offset);
+            return &table[i];
     return NULL;
+}
+
+static uint64_t *field_of(struct vmcb *vmcb, const struct scalar *scalar)
+{
+    return (uint64_t *)(void *)((char *)vmcb + scalar->offset);
 }
 
 static struct vmcb_segment *find_segment(struct vmcb *vmcb, uint32_t name)
@@ -79,14 +88,82 @@ static void unpack_segment(const struct hv_segment_register *from, struct vmcb_s
     };
 }
 
+static bool set_scalar(struct vmcb *vmcb, const struct scalar *scalar, uint64_t value)
+{
+    if ((value & scalar->zero) ||
+        (scalar->name == HV_REGISTER_CR0 && (value & (CR0_PG | CR0_PE)) == CR0_PG))
+        return false;
+    if (scalar->name == HV_REGISTER_EFER)
+        value |= EFER_SVME;
+    if (scalar->name == HV_REGISTER_RFLAGS)
+        value |= RFLAGS_RESERVED;
+    *field_of(vmcb, scalar) = value;
+    return true;
+}
+
+/* ---- events ---- */
+
+/* An interrupt that the processor has not delivered yet, or the event to inject. */
+static uint64_t get_pending(const struct svm_vp *state)
+{
+    const uint64_t event = state->vmcb->inject;
+    if (state->delivering != VAPIC_NONE)
+        return HV_PENDING_INTERRUPTION | (uint64_t)state->delivering << HV_PENDING_VECTOR_SHIFT;
+    if (!(event & VMCB_EVENT_VALID))
+        return 0;
+    return HV_PENDING_INTERRUPTION | VMCB_EVENT_TYPE(event) << HV_PENDING_TYPE_SHIFT |
+           (event & VMCB_EVENT_ERROR_VALID ? HV_PENDING_ERROR_CODE_VALID : 0) |
+           (event & 0xff) << HV_PENDING_VECTOR_SHIFT | (event & HIGH_HALF);
+}
+
+static bool set_pending(struct svm_vp *state, uint64_t value)
+{
+    const uint64_t vector = value >> HV_PENDING_VECTOR_SHIFT & 0xffff;
+    const uint64_t type = value >> HV_PENDING_TYPE_SHIFT & 7;
+    const bool pending = value & HV_PENDING_INTERRUPTION;
+    const bool external = type == HV_INTERRUPTION_EXTERNAL && vector >= 16 && vector < 256;
+    const bool other = (type == HV_INTERRUPTION_NMI && vector == VECTOR_NMI) ||
+                       (type == HV_INTERRUPTION_EXCEPTION && vector < 32 && vector != VECTOR_NMI);
+    if (pending && !external && !other)
+        return false;
+    state->delivering = pending && external ? (int)vector : VAPIC_NONE;
+    state->vmcb->inject = 0;
+    if (pending && other)
+        state->vmcb->inject =
+            VMCB_EVENT_VALID | type << 8 | vector |
+            (value & HV_PENDING_ERROR_CODE_VALID ? VMCB_EVENT_ERROR_VALID | (value & HIGH_HALF)
+                                                 : 0);
+    return true;
+}
+
+static bool set_interrupt_state(struct svm_vp *state, uint64_t value)
+{
+    if (value & ~(HV_INTERRUPT_SHADOW | HV_INTERRUPT_NMI_MASKED))
+        return false;
+    state->vmcb->interrupt_shadow = value & HV_INTERRUPT_SHADOW;
+    state->nmi_masked = value & HV_INTERRUPT_NMI_MASKED;
+    state->nmi_iret = false;
+    state->vmcb->intercept1 &= ~VMCB_INTERCEPT1_IRET;
+    if (state->nmi_masked)
+        state->vmcb->intercept1 |= VMCB_INTERCEPT1_IRET;
+    return true;
+}
+
+/* ---- by name ---- */
+
 bool svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
 {
     struct vmcb *vmcb = svm_of(vp)->vmcb;
-    const uint64_t *scalar = find_scalar(vmcb, name);
+    const struct scalar *scalar = find_scalar(name);
     const struct vmcb_segment *segment = find_segment(vmcb, name);
     const struct vmcb_segment *table = find_table(vmcb, name);
     if (scalar != NULL)
-        value->u64 = name == HV_REGISTER_EFER ? *scalar & ~EFER_SVME : *scalar;
+        value->u64 = *field_of(vmcb, scalar) & ~(name == HV_REGISTER_EFER ? EFER_SVME : 0);
+    else if (name == HV_REGISTER_PENDING_INTERRUPTION)
+        value->u64 = get_pending(svm_of(vp));
+    else if (name == HV_REGISTER_INTERRUPT_STATE)
+        value->u64 =
+            (vmcb->interrupt_shadow & 1) | (svm_of(vp)->nmi_masked ? HV_INTERRUPT_NMI_MASKED : 0);
     else if (segment != NULL)
         svm_pack_segment(segment, &value->segment);
     else if (table != NULL)
@@ -112,27 +189,18 @@ void svm_fill_register_page(const struct vp *vp, struct hv_register_page *page)
     page->dr7 = vmcb->dr7;
 }
 
-static bool set_scalar(uint64_t *field, uint32_t name, uint64_t value)
-{
-    if (name == HV_REGISTER_EFER) {
-        if (value & ~EFER_SETTABLE)
-            return false;
-        value |= EFER_SVME;
-    }
-    if (name == HV_REGISTER_RFLAGS)
-        value |= RFLAGS_RESERVED;
-    *field = value;
-    return true;
-}
-
 bool svm_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
 {
     struct vmcb *vmcb = svm_of(vp)->vmcb;
-    uint64_t *scalar = find_scalar(vmcb, name);
+    const struct scalar *scalar = find_scalar(name);
     struct vmcb_segment *segment = find_segment(vmcb, name);
     struct vmcb_segment *table = find_table(vmcb, name);
     if (scalar != NULL)
-        return set_scalar(scalar, name, value->u64);
+        return set_scalar(vmcb, scalar, value->u64);
+    if (name == HV_REGISTER_PENDING_INTERRUPTION)
+        return set_pending(svm_of(vp), value->u64);
+    if (name == HV_REGISTER_INTERRUPT_STATE)
+        return set_interrupt_state(svm_of(vp), value->u64);
     if (segment != NULL)
         unpack_segment(&value->segment, segment);
     else if (table != NULL)

@@ -7,6 +7,8 @@ from system.parent.boot import expect
 from system.parent.isolation import load_driver
 
 ANSWERS = {
+    "registers": "registers good",
+    "blobs": "blobs good",
     "leak": "leak none",
     "eoi": "eoi told",
     "dirty": "dirty exact",

@@ -2,6 +2,8 @@
 /*
  * State of children that only a machine shows, through /dev/mshv. Each test prints one line.
  *
+ *   child_state registers  good and bad values of registers that the processor keeps
+ *   child_state blobs      local APIC, XSAVE and timers, out and in again
  *   child_state leak       two children take turns, each with its own registers
  *   child_state eoi        the end of a level-triggered interrupt
  *   child_state dirty      the dirty bits of a guest that writes, in large pages
@@ -35,6 +37,7 @@
 #define CR4_OSFXSR      0x200u
 #define STACK           0x3000u
 #define LEVEL_VECTOR    ((size_t)0x40)
+#define STATE_SIZE      16384u
 
 struct child {
     int partition, vp;
@@ -82,6 +85,23 @@ static int set_register(const struct child *child, unsigned name, union hv_regis
 static int set_scalar(const struct child *child, unsigned name, unsigned long value)
 {
     return set_register(child, name, (union hv_register_value){.u128 = {value, 0}});
+}
+
+static union hv_register_value get_register(const struct child *child, unsigned name)
+{
+    struct {
+        struct hv_input_vp_registers head;
+        unsigned name;
+    } input = {.name = name};
+    union hv_register_value value;
+    struct mshv_root_hvcall arguments = {.code = HVCALL_GET_VP_REGISTERS,
+                                         .reps = 1,
+                                         .in_sz = sizeof input.head + sizeof input.name,
+                                         .out_sz = sizeof value,
+                                         .in_ptr = (__u64)&input,
+                                         .out_ptr = (__u64)&value};
+    call(child->vp, MSHV_ROOT_HVCALL, &arguments, "get a register");
+    return value;
 }
 
 /* ---- a child ---- */
@@ -139,6 +159,88 @@ static unsigned run(struct child *child)
     }
     set_scalar(child, HV_REGISTER_RIP, io->header.rip + 2);
     return io->port;
+}
+
+/* ---- registers that the processor keeps ---- */
+
+static void test_registers(void)
+{
+    static const struct {
+        unsigned name;
+        unsigned long good, bad;
+    } cases[] = {
+        {HV_REGISTER_XFEM, 3, 4},
+        {HV_REGISTER_XFEM, 1, 1ul << 62},
+        {HV_REGISTER_XFEM, 3, 2},
+        {HV_REGISTER_DR0, 0xffff800012345678, 0},
+        {HV_REGISTER_DR3, 0x1234, 0},
+        {HV_REGISTER_DR6, 0xffff0ff1, 1ul << 32},
+        {HV_REGISTER_DR7, 0x401, 1ul << 40},
+        {HV_REGISTER_TSC_AUX, 0x1234, 1ul << 32},
+        {HV_REGISTER_PAT, 0x0007040600070406, 0x02},
+        {HV_REGISTER_CR0, 0x60000011, 1ul << 32},
+        {HV_REGISTER_CR3, 0x5000, 1ul << 60},
+        {HV_REGISTER_EFER, 0x500, 0x1000},
+        {HV_REGISTER_SINT0 + 2, 0xf3, 1},
+        {HV_REGISTER_APIC_BASE, 0, 1ul << 40},
+    };
+    struct child child;
+    const unsigned char code[] = {0xe6, PORT_END};
+    create(&child, code, sizeof code);
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const unsigned name = cases[i].name;
+        const unsigned long good =
+            cases[i].good != 0 ? cases[i].good : get_register(&child, name).u64;
+        expect(set_scalar(&child, name, good) == 0, "a good value was refused");
+        if (cases[i].bad != 0)
+            expect(set_scalar(&child, name, cases[i].bad) == HV_STATUS_INVALID_REGISTER_VALUE,
+                   "a bad value was taken");
+        expect(get_register(&child, name).u64 == good, "a value did not stay");
+    }
+    expect(set_scalar(&child, 0x12345678, 0) == HV_STATUS_INVALID_PARAMETER, "an unknown register");
+    destroy(&child);
+    printf("registers good\n");
+}
+
+/* ---- blobs ---- */
+
+static int move_state(const struct child *child, bool set, unsigned type, void *buffer)
+{
+    struct mshv_get_set_vp_state arguments = {
+        .type = (__u8)type, .buf_sz = STATE_SIZE, .buf_ptr = (__u64)buffer};
+    return ioctl(child->vp, set ? MSHV_SET_VP_STATE : MSHV_GET_VP_STATE, &arguments);
+}
+
+static void test_blobs(void)
+{
+    static _Alignas(4096) unsigned char blob[STATE_SIZE], again[STATE_SIZE];
+    static const unsigned types[] = {MSHV_VP_STATE_LAPIC, MSHV_VP_STATE_XSAVE,
+                                     MSHV_VP_STATE_SYNTHETIC_TIMERS};
+    const union hv_register_value pattern = {.u128 = {0x1122334455667788, 0x99aabbccddeeff00}};
+    struct child child;
+    const unsigned char code[] = {0xe6, PORT_END};
+    create(&child, code, sizeof code);
+    run(&child);
+    expect(set_register(&child, HV_REGISTER_XMM0 + 3, pattern) == 0, "XMM3");
+    for (unsigned i = 0; i < sizeof types / sizeof types[0]; i++) {
+        memset(blob, 0, sizeof blob);
+        memset(again, 0, sizeof again);
+        expect(move_state(&child, false, types[i], blob) == 0, "get a blob");
+        expect(move_state(&child, true, types[i], blob) == 0, "set a blob");
+        expect(move_state(&child, false, types[i], again) == 0, "get a blob again");
+        expect(memcmp(blob, again, sizeof blob) == 0, "a blob has changed on its way");
+    }
+    expect(move_state(&child, false, MSHV_VP_STATE_XSAVE, blob) == 0, "get XSAVE");
+    expect(memcmp(blob + 160 + 3 * 16, &pattern, 16) == 0, "XMM3 is not in the blob");
+    memset(blob + 160 + 3 * 16, 0x77, 16);
+    expect(move_state(&child, true, MSHV_VP_STATE_XSAVE, blob) == 0, "set XSAVE");
+    expect(get_register(&child, HV_REGISTER_XMM0 + 3).u64 == 0x7777777777777777, "XMM3");
+    blob[520] = 1;
+    memset(blob + 160 + 3 * 16, 0x55, 16);
+    expect(move_state(&child, true, MSHV_VP_STATE_XSAVE, blob) != 0, "a malformed area was taken");
+    expect(get_register(&child, HV_REGISTER_XMM0 + 3).u64 == 0x7777777777777777, "XMM3 changed");
+    destroy(&child);
+    printf("blobs good\n");
 }
 
 /* ---- two children ---- */
@@ -283,7 +385,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*test)(void);
-    } tests[] = {{"leak", test_leak}, {"eoi", test_eoi}, {"dirty", test_dirty}};
+    } tests[] = {{"registers", test_registers},
+                 {"blobs", test_blobs},
+                 {"leak", test_leak},
+                 {"eoi", test_eoi},
+                 {"dirty", test_dirty}};
     node = open("/dev/mshv", O_RDWR | O_CLOEXEC);
     if (node < 0)
         fail("/dev/mshv");
@@ -293,6 +399,6 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    printf("usage: child_state leak | eoi | dirty\n");
+    printf("usage: child_state registers | blobs | leak | eoi | dirty\n");
     return 2;
 }

@@ -111,7 +111,8 @@ int child_setup(void **state)
     (void)state;
     host_machine_init(1, PARTITION_PARENT);
     host_make_tables();
-    const struct hv_input_create_partition input = {.flags = HV_CREATE_EXO};
+    const struct hv_input_create_partition input = {.flags = HV_CREATE_EXO | HV_CREATE_LAPIC |
+                                                             HV_CREATE_X2APIC};
 
     assert_int_equal(child_call(HVCALL_CREATE_PARTITION, 0, &input, sizeof input),
                      HV_STATUS_SUCCESS);

@@ -229,6 +229,7 @@ void arch_fill_reference_tsc(struct hv_reference_tsc_page *page)
 void arch_vp_notify(struct vp *vp)
 {
     record_of(vp)->notified++;
+    vp_leave_guest(vp);
 }
 
 void arch_vp_init(struct vp *vp)
@@ -434,8 +435,11 @@ uint64_t arch_xsave_size(void)
 bool arch_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
 {
     (void)vp;
-    *value = host.register_value;
-    return name == HV_REGISTER_RIP;
+    *value = name == HV_REGISTER_CR2                    ? host.cr2
+             : name == HV_REGISTER_PENDING_INTERRUPTION ? host.pending
+                                                        : host.register_value;
+    return name == HV_REGISTER_RIP || name == HV_REGISTER_CR2 ||
+           name == HV_REGISTER_PENDING_INTERRUPTION;
 }
 
 void arch_fill_register_page(const struct vp *vp, struct hv_register_page *page)
@@ -447,9 +451,14 @@ void arch_fill_register_page(const struct vp *vp, struct hv_register_page *page)
 bool arch_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
 {
     (void)vp;
-    if (name != HV_REGISTER_RIP) {
+    if (name == HV_REGISTER_CR2) {
+        host.cr2 = *value;
+    } else if (name == HV_REGISTER_PENDING_INTERRUPTION) {
+        host.pending = *value;
+    } else if (name == HV_REGISTER_RIP) {
+        host.register_value = *value;
+    } else {
         return false;
     }
-    host.register_value = *value;
     return true;
 }

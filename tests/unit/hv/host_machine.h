@@ -67,7 +67,8 @@ struct host_machine {
     unsigned suspend_changes;               /* arch_suspend_changed */
     uint32_t full_vp;                       /* its LP can keep no more reserve; HOST_VPS: none */
     unsigned share_changes;                 /* arch_vp_set_share */
-    union hv_register_value register_value; /* RIP, the one register of the back end */
+    union hv_register_value register_value; /* RIP, and the others that the back end has here */
+    union hv_register_value cr2, pending;
     _Alignas(64) uint8_t xsave[HOST_VPS][HOST_XSAVE_SIZE];
     char console[1024]; /* the newest text written */
 };

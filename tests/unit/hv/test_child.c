@@ -87,12 +87,12 @@ static void test_registers(void **state)
     assert_int_equal(child_set_register(HV_REGISTER_RIP, 0x5678), HV_STATUS_SUCCESS);
     assert_int_equal(child_get_register(HV_REGISTER_RIP, &value), HV_STATUS_SUCCESS);
     assert_int_equal(value, 0x5678);
-    assert_int_equal(child_set_register(HV_REGISTER_CR8, 16), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(child_set_register(HV_REGISTER_CR8, 16), HV_STATUS_INVALID_REGISTER_VALUE);
     assert_int_equal(child_set_register(0xffffffff, 0), HV_STATUS_INVALID_PARAMETER);
     assert_int_equal(child_get_register(HV_REGISTER_EXPLICIT_SUSPEND, &value), HV_STATUS_SUCCESS);
     assert_int_equal(value, 1);
     assert_int_equal(child_set_register(HV_REGISTER_INTERCEPT_SUSPEND, 1),
-                     HV_STATUS_INVALID_PARAMETER);
+                     HV_STATUS_INVALID_REGISTER_VALUE);
     assert_int_equal(child_set_register(HV_REGISTER_EXPLICIT_SUSPEND, 0), HV_STATUS_SUCCESS);
     assert_int_equal(host.suspend_changes, 1);
 }

@@ -20,6 +20,10 @@
 
 #define BUFFER       4u /* frames of the parent for blobs */
 #define CHILD_MEMORY 0x10u
+#define BIT5         (1u << 5)
+#define BIT6         (1u << 6)
+#define BIT9         (1u << 9)
+#define BIT21        (1u << 21)
 #define RW           (HV_MAP_READABLE | HV_MAP_WRITABLE)
 
 static struct vp *vp;
@@ -41,6 +45,119 @@ static int setup(void **state)
     vp = partition_vp(child(), 0);
     vp->activity = VP_ACTIVE;
     return 0;
+}
+
+/* ---- registers ---- */
+
+static enum hv_status set_wide(uint32_t name, uint64_t low, uint64_t high)
+{
+    const struct {
+        struct hv_input_vp_registers head;
+        struct hv_register_assoc element;
+    } input = {.head = {.partition_id = child_id},
+               .element = {.name = name, .value = {.u128 = {low, high}}}};
+
+    return child_call(HVCALL_SET_VP_REGISTERS, 1, &input, sizeof input);
+}
+
+static void expect_wide(uint32_t name, uint64_t low, uint64_t high)
+{
+    uint64_t value[2];
+
+    assert_int_equal(child_get_register(name, value), HV_STATUS_SUCCESS);
+    host_guest_read(OUTPUT, value, sizeof value);
+    assert_true(value[0] == low && value[1] == high);
+}
+
+/* By name as by number, good values and bad. */
+static void test_msr_registers(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t name;
+        uint64_t good, bad;
+    } cases[] = {
+        {HV_REGISTER_SINT0 + 15, 0xf3, 0x3},
+        {HV_REGISTER_STIMER0_CONFIG + 6, 0x1ed1, 1ull << 63},
+        {HV_REGISTER_GUEST_OS_ID, 0x8100060100000000, 0},
+        {HV_REGISTER_VP_ASSIST_PAGE, CHILD_MEMORY << 12 | 1, 0x40001},
+        {HV_REGISTER_REFERENCE_TSC, CHILD_MEMORY << 12 | 1, 0x40001},
+        {HV_REGISTER_HYPERCALL, CHILD_MEMORY << 12 | 1, 0x40001},
+        {HV_REGISTER_SIMP, CHILD_MEMORY << 12 | 1, 0x40001},
+        {HV_REGISTER_SIEFP, CHILD_MEMORY << 12 | 1, 0x40001},
+        {HV_REGISTER_SCONTROL, 1, 0},
+        {HV_REGISTER_CRASH_P0 + 4, 0x1234, 0},
+    };
+
+    assert_int_equal(child_map(CHILD_MEMORY, SHARED, RW), HV_STATUS_SUCCESS);
+    for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
+        assert_int_equal(set_wide(cases[i].name, cases[i].good, 0), HV_STATUS_SUCCESS);
+        expect_wide(cases[i].name, cases[i].good, 0);
+        if (cases[i].bad != 0) {
+            assert_int_equal(set_wide(cases[i].name, cases[i].bad, 0),
+                             HV_STATUS_INVALID_REGISTER_VALUE);
+            expect_wide(cases[i].name, cases[i].good, 0);
+        }
+    }
+    assert_int_equal(set_wide(HV_REGISTER_VP_INDEX, 1, 0), HV_STATUS_INVALID_REGISTER_VALUE);
+    assert_int_equal(set_wide(HV_REGISTER_SIRBP, 0, 0), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(set_wide(HV_REGISTER_STIMER3_COUNT + 1, 0, 0), HV_STATUS_INVALID_PARAMETER);
+}
+
+static void test_floating_point(void **state)
+{
+    (void)state;
+    assert_int_equal(set_wide(HV_REGISTER_XMM0, 1, 2), HV_STATUS_SUCCESS);
+    assert_int_equal(set_wide(HV_REGISTER_XMM15, 3, 4), HV_STATUS_SUCCESS);
+    assert_int_equal(set_wide(HV_REGISTER_FP_MMX0, 5, 6), HV_STATUS_SUCCESS);
+    assert_int_equal(set_wide(HV_REGISTER_FP_MMX7, 7, 8), HV_STATUS_SUCCESS);
+    assert_int_equal(set_wide(HV_REGISTER_FP_CONTROL_STATUS, 0x37f, 9), HV_STATUS_SUCCESS);
+    assert_int_equal(set_wide(HV_REGISTER_XMM_CONTROL_STATUS, 10, 0x1f80), HV_STATUS_SUCCESS);
+    assert_int_equal(set_wide(HV_REGISTER_XMM_CONTROL_STATUS, 10, 0x10000),
+                     HV_STATUS_INVALID_REGISTER_VALUE);
+    expect_wide(HV_REGISTER_XMM0, 1, 2);
+    expect_wide(HV_REGISTER_XMM15, 3, 4);
+    expect_wide(HV_REGISTER_FP_MMX0, 5, 6);
+    expect_wide(HV_REGISTER_FP_MMX7, 7, 8);
+    expect_wide(HV_REGISTER_FP_CONTROL_STATUS, 0x37f, 9);
+    expect_wide(HV_REGISTER_XMM_CONTROL_STATUS, 10, 0x1f80);
+    /* Where the processor looks for them (AMD64 APM 2, 11.5.10), and marked as there. */
+    assert_int_equal(host.xsave[0][0], 0x7f);
+    assert_int_equal(host.xsave[0][32], 5);
+    assert_int_equal(host.xsave[0][160], 1);
+    assert_int_equal(host.xsave[0][400], 3);
+    assert_int_equal(host.xsave[0][512], 3);
+}
+
+static void test_events(void **state)
+{
+    (void)state;
+    const uint64_t page_fault =
+        HV_EVENT_PENDING | HV_EVENT_ERROR_CODE_VALID | 14u << 16 | 6ull << 32;
+
+    assert_int_equal(set_wide(HV_REGISTER_PENDING_EVENT0, page_fault, 0x1234), HV_STATUS_SUCCESS);
+    assert_int_equal(host.pending.u64, HV_PENDING_INTERRUPTION | 3 << 1 |
+                                           HV_PENDING_ERROR_CODE_VALID | 14u << 16 | 6ull << 32);
+    assert_int_equal(host.cr2.u64, 0x1234);
+    assert_int_equal(set_wide(HV_REGISTER_PENDING_EVENT0, page_fault | 2, 0),
+                     HV_STATUS_INVALID_REGISTER_VALUE);
+    assert_int_equal(set_wide(HV_REGISTER_PENDING_EVENT0, 0, 0), HV_STATUS_SUCCESS);
+    assert_int_equal(host.pending.u64, 0);
+}
+
+static void test_activity(void **state)
+{
+    (void)state;
+    static const enum vp_activity activity[] = {VP_ACTIVE, VP_WAIT_STARTUP, VP_HALTED};
+
+    for (unsigned i = 0; i < ARRAY_COUNT(activity); i++) {
+        assert_int_equal(set_wide(HV_REGISTER_INTERNAL_ACTIVITY_STATE, i, 0), HV_STATUS_SUCCESS);
+        assert_int_equal(vp->activity, activity[i]);
+        expect_wide(HV_REGISTER_INTERNAL_ACTIVITY_STATE, i, 0);
+    }
+    assert_int_equal(set_wide(HV_REGISTER_INTERNAL_ACTIVITY_STATE, 3, 0),
+                     HV_STATUS_INVALID_REGISTER_VALUE);
+    assert_int_equal(vp->activity, VP_HALTED);
 }
 
 /* ---- blobs ---- */
@@ -319,6 +436,149 @@ static void test_properties(void **state)
     assert_int_equal(value, 1);
 }
 
+/* ---- features ---- */
+
+static enum hv_status create(uint64_t flags, const uint64_t disabled[3], uint64_t *id)
+{
+    struct hv_input_create_partition input = {.flags = flags};
+
+    memcpy(input.disabled_processor_features, disabled, 24);
+    const enum hv_status status = child_call(HVCALL_CREATE_PARTITION, 0, &input, sizeof input);
+
+    host_guest_read(OUTPUT, id, sizeof *id);
+    return status;
+}
+
+static uint32_t *word(struct cpuid_result *r, unsigned reg)
+{
+    uint32_t *const words[] = {&r->eax, &r->ebx, &r->ecx, &r->edx};
+
+    return words[reg];
+}
+
+/* One feature after the other is taken away, and just its bit is gone. */
+static void test_processor_features(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned bank, feature;
+        uint32_t leaf, subleaf;
+        unsigned reg, bit;
+    } cases[] = {
+        {0, 0, 1, 0, 2, 0},            /* SSE3 */
+        {0, 1, 0x80000001, 0, 2, 0},   /* LAHF and SAHF */
+        {0, 8, 1, 0, 2, 13},           /* CMPXCHG16B */
+        {0, 15, 0x80000001, 0, 3, 26}, /* 1 GiB pages */
+        {0, 21, 1, 0, 2, 30},          /* RDRAND */
+        {0, 23, 7, 0, 1, 7},           /* SMEP */
+        {0, 29, 1, 0, 2, 22},          /* MOVBE */
+        {0, 32, 7, 0, 1, 18},          /* RDSEED */
+        {0, 43, 7, 0, 1, 10},          /* INVPCID */
+        {0, 46, 0x80000008, 0, 1, 12}, /* IBPB */
+        {0, 49, 7, 0, 3, 4},           /* fast short REP MOV */
+        {0, 57, 7, 0, 2, 22},          /* RDPID */
+        {0, 60, 7, 0, 3, 10},          /* MD_CLEAR */
+        {1, 2, 0x80000008, 0, 1, 0},   /* CLZERO */
+        {1, 4, 7, 0, 2, 16},           /* five levels */
+        {1, 17, 1, 0, 2, 24},          /* TSC deadline */
+        {2, 0, 1, 0, 2, 26},           /* XSAVE */
+        {2, 2, 1, 0, 2, 28},           /* AVX */
+        {2, 11, 0xd, 1, 0, 1},         /* XSAVEC */
+        {2, 22, 7, 0, 2, 10},          /* VPCLMULQDQ */
+    };
+
+    host.cpuid = (struct cpuid_result){~0u, ~0u, ~0u, ~0u};
+    for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct cpuid_result with, without;
+
+        cpuid_emulate(vp, cases[i].leaf, cases[i].subleaf, &with);
+        child()->disabled_features[cases[i].bank] = 1ull << cases[i].feature;
+        cpuid_emulate(vp, cases[i].leaf, cases[i].subleaf, &without);
+        child()->disabled_features[cases[i].bank] = 0;
+        assert_true(*word(&with, cases[i].reg) >> cases[i].bit & 1);
+        *word(&with, cases[i].reg) &= ~(1u << cases[i].bit);
+        assert_memory_equal(&with, &without, sizeof with);
+    }
+}
+
+static void test_features_by_call(void **state)
+{
+    (void)state;
+    const uint64_t disabled[] = {1 << 7, 1 << 3, 1 << 2}, none[3] = {0};
+    uint64_t id, value;
+    const uint64_t first = child_id;
+
+    host.cpuid = (struct cpuid_result){~0u, ~0u, ~0u, ~0u};
+    assert_int_equal(create(1ull << 63, none, &id), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(create(HV_CREATE_LAPIC, disabled, &id), HV_STATUS_SUCCESS);
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint32_t codes[] = {HV_PROPERTY_PROCESSOR_FEATURES_0,
+                                         HV_PROPERTY_PROCESSOR_FEATURES_1,
+                                         HV_PROPERTY_XSAVE_FEATURES};
+        uint64_t machine;
+
+        assert_int_equal(get_property(HV_PARTITION_ID_SELF, codes[i], &machine), 0);
+        assert_int_equal(get_property(id, codes[i], &value), 0);
+        assert_true(machine & disabled[i]);
+        assert_int_equal(value, machine & ~disabled[i]);
+    }
+    /* Synthetic features are chosen before the start. */
+    assert_int_equal(set_property(HV_PROPERTY_SYNTHETIC_FEATURES, 0),
+                     HV_STATUS_INVALID_PARTITION_STATE);
+    child_id = id;
+    assert_int_equal(set_property(HV_PROPERTY_SYNTHETIC_FEATURES,
+                                  HV_SYNTHETIC_INTERFACE | HV_SYNTHETIC_FREQUENCY | 1ull << 63),
+                     HV_STATUS_SUCCESS);
+    assert_int_equal(get_property(id, HV_PROPERTY_SYNTHETIC_FEATURES, &value), 0);
+    assert_int_equal(value, HV_SYNTHETIC_INTERFACE | HV_SYNTHETIC_FREQUENCY);
+    assert_int_equal(get_property(id, HV_PROPERTY_PRIVILEGE_FLAGS, &value), 0);
+    assert_int_equal((uint32_t)value, HV_ACCESS_FREQUENCY | HV_ACCESS_TSC_INVARIANT);
+    assert_int_equal(child_call_partition(HVCALL_DELETE_PARTITION), HV_STATUS_SUCCESS);
+    child_id = first;
+}
+
+static struct cpuid_result ask(uint32_t leaf)
+{
+    struct cpuid_result r;
+
+    cpuid_emulate(vp, leaf, 0, &r);
+    return r;
+}
+
+static void test_synthetic_features(void **state)
+{
+    (void)state;
+    host.cpuid = (struct cpuid_result){~0u, ~0u, ~0u, ~0u};
+    child()->synthetic_features = HV_SYNTHETIC_INTERFACE | 1ull << 7 | 1ull << 8;
+    assert_int_equal(ask(0x40000003).eax, BIT5 | BIT6 | HV_ACCESS_TSC_INVARIANT);
+    assert_int_equal(ask(0x40000003).edx, HV_FEATURE_CRASH_MSRS);
+    assert_int_equal(ask(0x40000004).eax, HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI);
+    child()->synthetic_features = HV_SYNTHETIC_HYPERVISOR;
+    assert_int_equal(ask(0x40000000).eax, 0);
+    assert_true(ask(1).ecx >> 31);
+    child()->synthetic_features = 0;
+    assert_false(ask(1).ecx >> 31);
+}
+
+/* Without the flags there is no APIC, or none in x2APIC mode. */
+static void test_creation_flags(void **state)
+{
+    (void)state;
+    host.cpuid = (struct cpuid_result){~0u, ~0u, ~0u, ~0u};
+    child()->has_x2apic = false;
+    assert_false(ask(1).ecx & BIT21);
+    assert_true(ask(1).edx & BIT9);
+    assert_int_equal(child_create_vp(1), HV_STATUS_SUCCESS);
+    assert_int_equal(partition_vp(child(), 1)->apic.base, HOST_APIC_BASE | APIC_BASE_ENABLE);
+    assert_false(vapic_write_base(partition_vp(child(), 1),
+                                  HOST_APIC_BASE | APIC_BASE_ENABLE | APIC_BASE_X2APIC));
+    child()->has_apic = false;
+    assert_false(ask(1).edx & BIT9);
+    assert_int_equal(child_create_vp(2), HV_STATUS_SUCCESS);
+    assert_int_equal(partition_vp(child(), 2)->apic.base, HOST_APIC_BASE);
+    assert_false(vapic_write_base(partition_vp(child(), 2), HOST_APIC_BASE | APIC_BASE_ENABLE));
+}
+
 /* ---- accessed and dirty ---- */
 
 static enum hv_status access_states(uint64_t base, uint32_t count, uint64_t flags, uint8_t *states)
@@ -456,6 +716,10 @@ static void test_translate_rights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_msr_registers, setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_floating_point, setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_events, setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_activity, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_apic_blob, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_apic_blob_refused, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_xsave_blob, setup, child_teardown),
@@ -464,6 +728,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timer_blob, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_blob_faults, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_properties, setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_processor_features, setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_features_by_call, setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_synthetic_features, setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_creation_flags, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_access_states, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_translate, setup, child_teardown),
         cmocka_unit_test(test_translate_rights),

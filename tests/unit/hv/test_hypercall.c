@@ -64,6 +64,8 @@ static const struct call_rule {
     {HVCALL_NOTIFY_LONG_SPIN_WAIT, 8, 0, false, false},
     {HVCALL_SEND_IPI, 16, 0, false, false},
     {HVCALL_SEND_IPI_EX, 24, 0, true, false},
+    {HVCALL_FLUSH_SPACE, 24, 0, false, false},
+    {HVCALL_FLUSH_SPACE_EX, 32, 0, true, false},
     {HVCALL_GET_PARTITION_ID, 0, 8, false, true},
     {HVCALL_SIGNAL_EVENT_DIRECT, 16, 8, false, true},
     {HVCALL_POST_MESSAGE_DIRECT, 280, 0, false, true},
@@ -185,7 +187,7 @@ static bool is_known(uint32_t code)
             return true;
         }
     }
-    return false;
+    return code == HVCALL_FLUSH_LIST || code == HVCALL_FLUSH_LIST_EX; /* test_flush */
 }
 
 static void test_unknown_codes(void **state)
@@ -430,6 +432,75 @@ static uint64_t post(const struct hv_input_post_message_direct *input)
 {
     host_guest_write(INPUT, input, sizeof *input);
     return call(HVCALL_POST_MESSAGE_DIRECT, INPUT, 0);
+}
+
+/* ---- flushes ---- */
+
+static uint64_t call_flush(uint64_t control, uint64_t flags, uint64_t mask_or_format,
+                           uint64_t banks, uint64_t bank)
+{
+    const uint64_t input[] = {0, flags, mask_or_format, banks, bank};
+
+    host_guest_write(INPUT, input, sizeof input);
+    return call(control, INPUT, 0);
+}
+
+/* Which VPs forget at their next entry, and only there. */
+static void expect_flushed(unsigned mask)
+{
+    for (unsigned i = 0; i < HOST_VPS; i++) {
+        assert_int_equal(vp_enter_guest(&host.vp[i]), mask >> i & 1);
+        vp_leave_guest(&host.vp[i]);
+        assert_false(vp_enter_guest(&host.vp[i]));
+        vp_leave_guest(&host.vp[i]);
+    }
+}
+
+static void test_flush(void **state)
+{
+    (void)state;
+    const uint64_t list = HVCALL_FLUSH_LIST | 2ull << 32;
+    const uint64_t list_ex = HVCALL_FLUSH_LIST_EX | varhead(1) | 2ull << 32;
+
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE, 0, 5, 0, 0), HV_STATUS_SUCCESS);
+    expect_flushed(5); /* the caller, too */
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE, 2, 1ull << 63, 0, 0), HV_STATUS_SUCCESS);
+    expect_flushed(0);
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE, 5, 0, 0, 0), HV_STATUS_SUCCESS);
+    expect_flushed(15);
+    assert_int_equal(call_flush(list, 0, 8, 0, 0), 2ull << 32); /* all repetitions are done */
+    expect_flushed(8);
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE_EX | varhead(1), 0, 0, 1, 6), HV_STATUS_SUCCESS);
+    expect_flushed(6);
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE_EX | varhead(1), 0, 0, 2, 6), HV_STATUS_SUCCESS);
+    expect_flushed(0);
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE_EX, 0, 1, 0, 0), HV_STATUS_SUCCESS);
+    expect_flushed(15);
+    assert_int_equal(call_flush(list_ex, 0, 0, 1, 2), 2ull << 32);
+    expect_flushed(2);
+}
+
+static void test_flush_faults(void **state)
+{
+    (void)state;
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE, 16, 15, 0, 0), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE_EX, 0, 0, 1, 0), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE_EX, 0, 2, 0, 0), HV_STATUS_INVALID_PARAMETER);
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE_EX | varhead(1), 0, 1, 0, 0),
+                     HV_STATUS_INVALID_PARAMETER);
+    expect_flushed(0);
+}
+
+/* One that runs is sent out of the guest, the others are left alone. */
+static void test_flush_of_running_vps(void **state)
+{
+    (void)state;
+    host.vp[2].in_guest = true;
+    assert_int_equal(call_flush(HVCALL_FLUSH_SPACE, 0, 6, 0, 0), HV_STATUS_SUCCESS);
+    assert_int_equal(host.record[1].notified, 0);
+    assert_int_equal(host.record[2].notified, 1);
+    assert_false(vp_may_use_old_translations(&host.vp[2]));
+    expect_flushed(6);
 }
 
 static void test_post_message(void **state)
@@ -720,6 +791,9 @@ int main(void)
         cmocka_unit_test_setup(test_send_ipi, setup),
         cmocka_unit_test_setup(test_send_ipi_ex, setup),
         cmocka_unit_test_setup(test_send_ipi_ex_faults, setup),
+        cmocka_unit_test_setup(test_flush, setup),
+        cmocka_unit_test_setup(test_flush_faults, setup),
+        cmocka_unit_test_setup(test_flush_of_running_vps, setup),
         cmocka_unit_test_setup(test_post_message, setup),
         cmocka_unit_test_setup(test_post_message_faults, setup),
         cmocka_unit_test_setup(test_signal_event, setup),

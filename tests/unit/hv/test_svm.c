@@ -30,7 +30,7 @@ static void test_good(void **state)
     facts.has_next_rip = false; /* the hypervisor knows the lengths itself */
     facts.vm_cr = VM_CR_LOCK;   /* locked, but on */
     assert_null(svm_check(&facts));
-    facts.asid_count = 2;
+    facts.asid_count = 3;
     assert_null(svm_check(&facts));
 }
 
@@ -74,7 +74,7 @@ static void test_no_asids(void **state)
 
     facts.asid_count = 0;
     refused(facts, "identifiers");
-    facts.asid_count = 1; /* the host's own */
+    facts.asid_count = 2; /* the host's own and the parent's */
     refused(facts, "identifiers");
 }
 
