@@ -202,10 +202,6 @@ enum hv_interruption_type {
     HV_INTERRUPTION_SOFTWARE_EXCEPTION = 6,
 };
 
-/* HV_REGISTER_PENDING_EVENT0: an exception; vector and error code as above, then its address. */
-#define HV_EVENT_PENDING          (1ull << 0)
-#define HV_EVENT_ERROR_CODE_VALID (1ull << 8)
-
 /* HV_REGISTER_INTERRUPT_STATE */
 #define HV_INTERRUPT_SHADOW     (1ull << 0)
 #define HV_INTERRUPT_NMI_MASKED (1ull << 1)

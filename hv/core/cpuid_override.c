@@ -15,38 +15,35 @@ struct override_page {
 };
 _Static_assert(sizeof(struct override_page) == PAGE_SIZE, "a page of overrides");
 
-/* False: the newest page is full, or there is none. */
-static bool append(const struct partition *partition, const struct cpuid_override *wanted)
-{
-    if (partition->cpuid_overrides.raw == 0)
-        return false;
-    struct override_page *page = arch_window_map(partition->cpuid_overrides);
-    const bool fits = page->count < PER_PAGE;
-    if (fits)
-        page->entry[page->count++] = *wanted;
-    arch_window_unmap(page);
-    return fits;
-}
-
-static bool add_page(struct partition *partition)
+/* A page with room, at the head of the list; NULL: the pool is empty. */
+static struct override_page *map_page_with_room(struct partition *partition)
 {
     spa_t fresh;
+    struct override_page *page;
+    if (partition->cpuid_overrides.raw != 0) {
+        page = arch_window_map(partition->cpuid_overrides);
+        if (page->count < PER_PAGE)
+            return page;
+        arch_window_unmap(page);
+    }
     if (!pool_take(&partition->pool, &fresh))
-        return false;
-    struct override_page *page = arch_window_map(fresh);
+        return NULL;
+    page = arch_window_map(fresh);
     page->next = partition->cpuid_overrides;
-    arch_window_unmap(page);
     partition->cpuid_overrides = fresh;
-    return true;
+    return page;
 }
 
 enum hv_status cpuid_override_add(struct partition *partition, const struct cpuid_override *wanted)
 {
     spinlock_acquire(&partition->register_lock);
-    const bool done =
-        append(partition, wanted) || (add_page(partition) && append(partition, wanted));
+    struct override_page *page = map_page_with_room(partition);
+    if (page != NULL) {
+        page->entry[page->count++] = *wanted;
+        arch_window_unmap(page);
+    }
     spinlock_release(&partition->register_lock);
-    return done ? HV_STATUS_SUCCESS : HV_STATUS_INSUFFICIENT_MEMORY;
+    return page != NULL ? HV_STATUS_SUCCESS : HV_STATUS_INSUFFICIENT_MEMORY;
 }
 
 static bool is_for(const struct cpuid_override *entry, const struct vp *vp, uint32_t leaf,

@@ -45,31 +45,6 @@ void vp_request_startup(struct vp *vp, uint8_t vector)
     vp_request(vp, VP_REQUEST_STARTUP);
 }
 
-void vp_want_flush(struct vp *vp)
-{
-    __atomic_store_n(&vp->flush_wanted, true, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&vp->in_guest, __ATOMIC_SEQ_CST))
-        vp_notify(vp);
-}
-
-bool vp_may_use_old_translations(const struct vp *vp)
-{
-    return __atomic_load_n(&vp->in_guest, __ATOMIC_SEQ_CST) &&
-           __atomic_load_n(&vp->flush_wanted, __ATOMIC_SEQ_CST);
-}
-
-bool vp_enter_guest(struct vp *vp)
-{
-    __atomic_store_n(&vp->in_guest, true, __ATOMIC_SEQ_CST);
-    return __atomic_load_n(&vp->flush_wanted, __ATOMIC_SEQ_CST) &&
-           __atomic_exchange_n(&vp->flush_wanted, false, __ATOMIC_SEQ_CST);
-}
-
-void vp_leave_guest(struct vp *vp)
-{
-    __atomic_store_n(&vp->in_guest, false, __ATOMIC_RELEASE);
-}
-
 static void take_init(struct vp *vp)
 {
     vp->activity = VP_WAIT_STARTUP;

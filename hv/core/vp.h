@@ -84,11 +84,31 @@ void vp_request(struct vp *vp, uint32_t request);
 void vp_request_startup(struct vp *vp, uint8_t vector);
 
 /* From any LP: the VP uses no translation from before at its next entry. */
-void vp_want_flush(struct vp *vp);
-bool vp_may_use_old_translations(const struct vp *vp);
+static inline void vp_want_flush(struct vp *vp)
+{
+    __atomic_store_n(&vp->flush_wanted, true, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&vp->in_guest, __ATOMIC_SEQ_CST))
+        vp_notify(vp);
+}
+
+static inline bool vp_may_use_old_translations(const struct vp *vp)
+{
+    return __atomic_load_n(&vp->in_guest, __ATOMIC_SEQ_CST) &&
+           __atomic_load_n(&vp->flush_wanted, __ATOMIC_SEQ_CST);
+}
+
 /* On its LP, right before an entry: whether to flush; and right after the exit. */
-bool vp_enter_guest(struct vp *vp);
-void vp_leave_guest(struct vp *vp);
+static inline bool vp_enter_guest(struct vp *vp)
+{
+    __atomic_store_n(&vp->in_guest, true, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&vp->flush_wanted, __ATOMIC_SEQ_CST) &&
+           __atomic_exchange_n(&vp->flush_wanted, false, __ATOMIC_SEQ_CST);
+}
+
+static inline void vp_leave_guest(struct vp *vp)
+{
+    __atomic_store_n(&vp->in_guest, false, __ATOMIC_RELEASE);
+}
 
 /* Acts on requests; then tells whether the VP has something to do. On its own LP. */
 void vp_take_requests(struct vp *vp);

@@ -68,8 +68,6 @@ enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_v
         value->u64 = vp->intercept_suspend;
     else if (name == HV_REGISTER_INTERNAL_ACTIVITY_STATE)
         value->u64 = activity(vp);
-    else if (name == HV_REGISTER_PENDING_EVENT0)
-        return HV_STATUS_SUCCESS; /* it is the pending interruption */
     else if (name == HV_REGISTER_CR8)
         value->u64 = vp->apic.tpr >> 4;
     else if (name == HV_REGISTER_APIC_BASE)
@@ -106,23 +104,6 @@ static bool set_activity(struct vp *vp, uint64_t value)
     return true;
 }
 
-/* An exception to come is one to deliver next; a page fault brings CR2 along. */
-static bool set_pending_event(struct vp *vp, const union hv_register_value *event)
-{
-    const uint64_t valid = HV_EVENT_PENDING | HV_EVENT_ERROR_CODE_VALID | ~0xffffull;
-    const union hv_register_value address = {.u128 = {event->u128[1], 0}};
-    union hv_register_value pending = {.u128 = {event->u64 & ~0xffffull, 0}};
-    if (event->u64 & ~valid)
-        return false;
-    if (event->u64 & HV_EVENT_PENDING)
-        pending.u64 |= HV_PENDING_INTERRUPTION | HV_INTERRUPTION_EXCEPTION << HV_PENDING_TYPE_SHIFT;
-    if (event->u64 & HV_EVENT_ERROR_CODE_VALID)
-        pending.u64 |= HV_PENDING_ERROR_CODE_VALID;
-    return arch_set_register(vp, HV_REGISTER_PENDING_INTERRUPTION, &pending) &&
-           ((pending.u64 >> HV_PENDING_VECTOR_SHIFT & 0xffff) != VECTOR_PF ||
-            arch_set_register(vp, HV_REGISTER_CR2, &address));
-}
-
 static bool set_other(struct vp *vp, uint32_t name, const union hv_register_value *value)
 {
     uint32_t msr;
@@ -148,8 +129,6 @@ enum hv_status vp_set_register(struct vp *vp, uint32_t name, const union hv_regi
         done = vapic_write_base(vp, value->u64);
     else if (name == HV_REGISTER_INTERNAL_ACTIVITY_STATE)
         done = set_activity(vp, value->u64);
-    else if (name == HV_REGISTER_PENDING_EVENT0)
-        done = set_pending_event(vp, value);
     else
         done = set_other(vp, name, value);
     if (done)

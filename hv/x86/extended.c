@@ -4,16 +4,11 @@
 
 #include "hv/abi/vp.h"
 #include "hv/arch.h"
+#include "hv/core/cpuid_bits.h"
 #include "hv/core/vp.h"
 #include "hv/x86/cpu.h"
 #include "hv/x86/lp.h"
 
-#define ECX1_XSAVE   (1u << 26)
-#define EDX81_RDTSCP (1u << 27)
-#define EDX7_IBPB    (1u << 26) /* Intel: IBPB and IBRS */
-#define EDX7_CTRL    (1u << 26 | 1u << 27 | 1u << 31)
-#define EBX88_IBPB   (1u << 12)
-#define EBX88_CTRL   (1u << 14 | 1u << 15 | 1u << 24)
 #define SPEC_BITS    0x87ull /* IBRS, STIBP, SSBD, PSFD */
 #define XCR0_RESET   1u
 #define FCW_RESET    0x37fu

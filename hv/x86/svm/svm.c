@@ -11,21 +11,12 @@
 #include "hv/x86/memory.h"
 #include "hv/x86/run.h"
 
-#define EDX_NPT       (1u << 0)
-#define EDX_NRIPS     (1u << 3)
-#define PARENT_ASID   1u
-#define CHILD_ASIDS   2u /* and up */
-#define MSR_MAP_SIZE  (2 * PAGE_SIZE)
-#define IO_MAP_SIZE   (3 * PAGE_SIZE)
-#define DR6_RESET     0xffff0ff0ull
-#define DR7_RESET     0x400ull
-#define SEG_CODE_64   0xa9bu
-#define SEG_CODE_REAL 0x9bu
-#define SEG_DATA      0x93u
-#define SEG_DATA_32   0xc93u
-#define SEG_TSS_BUSY  0x8bu
-#define SEG_LDT       0x82u
-#define RESET_CR0     0x60000010ull
+#define EDX_NPT      (1u << 0)
+#define EDX_NRIPS    (1u << 3)
+#define PARENT_ASID  1u
+#define CHILD_ASIDS  2u /* and up */
+#define MSR_MAP_SIZE (2 * PAGE_SIZE)
+#define IO_MAP_SIZE  (3 * PAGE_SIZE)
 
 bool svm_has_next_rip;
 static bool emulated_by_qemu;

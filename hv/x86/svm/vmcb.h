@@ -127,6 +127,17 @@ _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB");
 #define VMCB_EVENT_TYPE_SOFT   4
 #define VMCB_EVENT_ERROR_SHIFT 32
 
+/* State after reset, and attributes of segments. */
+#define DR6_RESET     0xffff0ff0ull
+#define DR7_RESET     0x400ull
+#define SEG_CODE_64   0xa9bu
+#define SEG_CODE_REAL 0x9bu
+#define SEG_DATA      0x93u
+#define SEG_DATA_32   0xc93u
+#define SEG_TSS_BUSY  0x8bu
+#define SEG_LDT       0x82u
+#define RESET_CR0     0x60000010ull
+
 enum vmcb_exit {
     VMEXIT_CR8_WRITE = 0x18,
     VMEXIT_INTR = 0x60,

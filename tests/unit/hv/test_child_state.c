@@ -129,22 +129,6 @@ static void test_floating_point(void **state)
     assert_int_equal(host.xsave[0][512], 3);
 }
 
-static void test_events(void **state)
-{
-    (void)state;
-    const uint64_t page_fault =
-        HV_EVENT_PENDING | HV_EVENT_ERROR_CODE_VALID | 14u << 16 | 6ull << 32;
-
-    assert_int_equal(set_wide(HV_REGISTER_PENDING_EVENT0, page_fault, 0x1234), HV_STATUS_SUCCESS);
-    assert_int_equal(host.pending.u64, HV_PENDING_INTERRUPTION | 3 << 1 |
-                                           HV_PENDING_ERROR_CODE_VALID | 14u << 16 | 6ull << 32);
-    assert_int_equal(host.cr2.u64, 0x1234);
-    assert_int_equal(set_wide(HV_REGISTER_PENDING_EVENT0, page_fault | 2, 0),
-                     HV_STATUS_INVALID_REGISTER_VALUE);
-    assert_int_equal(set_wide(HV_REGISTER_PENDING_EVENT0, 0, 0), HV_STATUS_SUCCESS);
-    assert_int_equal(host.pending.u64, 0);
-}
-
 static void test_activity(void **state)
 {
     (void)state;
@@ -718,7 +702,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_msr_registers, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_floating_point, setup, child_teardown),
-        cmocka_unit_test_setup_teardown(test_events, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_activity, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_apic_blob, setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_apic_blob_refused, setup, child_teardown),
