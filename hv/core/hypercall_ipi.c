@@ -75,7 +75,7 @@ static enum hv_status flush(struct hypercall *call, uint64_t flags, uint64_t mas
     for (uint32_t i = 0; i < call->vp->partition->vp_count; i++) {
         const struct vp *vp = mask >> i & 1 ? partition_vp(call->vp->partition, i) : NULL;
         while (vp != NULL && vp_may_use_old_translations(vp))
-            continue;
+            __builtin_ia32_pause();
     }
     call->done = call->reps;
     return HV_STATUS_SUCCESS;

@@ -88,16 +88,20 @@ static void unpack_segment(const struct hv_segment_register *from, struct vmcb_s
     };
 }
 
-static bool set_scalar(struct vmcb *vmcb, const struct scalar *scalar, uint64_t value)
+/* What translations depend on makes the VP forget them. */
+static bool set_scalar(struct vp *vp, const struct scalar *scalar, uint64_t value)
 {
+    const uint32_t name = scalar->name;
     if ((value & scalar->zero) ||
-        (scalar->name == HV_REGISTER_CR0 && (value & (CR0_PG | CR0_PE)) == CR0_PG))
+        (name == HV_REGISTER_CR0 && (value & (CR0_PG | CR0_PE)) == CR0_PG))
         return false;
-    if (scalar->name == HV_REGISTER_EFER)
+    if (name == HV_REGISTER_EFER)
         value |= EFER_SVME;
-    if (scalar->name == HV_REGISTER_RFLAGS)
+    if (name == HV_REGISTER_RFLAGS)
         value |= RFLAGS_RESERVED;
-    *field_of(vmcb, scalar) = value;
+    *field_of(svm_of(vp)->vmcb, scalar) = value;
+    if ((name >= HV_REGISTER_CR0 && name <= HV_REGISTER_CR4) || name == HV_REGISTER_EFER)
+        vp_want_flush(vp);
     return true;
 }
 
@@ -196,7 +200,7 @@ bool svm_set_register(struct vp *vp, uint32_t name, const union hv_register_valu
     struct vmcb_segment *segment = find_segment(vmcb, name);
     struct vmcb_segment *table = find_table(vmcb, name);
     if (scalar != NULL)
-        return set_scalar(vmcb, scalar, value->u64);
+        return set_scalar(vp, scalar, value->u64);
     if (name == HV_REGISTER_PENDING_INTERRUPTION)
         return set_pending(svm_of(vp), value->u64);
     if (name == HV_REGISTER_INTERRUPT_STATE)

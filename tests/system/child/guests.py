@@ -14,7 +14,9 @@ from system.parent.isolation import load_driver
 UNSOUND = ("BUG:|WARNING:|Oops:|unchecked MSR|rcu.*stall|soft lockup|not responding|call trace:|"
            "Kernel panic|Lost interrupt")
 ENLIGHTENMENTS = ("Hypervisor detected: Microsoft Hyper-V", "Hyper-V: Using IPI hypercalls",
+                  "Hyper-V: Using hypercall for remote TLB flush",
                   "clocksource: Switched to clocksource hyperv_clocksource_tsc_page")
+FLUSH_ROUNDS = 2000
 CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 
@@ -171,4 +173,19 @@ def _(_machine):
     expect(big[0].stop() == 0, f"the worker failed: {big[0].log()}")
 
 
-register(two, "cloud-2", 2, Guest("/guest/cloud", vps=2))
+spread = register(two, "cloud-2", 2, Guest("/guest/cloud", vps=2))
+
+
+def shootdowns(child):
+    """Flushes by interrupts, of all processors."""
+    return sum(map(int, re.findall(r"\d+", child.ask("grep TLB: /proc/interrupts"))))
+
+
+@two.check("cloud-2.flush")
+def _(_machine):
+    """No processor uses a translation that another one had flushed, and flushes are hypercalls."""
+    before = shootdowns(spread[0])
+    said = spread[0].ask(f"flush {FLUSH_ROUNDS} 0 1; flush {FLUSH_ROUNDS} 1 0", 120)
+    expect(said.split("\n") == ["lost 0"] * 2, f"flush said: {said}")
+    by_interrupt = shootdowns(spread[0]) - before
+    expect(by_interrupt < FLUSH_ROUNDS / 10, f"{by_interrupt} flushes went by interrupts")
