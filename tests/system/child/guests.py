@@ -16,7 +16,7 @@ UNSOUND = ("BUG:|WARNING:|Oops:|unchecked MSR|rcu.*stall|soft lockup|not respond
 ENLIGHTENMENTS = ("Hypervisor detected: Microsoft Hyper-V", "Hyper-V: Using IPI hypercalls",
                   "Hyper-V: Using hypercall for remote TLB flush",
                   "clocksource: Switched to clocksource hyperv_clocksource_tsc_page")
-FLUSH_ROUNDS = 2000
+FLUSH_ROUNDS = 200
 CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 
