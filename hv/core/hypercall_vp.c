@@ -108,30 +108,26 @@ enum hv_status hypercall_run_vp(struct hypercall *call)
 
 /* ---- state pages ---- */
 
-struct page_work {
-    struct vp *vp;
-    struct partition *parent;
-    uint16_t type;
-    uint64_t msr; /* 0: take the page away */
-    bool done;
-};
-
-static void place_page(void *argument)
+static struct overlay *page_of(struct vp *vp, uint16_t type)
 {
-    struct page_work *work = argument;
-    struct overlay *overlay = work->type == HV_STATE_PAGE_REGISTERS ? &work->vp->register_page
-                                                                    : &work->vp->intercept_page;
-    work->done = overlay_place(overlay, work->parent, work->msr);
+    return type == HV_STATE_PAGE_REGISTERS ? &vp->register_page : &vp->intercept_page;
 }
 
-static enum hv_status change_page(struct hypercall *call, struct page_work *work)
+static void map_page(void *argument)
 {
-    if (work->type > HV_STATE_PAGE_INTERCEPT_MESSAGE)
-        return HV_STATUS_INVALID_PARAMETER;
-    work->vp = call->target_vp;
-    work->parent = call->vp->partition;
-    arch_call_on_vp(work->vp, place_page, work);
-    return work->done ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
+    struct vp_work *work = argument;
+    const struct hv_input_map_state_page *input = work->call->input;
+    const uint64_t msr = input->requested_location << PAGE_SHIFT | HV_PAGE_MSR_ENABLE;
+    work->status = overlay_place(page_of(work->vp, input->type), work->call->vp->partition, msr)
+                       ? HV_STATUS_SUCCESS
+                       : HV_STATUS_INVALID_PARAMETER;
+}
+
+static void unmap_page(void *argument)
+{
+    struct vp_work *work = argument;
+    const struct hv_input_unmap_state_page *input = work->call->input;
+    overlay_drop(page_of(work->vp, input->type));
 }
 
 enum hv_status hypercall_map_vp_state_page(struct hypercall *call)
@@ -139,19 +135,18 @@ enum hv_status hypercall_map_vp_state_page(struct hypercall *call)
     const struct hv_input_map_state_page *input = call->input;
     struct hv_output_map_state_page *output = call->output;
     if (input->flags != HV_STATE_PAGE_LOCATION_GIVEN || input->input_vtl != 0 ||
+        input->type > HV_STATE_PAGE_INTERCEPT_MESSAGE ||
         input->requested_location >= 1ull << (NESTED_GPA_BITS - PAGE_SHIFT))
         return HV_STATUS_INVALID_PARAMETER;
-    struct page_work work = {.type = input->type,
-                             .msr = input->requested_location << PAGE_SHIFT | HV_PAGE_MSR_ENABLE};
     output->location = input->requested_location;
-    return change_page(call, &work);
+    return hypercall_run_on_vp(call, map_page);
 }
 
 enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call)
 {
     const struct hv_input_unmap_state_page *input = call->input;
-    struct page_work work = {.type = input->type};
-    return change_page(call, &work);
+    return input->type > HV_STATE_PAGE_INTERCEPT_MESSAGE ? HV_STATUS_INVALID_PARAMETER
+                                                         : hypercall_run_on_vp(call, unmap_page);
 }
 
 /* ---- interrupts ---- */

@@ -315,56 +315,30 @@ static void write_spurious(struct vp *vp, uint32_t value)
         write_lvt(vp, i, vp->apic.lvt[i] | VAPIC_LVT_MASKED);
 }
 
-static bool write_icr(struct vp *vp, uint64_t icr)
+static void write_icr(struct vp *vp, uint64_t icr)
 {
     vp->apic.icr = icr & ~VAPIC_ICR_PENDING;
     if (!vapic_ipi_send(vp, icr))
         record_error(vp, ESR_ILLEGAL_SEND);
-    return true;
 }
 
-static bool write_xapic_only(struct vapic *apic, uint32_t reg, uint64_t value)
+static void write_self_ipi(struct vp *vp, uint64_t value)
 {
-    if (vapic_is_x2apic(apic))
-        return false;
+    if ((value & 0xff) < LOWEST_VECTOR)
+        record_error(vp, ESR_ILLEGAL_SEND);
+    else
+        vapic_send_fixed(vp, (uint8_t)value);
+}
+
+/* Registers that only xAPIC mode has; it ignores writes of others. */
+static void write_xapic_only(struct vapic *apic, uint32_t reg, uint64_t value)
+{
     if (reg == VAPIC_LDR)
         apic->ldr = (uint32_t)value & 0xff000000;
     if (reg == VAPIC_DFR)
         apic->dfr = (uint32_t)value | 0x0fffffff;
     if (reg == VAPIC_ICR_HIGH)
         apic->icr = (apic->icr & 0xffffffff) | value << 32;
-    return true;
-}
-
-static bool write_plain(struct vp *vp, uint32_t reg, uint64_t value)
-{
-    struct vapic *apic = &vp->apic;
-    switch (reg) {
-    case VAPIC_TPR:
-        apic->tpr = value & 0xff;
-        return true;
-    case VAPIC_EOI:
-        vapic_eoi(vp);
-        return true;
-    case VAPIC_SPURIOUS:
-        write_spurious(vp, (uint32_t)value);
-        return true;
-    case VAPIC_ESR:
-        apic->esr = apic->esr_latched;
-        apic->esr_latched = 0;
-        return true;
-    case VAPIC_ICR:
-        return write_icr(
-            vp, vapic_is_x2apic(apic) ? value : (apic->icr & 0xffffffff00000000) | (uint32_t)value);
-    case VAPIC_TIMER_INITIAL:
-        vapic_timer_load(vp, (uint32_t)value, (uint32_t)value);
-        return true;
-    case VAPIC_TIMER_DIVIDE:
-        vapic_timer_set_divide(vp, (uint32_t)value);
-        return true;
-    default:
-        return write_xapic_only(apic, reg, value);
-    }
 }
 
 uint64_t vapic_writable(uint32_t reg)
@@ -391,22 +365,36 @@ uint64_t vapic_writable(uint32_t reg)
 
 bool vapic_write(struct vp *vp, uint32_t reg, uint64_t value)
 {
-    const bool x2apic = vapic_is_x2apic(&vp->apic);
+    struct vapic *apic = &vp->apic;
+    const bool x2apic = vapic_is_x2apic(apic);
     vapic_sync(vp);
     if (x2apic && (value & ~vapic_writable(reg)))
         return false;
     if (lvt_index(reg) >= 0) {
         write_lvt(vp, lvt_index(reg), (uint32_t)value);
-        return true;
+    } else if (reg == VAPIC_TPR) {
+        apic->tpr = value & 0xff;
+    } else if (reg == VAPIC_EOI) {
+        vapic_eoi(vp);
+    } else if (reg == VAPIC_SPURIOUS) {
+        write_spurious(vp, (uint32_t)value);
+    } else if (reg == VAPIC_ESR) {
+        apic->esr = apic->esr_latched;
+        apic->esr_latched = 0;
+    } else if (reg == VAPIC_ICR) {
+        write_icr(vp, x2apic ? value : (apic->icr & 0xffffffff00000000) | (uint32_t)value);
+    } else if (reg == VAPIC_TIMER_INITIAL) {
+        vapic_timer_load(vp, (uint32_t)value, (uint32_t)value);
+    } else if (reg == VAPIC_TIMER_DIVIDE) {
+        vapic_timer_set_divide(vp, (uint32_t)value);
+    } else if (x2apic && reg == VAPIC_SELF_IPI) {
+        write_self_ipi(vp, value);
+    } else if (x2apic) {
+        return false;
+    } else {
+        write_xapic_only(apic, reg, value);
     }
-    if (x2apic && reg == VAPIC_SELF_IPI) {
-        if ((value & 0xff) < LOWEST_VECTOR)
-            record_error(vp, ESR_ILLEGAL_SEND);
-        else
-            vapic_send_fixed(vp, (uint8_t)value);
-        return true;
-    }
-    return write_plain(vp, reg, value);
+    return true;
 }
 
 /* All state stays but what the modes have in different forms. */

@@ -136,14 +136,14 @@ static const struct {
 bool svm_handle_common_exit(struct vp *vp)
 {
     const uint32_t code = (uint32_t)svm_of(vp)->vmcb->exit_code;
-    if (code == VMEXIT_MSR)
+    if (code == VMEXIT_MSR) {
         exit_msr(vp);
-    else if (code >= ARRAY_COUNT(common_exits) || common_exits[code].act == NULL)
-        return false;
-    else {
-        count(vp, common_exits[code].reason);
-        common_exits[code].act(vp);
+        return true;
     }
+    if (code >= ARRAY_COUNT(common_exits) || common_exits[code].act == NULL)
+        return false;
+    count(vp, common_exits[code].reason);
+    common_exits[code].act(vp);
     return true;
 }
 

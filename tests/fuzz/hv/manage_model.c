@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hv/arch.h"
+#include "tests/lib/frame_query.h"
 #include "tests/unit/hv/host_arch.h"
 
 #define ENTRIES          (PAGE_SIZE / sizeof(uint64_t))

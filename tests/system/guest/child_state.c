@@ -216,6 +216,7 @@ static void test_blobs(void)
     static _Alignas(4096) unsigned char blob[STATE_SIZE], again[STATE_SIZE];
     static const unsigned types[] = {MSHV_VP_STATE_LAPIC, MSHV_VP_STATE_XSAVE,
                                      MSHV_VP_STATE_SYNTHETIC_TIMERS};
+    const size_t xmm3 = 160 + 3 * 16; /* in the XSAVE area */
     const union hv_register_value pattern = {.u128 = {0x1122334455667788, 0x99aabbccddeeff00}};
     struct child child;
     const unsigned char code[] = {0xe6, PORT_END};
@@ -231,12 +232,12 @@ static void test_blobs(void)
         expect(memcmp(blob, again, sizeof blob) == 0, "a blob has changed on its way");
     }
     expect(move_state(&child, false, MSHV_VP_STATE_XSAVE, blob) == 0, "get XSAVE");
-    expect(memcmp(blob + 160 + 3 * 16, &pattern, 16) == 0, "XMM3 is not in the blob");
-    memset(blob + 160 + 3 * 16, 0x77, 16);
+    expect(memcmp(blob + xmm3, pattern.u128, 16) == 0, "XMM3 is not in the blob");
+    memset(blob + xmm3, 0x77, 16);
     expect(move_state(&child, true, MSHV_VP_STATE_XSAVE, blob) == 0, "set XSAVE");
     expect(get_register(&child, HV_REGISTER_XMM0 + 3).u64 == 0x7777777777777777, "XMM3");
     blob[520] = 1;
-    memset(blob + 160 + 3 * 16, 0x55, 16);
+    memset(blob + xmm3, 0x55, 16);
     expect(move_state(&child, true, MSHV_VP_STATE_XSAVE, blob) != 0, "a malformed area was taken");
     expect(get_register(&child, HV_REGISTER_XMM0 + 3).u64 == 0x7777777777777777, "XMM3 changed");
     destroy(&child);

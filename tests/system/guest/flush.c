@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE  4096u
+#define PAGE  ((size_t)4096)
 #define READS 200u /* in each round */
 
 enum { FRESH = 1, MARK = 2 };
@@ -68,7 +68,7 @@ static void show(int file, unsigned at)
 {
     void *place = (void *)(uintptr_t)view;
 
-    if (mmap(place, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file, (off_t)at * PAGE) != place)
+    if (mmap(place, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file, (off_t)(at * PAGE)) != place)
         fail("mmap");
 }
 
@@ -90,11 +90,11 @@ int main(int argc, char **argv)
         fputs("usage: flush ROUNDS READER_CPU WRITER_CPU\n", stderr);
         return 2;
     }
-    int cpu = atoi(argv[2]);
+    int cpu = (int)strtol(argv[2], NULL, 10);
     pthread_t reader;
     const int file = memfd_create("flush", 0);
 
-    if (file < 0 || ftruncate(file, 2 * PAGE) != 0)
+    if (file < 0 || ftruncate(file, (off_t)(2 * PAGE)) != 0)
         fail("memfd_create");
     char *both = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
                                         (uint64_t *)(void *)(both + PAGE)};
 
     *page[0] = FRESH;
-    stay_on(atoi(argv[3]));
+    stay_on((int)strtol(argv[3], NULL, 10));
     if (pthread_create(&reader, NULL, read_always, &cpu) != 0)
         fail("pthread_create");
     wait_for_reads();
