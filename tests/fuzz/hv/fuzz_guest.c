@@ -131,7 +131,11 @@ static void step_hypercall(struct vp *vp)
                                      HVCALL_SIGNAL_EVENT,
                                      BH_CALL_GET_INFO,
                                      BH_CALL_READ_LOG,
-                                     BH_CALL_GET_STATS};
+                                     BH_CALL_GET_STATS,
+                                     HVCALL_FLUSH_SPACE,
+                                     HVCALL_FLUSH_LIST,
+                                     HVCALL_FLUSH_SPACE_EX,
+                                     HVCALL_FLUSH_LIST_EX};
     const uint64_t form = take(1);
     uint64_t control = codes[form % ARRAY_COUNT(codes)];
 
@@ -152,7 +156,10 @@ static void step_hypercall(struct vp *vp)
 
     hypercall_dispatch(vp);
     expected.rax = vp->registers.rax;
-    if (memcmp(&expected, &vp->registers, sizeof expected) != 0 || expected.rax > 0xffff) {
+    const uint64_t reps = control >> HV_CONTROL_REP_COUNT_SHIFT & HV_CONTROL_REP_MASK;
+
+    if (memcmp(&expected, &vp->registers, sizeof expected) != 0 ||
+        (expected.rax & 0xffff0000) != 0 || expected.rax >> HV_RESULT_REPS_SHIFT > reps) {
         abort();
     }
 }

@@ -197,6 +197,7 @@ static void forget_shared(struct vp *vp)
     vp->requests = 0;
     vp->startup_vector = 0;
     vp->notified = 0;
+    vp->flush_wanted = false;
     vp->stats.messages_delivered = 0;
 }
 
