@@ -55,20 +55,22 @@ void measure_end(const struct measure *measure, uint64_t operations, uint64_t by
     const char *name = measure->name;
     uint64_t ticks = read_tsc() - measure->ticks;
     uint64_t time = synic_clock() - measure->time;
+    uint64_t interrupts = interrupts_taken() - measure->interrupts;
+    uint64_t signals = synic_signals() - measure->signals;
 
     if (operations == 0 || time == 0)
         guest_fail(name, "nothing was done in its time");
-    say_figure(name, "operations", operations, "op");
-    say_figure(name, "ticks", ticks / operations, "ticks/op");
-    say_figure(name, "time", time * 100 / operations, "ns/op");
-    say_figure(name, "rate", operations * VSC_SECOND / time, "op/s");
-    say_figure(name, "bytes", bytes * VSC_SECOND / time, "B/s");
-    say_ratio(name, "interrupts", interrupts_taken() - measure->interrupts, operations, "/op");
-    say_ratio(name, "signals", synic_signals() - measure->signals, operations, "/op");
     say("end ");
     say(name);
     say(" ");
     say_number(operations);
     say("\n");
     rest(measure->options);
+    say_figure(name, "operations", operations, "op");
+    say_figure(name, "ticks", ticks / operations, "ticks/op");
+    say_figure(name, "time", time * 100 / operations, "ns/op");
+    say_figure(name, "rate", operations * VSC_SECOND / time, "op/s");
+    say_figure(name, "bytes", bytes * VSC_SECOND / time, "B/s");
+    say_ratio(name, "interrupts", interrupts, operations, "/op");
+    say_ratio(name, "signals", signals, operations, "/op");
 }

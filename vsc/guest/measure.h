@@ -27,7 +27,7 @@ void measure_begin(struct measure *measure, const struct options *options, const
 /* Is another operation to be begun? */
 bool measure_goes_on(struct measure *measure);
 
-/* Says the figures, and `end NAME OPERATIONS`. */
+/* Says `end NAME OPERATIONS`, and some time later the figures. */
 void measure_end(const struct measure *measure, uint64_t operations, uint64_t bytes);
 
 #endif
