@@ -146,21 +146,34 @@ static bool take_number(struct options *options, int key, const char *value)
     }
 }
 
+/* Workers get files by their whole paths, so a path that begins here is made whole. */
+static bool take_path(const char *value, const char **path)
+{
+    char *here = value[0] == '/' ? NULL : get_current_dir_name();
+    char *whole = NULL;
+
+    *path = value;
+    if (value[0] == '/')
+        return true;
+    if (here && asprintf(&whole, "%s/%s", here, value) >= 0)
+        *path = whole;
+    else
+        fprintf(stderr, "bulkheadd: %s: cannot tell the current directory: %m\n", value);
+    free(here);
+    return *path != value;
+}
+
 static bool take_option(struct options *options, int key, const char *value)
 {
     switch (key) {
     case KEY_STATE:
-        options->state = value;
-        return true;
+        return take_path(value, &options->state);
     case KEY_RUN:
-        options->run = value;
-        return true;
+        return take_path(value, &options->run);
     case KEY_ETC:
-        options->etc = value;
-        return true;
+        return take_path(value, &options->etc);
     case KEY_WORKER:
-        options->worker = value;
-        return true;
+        return take_path(value, &options->worker);
     case KEY_ADDRESS:
         options->address = value;
         return true;

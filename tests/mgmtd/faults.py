@@ -334,6 +334,22 @@ def a_full_disk_is_said_and_nothing_is_lost():
         daemon.remove()
 
 
+def folders_may_begin_here():
+    """Paths that begin at the current directory: the worker gets them whole."""
+    daemon = Daemon(sys.argv[1])
+    words = [os.path.relpath(word) if word.startswith("/") else word for word in daemon.arguments()]
+    daemon.arguments = lambda *more: [*words, *more]
+    try:
+        daemon.start()
+        daemon.make_kernel()
+        make_vm(daemon, "here")
+        daemon.good("POST", "/v1/vms/here/start?wait=30")
+        assert state_of(daemon, "here")["state"] == "running"
+        daemon.good("POST", "/v1/vms/here/poweroff?wait=30")
+    finally:
+        daemon.remove()
+
+
 def a_start_is_quick(daemon):
     connection = daemon.connect()
     headers = {"Authorization": f"Bearer {daemon.token}"}
@@ -374,4 +390,5 @@ def test(daemon):
 
 
 a_full_disk_is_said_and_nothing_is_lost()
+folders_may_begin_here()
 run(test)
