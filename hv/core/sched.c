@@ -400,7 +400,10 @@ struct sched_entity *sched_pick(struct sched_queue *queue, reftime_t now)
     struct sched_entity *before = queue->running;
     struct sched_entity *next = NULL;
 
-    queue_settle(queue, now);
+    if (before)
+        queue_settle(queue, now);
+    else /* queue_start brings the floor up */
+        queue_change_period(queue, now);
     queue->running = NULL;
     if (before && queue->urgent_run && !queue->yielded &&
         (now < queue->slice_end || before->used < before->params.reserve))
@@ -420,12 +423,11 @@ reftime_t sched_next_deadline(const struct sched_queue *queue, reftime_t now)
 {
     const struct sched_entity *running = queue->running;
     reftime_t period_end = (queue->period + 1) * SCHED_PERIOD;
-    bool others = queue_eligible(queue) != 0;
     bool waiting = queue->lane[SCHED_SPENT].count != 0 || queue->lane[SCHED_CAPPED].count != 0 ||
                    queue->lane[SCHED_CAPPED_RESERVED].count != 0 || queue->urgent;
     reftime_t deadline = waiting ? period_end : SCHED_NO_DEADLINE;
 
-    if (others)
+    if (queue_eligible(queue) != 0)
         deadline = reftime_min(deadline, running ? queue->slice_end : now);
     if (running && running->params.cap != 0) {
         reftime_t left = time_left(running->params.cap, running->used);

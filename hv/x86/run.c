@@ -85,17 +85,17 @@ static void wake_if_due(struct lp *lp, struct vp *vp)
 {
     vp_take_requests(vp);
     vapic_sync(vp);
-    if (!vp_is_runnable(vp)) {
-        lp->reschedule = lp->reschedule || vp == lp->current;
+    const bool is_runnable = vp_is_runnable(vp);
+    if (vp == lp->current || !is_runnable) {
+        lp->reschedule = lp->reschedule || (vp == lp->current && !is_runnable);
         return;
     }
-    if (vp == lp->current)
-        return;
     end_rest(vp, cpu_read_tsc());
     const reftime_t now = arch_time_now();
     if (sched_wake(&vp->sched, true, now))
         lp->reschedule = true;
-    lp->slice_end = sched_next_deadline(&lp->run, now);
+    if (!lp->reschedule) /* else choose tells it */
+        lp->slice_end = sched_next_deadline(&lp->run, now);
 }
 
 static void take_notifications(struct lp *lp)
@@ -208,12 +208,6 @@ static void run_current(struct lp *lp)
     vendor->run(lp, lp->current);
 }
 
-static bool has_news(const struct lp *lp)
-{
-    return __atomic_load_n(&lp->notified, __ATOMIC_RELAXED) != NULL ||
-           __atomic_load_n(&lp->calls, __ATOMIC_RELAXED) != NULL;
-}
-
 _Noreturn void run_loop(struct lp *lp)
 {
     lp->stamp = cpu_read_tsc();
@@ -222,12 +216,13 @@ _Noreturn void run_loop(struct lp *lp)
     for (;;) {
         lp_take_calls(lp);
         take_notifications(lp);
-        run_timers(lp);
-        if (has_news(lp))
-            continue;
         if (lp->reschedule)
             choose(lp);
-        else if (lp->current != NULL)
+        run_timers(lp);
+        if (lp->reschedule || __atomic_load_n(&lp->notified, __ATOMIC_RELAXED) != NULL ||
+            __atomic_load_n(&lp->calls, __ATOMIC_RELAXED) != NULL)
+            continue;
+        if (lp->current != NULL)
             run_current(lp);
         else
             idle(lp);
