@@ -55,15 +55,22 @@ static bool make_directories(const struct options *options, char *message)
     return done;
 }
 
+/* Below the run directory: where a VM's worker is spoken to. */
+#define LONGEST_SOCKET "/vms/00000000-0000-0000-0000-000000000000/control"
+
 /* The local administrator's socket, bound and listening. */
 static int listen_locally(const struct options *options, char *message)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const size_t room = sizeof(address.sun_path) - sizeof(LONGEST_SOCKET);
     char path[PATH_SIZE];
     int fd;
 
-    if (!path_join(path, options->run, "api.sock") || strlen(path) >= sizeof(address.sun_path)) {
-        snprintf(message, MESSAGE_SIZE, "the path of the run directory is too long for a socket");
+    if (!path_join(path, options->run, "api.sock") || strlen(options->run) > room) {
+        snprintf(
+            message, MESSAGE_SIZE,
+            "--run %s: a path of more than %zu characters is too long for the sockets below it",
+            options->run, room);
         return -1;
     }
     memcpy(address.sun_path, path, strlen(path) + 1);

@@ -336,7 +336,9 @@ def a_full_disk_is_said_and_nothing_is_lost():
 
 def folders_may_begin_here():
     """Paths that begin at the current directory: the worker gets them whole."""
-    daemon = Daemon(sys.argv[1])
+    daemon = Daemon(os.path.abspath(sys.argv[1]))
+    before = os.getcwd()
+    os.chdir(daemon.root)  # whole paths of sockets have little room
     words = [os.path.relpath(word) if word.startswith("/") else word for word in daemon.arguments()]
     daemon.arguments = lambda *more: [*words, *more]
     try:
@@ -346,6 +348,18 @@ def folders_may_begin_here():
         daemon.good("POST", "/v1/vms/here/start?wait=30")
         assert state_of(daemon, "here")["state"] == "running"
         daemon.good("POST", "/v1/vms/here/poweroff?wait=30")
+    finally:
+        os.chdir(before)
+        daemon.remove()
+
+
+def a_long_folder_is_refused():
+    """The sockets of workers would not fit below it, and no VM would start."""
+    daemon = Daemon(sys.argv[1])
+    words = [word + "r" * 60 if word.endswith("/run") else word for word in daemon.arguments()]
+    try:
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 1 and "too long for the sockets" in ended.stderr, ended
     finally:
         daemon.remove()
 
@@ -391,4 +405,5 @@ def test(daemon):
 
 a_full_disk_is_said_and_nothing_is_lost()
 folders_may_begin_here()
+a_long_folder_is_refused()
 run(test)

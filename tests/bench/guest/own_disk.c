@@ -106,9 +106,9 @@ int main(int argc, char **argv)
     if (work.file < 0 || work.size == 0 || depth > DEPTH_MAX || depth > work.requests)
         give_up(argv[1]);
     work.places = (uint64_t)lseek(work.file, 0, SEEK_END) / work.size;
+    const size_t whole = ((size_t)work.size + ALIGNED - 1) / ALIGNED * ALIGNED;
     for (uint32_t i = 0; i < depth; i++)
-        if ((work.buffer[i] =
-                 aligned_alloc(ALIGNED, (work.size + ALIGNED - 1) / ALIGNED * ALIGNED)) == NULL)
+        if ((work.buffer[i] = aligned_alloc(ALIGNED, whole)) == NULL)
             give_up("own_disk");
     if (work.places == 0 || io_uring_queue_init(DEPTH_MAX, &work.ring, 0) < 0)
         give_up("own_disk: io_uring");
