@@ -140,6 +140,8 @@ static int unmap_region(u64 partition_id, struct region *region)
 
 /* --- regions ------------------------------------------------------------------------------ */
 
+#define PIN_AT_ONCE 4096u /* then others may run */
+
 static void free_region(struct region *region)
 {
     kvfree(region->pages);
@@ -151,7 +153,7 @@ static int pin_region(struct region *region, u64 user)
     u64 pinned = 0;
 
     while (pinned < region->frames) {
-        int want = (int)min_t(u64, region->frames - pinned, 4096);
+        int want = (int)min_t(u64, region->frames - pinned, PIN_AT_ONCE);
         int got = pin_user_pages_fast(user + pinned * PAGE_SIZE, want, FOLL_WRITE | FOLL_LONGTERM,
                                       region->pages + pinned);
 
@@ -160,8 +162,20 @@ static int pin_region(struct region *region, u64 user)
             return got < 0 ? got : -EFAULT;
         }
         pinned += (u64)got;
+        cond_resched();
     }
     return 0;
+}
+
+static void unpin_region(struct region *region)
+{
+    u64 at;
+
+    for (at = 0; at < region->frames; at += PIN_AT_ONCE) {
+        unpin_user_pages_dirty_lock(region->pages + at,
+                                    min_t(u64, region->frames - at, PIN_AT_ONCE), true);
+        cond_resched();
+    }
 }
 
 /* Out of the child, unpinned, freed. Memory that the child keeps is leaked, and said so. */
@@ -175,7 +189,7 @@ static int remove_region(struct bh_partition *partition, struct region *region)
                partition->id, region->frames, region->base, err);
         return err;
     }
-    unpin_user_pages_dirty_lock(region->pages, region->frames, true);
+    unpin_region(region);
     list_del(&region->list);
     free_region(region);
     return 0;
