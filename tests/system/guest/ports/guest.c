@@ -151,6 +151,8 @@ GUEST_INLINE void job_receive(struct guest_control *control)
     volatile uint32_t *interrupts = (void *)(uintptr_t)GUEST_INTERRUPTS;
     struct hv_message *slot =
         &((struct hv_message_page *)(uintptr_t)GUEST_MESSAGES)->sint[GUEST_SINT];
+    while (control->step == 0)
+        __asm__ volatile("pause");
     for (uint32_t i = 0; i < control->count;) {
         const uint32_t seen = *interrupts;
         if (__atomic_load_n(&slot->type, __ATOMIC_ACQUIRE) == HV_MESSAGE_NONE) {

@@ -279,18 +279,20 @@ static void replies(uint32_t count)
     const int room = make_event();
     unsigned waits = 0;
     check(bh_partition_watch_room(partition, room, &error), "room");
-    begin(JOB_RECEIVE, 0, count, 0);
+    begin(JOB_RECEIVE, 0, count, 0); /* step 0: it does not read before there is no room left */
     for (uint32_t i = 0; i < count;) {
         memcpy(message.payload, &i, sizeof i);
         if (bh_partition_post_message(partition, 0, GUEST_SINT, &message, &error)) {
             i++;
         } else {
             check(error.number == EAGAIN, "post");
+            control->step = 1;
             wait_for(room);
             take(room);
             waits++;
         }
     }
+    control->step = 1;
     finish();
     printf("received %u wrong %u %s\n", control->done, control->wrong,
            waits > 0 ? "waited for room" : "never full");
