@@ -119,6 +119,7 @@ enum hv_register_name {
     HV_REGISTER_TSC_AUX = 0x8007b,
     HV_REGISTER_SPEC_CTRL = 0x80084,
     HV_REGISTER_TSC_ADJUST = 0x80096,
+    HV_REGISTER_APIC = 0x84800, /* + an APIC register's offset in its page / 16 */
     HV_REGISTER_APIC_ID = 0x84802,
 
     HV_REGISTER_VP_RUNTIME = 0x90000,
@@ -141,6 +142,8 @@ enum hv_register_name {
     HV_REGISTER_STIMER0_COUNT = 0xb0001,
     HV_REGISTER_STIMER3_COUNT = 0xb0007,
 };
+
+#define HV_REGISTER_APIC_COUNT 0x40u
 
 struct hv_segment_register {
     uint64_t base;

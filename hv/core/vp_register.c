@@ -48,6 +48,12 @@ static uint64_t *general_register(struct vp *vp, uint32_t name)
     return &vp->registers.rax + (name - HV_REGISTER_RAX);
 }
 
+/* By the rules of the mode that the APIC is in. */
+static bool is_apic(uint32_t name)
+{
+    return name >= HV_REGISTER_APIC && name - HV_REGISTER_APIC < HV_REGISTER_APIC_COUNT;
+}
+
 static uint64_t activity(const struct vp *vp)
 {
     if (vp->activity == VP_WAIT_STARTUP)
@@ -59,6 +65,7 @@ enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_v
 {
     const uint64_t *general = general_register(vp, name);
     uint32_t msr;
+    bool found = true;
     *value = (union hv_register_value){.u128 = {0, 0}};
     if (general != NULL)
         value->u64 = *general;
@@ -72,13 +79,15 @@ enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_v
         value->u64 = vp->apic.tpr >> 4;
     else if (name == HV_REGISTER_APIC_BASE)
         value->u64 = vp->apic.base;
-    else if (name == HV_REGISTER_INITIAL_APIC_ID || name == HV_REGISTER_APIC_ID)
+    else if (name == HV_REGISTER_INITIAL_APIC_ID)
         value->u64 = vp->apic.id;
     else if (find_msr(name, &msr))
-        return msr_read(vp, msr, &value->u64) ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
-    else if (!xsave_get_register(vp, name, value) && !arch_get_register(vp, name, value))
-        return HV_STATUS_INVALID_PARAMETER;
-    return HV_STATUS_SUCCESS;
+        found = msr_read(vp, msr, &value->u64);
+    else if (is_apic(name))
+        found = vapic_read(vp, name - HV_REGISTER_APIC, &value->u64);
+    else
+        found = xsave_get_register(vp, name, value) || arch_get_register(vp, name, value);
+    return found ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
 }
 
 static enum hv_status set_suspend(struct vp *vp, uint32_t name, uint64_t value)
@@ -109,6 +118,8 @@ static bool set_other(struct vp *vp, uint32_t name, const union hv_register_valu
     uint32_t msr;
     if (find_msr(name, &msr))
         return msr_write(vp, msr, value->u64);
+    if (is_apic(name))
+        return vapic_write(vp, name - HV_REGISTER_APIC, value->u64);
     if (name >= HV_REGISTER_XMM0 && name <= HV_REGISTER_XMM_CONTROL_STATUS)
         return xsave_set_register(vp, name, value);
     return arch_set_register(vp, name, value);

@@ -14,7 +14,6 @@
 #define FADT_SIZE       276u
 #define ALIGNMENT       16u
 
-#define LOCAL_APIC_BASE 0xfee00000u
 #define XAPIC_ID_MAX    254u
 
 #define FADT_BOOT_ARCH        109u
@@ -200,7 +199,7 @@ static uint64_t build_madt(struct builder *builder, uint32_t vps)
     struct bh_aml *out = &builder->out;
     size_t start = begin_table(builder, "APIC", 5);
 
-    bh_aml_raw(out, LOCAL_APIC_BASE, 4);
+    bh_aml_raw(out, BH_LOCAL_APIC_BASE, 4);
     bh_aml_raw(out, 0, 4); /* no 8259 */
     for (uint32_t i = 0; i < vps; i++)
         put_processor(out, i);

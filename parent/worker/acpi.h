@@ -14,6 +14,8 @@
 #define BH_SERIAL_BASE 0x3f8u
 #define BH_SERIAL_IRQ  4u
 
+#define BH_LOCAL_APIC_BASE 0xfee00000u
+
 struct bh_acpi_config {
     uint32_t vps; /* VP n has APIC id n */
     uint64_t low_mmio_base;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hv/abi/intercept.h"
+#include "parent/worker/lapic.h"
 #include "parent/worker/mmio.h"
 
 #define RAX 0u
@@ -220,6 +221,11 @@ static enum bh_mmio_status emulate(const struct bh_intercept_server *server,
 
     if (length > sizeof(gpa->instruction))
         length = sizeof(gpa->instruction);
+    if (bh_lapic_has(gpa->gpa)) {
+        const struct bh_bus lapic = bh_lapic_bus(server->vp);
+
+        return bh_mmio_emulate(cpu, gpa->instruction, length, gpa->gpa, &lapic);
+    }
     (void)pthread_mutex_lock(&server->chipset->lock);
     status = bh_mmio_emulate(cpu, gpa->instruction, length, gpa->gpa, &server->chipset->mmio);
     (void)pthread_mutex_unlock(&server->chipset->lock);

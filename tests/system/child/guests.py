@@ -149,6 +149,19 @@ def _(_machine):
     expect((last["state"], last["reason"]) == ("stopped", "guest_crash"), f"last: {last}")
 
 
+legacy = register(one, "xapic-2", 1, Guest("/guest/cloud", vps=2,
+                                           options=f"{Guest.options} nox2apic"))
+
+
+@one.check("xapic-2.mode")
+def _(_machine):
+    """It uses its local APICs through their registers in memory."""
+    child = legacy[0]
+    said = child.ask("dmesg | grep -i x2apic; true")
+    expect("x2apic disabled" in said.lower(), f"the guest's kernel log says {said!r}")
+    expect(child.stop() == 0, f"the worker failed: {child.log()}")
+
+
 @one.check("accounting")
 def _(machine):
     """All pages of the guests are back with the parent."""

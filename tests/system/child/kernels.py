@@ -69,6 +69,14 @@ def _(machine):
     check_common(machine, said, "/guest/initrd.img")
 
 
+@kernels.check("xapic-64")
+def _(machine):
+    """A local APIC in xAPIC mode: registers in memory, its timer, IPIs to itself."""
+    said, code = run_kernel(machine, "xapic64", "")
+    expect(code == 65 and said == {"mode": "0x1", "version": said["version"], "kept": "0x1",
+                                   "timers": "0x3", "ipis": "0x3"}, f"it said {said}, code {code}")
+
+
 @kernels.check("without-initrd")
 def _(machine):
     for name in ("multiboot32", "pvh64"):

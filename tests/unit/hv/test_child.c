@@ -97,6 +97,39 @@ static void test_registers(void **state)
     assert_int_equal(host.suspend_changes, 1);
 }
 
+static void expect_apic(uint32_t reg, uint64_t expected)
+{
+    uint64_t value;
+
+    assert_int_equal(child_get_register(HV_REGISTER_APIC + reg, &value), HV_STATUS_SUCCESS);
+    assert_int_equal(value, expected);
+}
+
+/* The parent does for a VP what the VP did to the page of its local APIC. */
+static void test_apic_registers(void **state)
+{
+    (void)state;
+    child_activate();
+    assert_int_equal(child_create_vp(0), HV_STATUS_SUCCESS);
+    assert_int_equal(child_set_register(HV_REGISTER_APIC + VAPIC_DFR, 0),
+                     HV_STATUS_INVALID_PARAMETER); /* not in x2APIC mode */
+    assert_int_equal(child_set_register(HV_REGISTER_APIC_BASE, HOST_APIC_BASE | APIC_BASE_BSP),
+                     HV_STATUS_SUCCESS);
+    assert_int_equal(child_set_register(HV_REGISTER_APIC_BASE,
+                                        HOST_APIC_BASE | APIC_BASE_BSP | APIC_BASE_ENABLE),
+                     HV_STATUS_SUCCESS);
+    assert_int_equal(child_set_register(HV_REGISTER_APIC + VAPIC_DFR, 0x0fffffff),
+                     HV_STATUS_SUCCESS);
+    expect_apic(VAPIC_DFR, 0x0fffffff);
+    assert_int_equal(child_set_register(HV_REGISTER_APIC + VAPIC_SPURIOUS, 0x1ff),
+                     HV_STATUS_SUCCESS);
+    assert_int_equal(child_set_register(HV_REGISTER_APIC + VAPIC_ICR_HIGH, 0), HV_STATUS_SUCCESS);
+    assert_int_equal(child_set_register(HV_REGISTER_APIC + VAPIC_ICR, 0x4041), HV_STATUS_SUCCESS);
+    expect_apic(VAPIC_IRR + 2, 2);
+    assert_int_equal(child_set_register(HV_REGISTER_APIC + HV_REGISTER_APIC_COUNT, 0),
+                     HV_STATUS_INVALID_PARAMETER);
+}
+
 /* ---- CPUID ---- */
 
 #define LEAF 0x8000000bu /* one that no rule changes */
@@ -303,6 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_deposit, child_setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_memory, child_setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_registers, child_setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_apic_registers, child_setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_cpuid, child_setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_cpuid_many, child_setup, child_teardown),
         cmocka_unit_test_setup_teardown(test_intercept, child_setup, child_teardown),
