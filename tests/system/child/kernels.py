@@ -135,7 +135,10 @@ def held(machine):
     """What the parent's kernel has in use: the names of SLACK."""
     machine.ask("sync; echo 3 >/proc/sys/vm/drop_caches")
     sizes = dict(re.findall(r"^(\w+): +(\d+) kB$", machine.ask("cat /proc/meminfo"), re.MULTILINE))
-    sizes["unavailable"] = int(sizes["MemTotal"]) - int(sizes["MemAvailable"])
+    # Free pages that the processors keep at hand are not in MemAvailable.
+    at_hand = re.findall(r"^ +count: +(\d+)$", machine.ask("cat /proc/zoneinfo"), re.MULTILINE)
+    sizes["unavailable"] = int(sizes["MemTotal"]) - int(sizes["MemAvailable"]) \
+        - sum(int(pages) for pages in at_hand) * 4
     sizes["files"] = machine.ask("cat /proc/sys/fs/file-nr").split()[0]
     sizes["processes"] = machine.ask("ls /proc | grep -c '^[0-9]'")
     return {name: int(sizes[name]) for name in SLACK}
