@@ -6,4 +6,4 @@ from lib.suite import Group
 GROUP = Group("appliance")
 
 # Each file registers its tests; they run in this order.
-from system.appliance import host, once  # noqa: E402,F401
+from system.appliance import host, life, once  # noqa: E402,F401

@@ -108,8 +108,8 @@ def power_off(machine):
     expect("the data disk is unmounted" in machine.log(), "the data disk was not unmounted")
 
 
-def api(machine, path, token=None):
-    """GET from the appliance, trusting the authority whose fingerprint its console shows."""
+def reach(machine):
+    """Where the API is, and its authority, which must be the one that the console shows."""
     text = machine.qmp("human-monitor-command", **{"command-line": "info usernet"})
     port = re.search(r"TCP\[HOST_FORWARD\]\s+\S+\s+127\.0\.0\.1\s+(\d+)", text).group(1)
     url = f"https://127.0.0.1:{port}"
@@ -119,6 +119,12 @@ def api(machine, path, token=None):
     shown = re.findall(r"certificate authority sha256 ([0-9a-f]{64})", machine.log())[-1]
     found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(authority)).hexdigest()
     expect(found == shown, "the API's authority is not the one on the console")
+    return url, authority
+
+
+def api(machine, path, token=None):
+    """GET from the appliance."""
+    url, authority = reach(machine)
     context = ssl.create_default_context(cadata=authority)
     request = urllib.request.Request(url + path)
     if token:
