@@ -14,7 +14,7 @@
 #define FADT_SIZE       276u
 #define ALIGNMENT       16u
 
-#define XAPIC_ID_MAX    254u
+#define XAPIC_ID_MAX 254u
 
 #define FADT_BOOT_ARCH        109u
 #define FADT_FLAGS            112u
