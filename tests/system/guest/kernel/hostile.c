@@ -6,15 +6,14 @@
  * acts; a line now and then tells how many it has done. A fault of its own
  * brings it back to its loop.
  */
+#include "tests/system/guest/kernel/idt.h"
 #include "tests/system/guest/kernel/port.h"
 #include "tests/system/guest/kernel/pvh.h"
 
-#define GATES          256u
-#define STACK_SIZE     4096u
-#define CODE           8u
-#define GATE_INTERRUPT 0x8e00u
-#define REPORT_EVERY   100u
-#define LOW_MEMORY     0x40000000u
+#define GATES        256u
+#define STACK_SIZE   4096u
+#define REPORT_EVERY 100u
+#define LOW_MEMORY   0x40000000u
 
 #define MSR_HYPERCALL   0x40000001u
 #define MSR_GUEST_OS_ID 0x40000000u
@@ -38,20 +37,6 @@
 #define CALL_POST_MESSAGE 0x5cu
 #define CALL_SIGNAL_EVENT 0x5du
 #define CALL_FAST         0x10000u
-
-struct gate {
-    uint16_t offset_low;
-    uint16_t selector;
-    uint16_t type;
-    uint16_t offset_middle;
-    uint32_t offset_high;
-    uint32_t reserved;
-};
-
-struct descriptor {
-    uint16_t limit;
-    uint64_t base;
-} __attribute__((packed));
 
 static struct gate gates[GATES];
 static uint64_t state;
@@ -458,16 +443,9 @@ extern const char recover[];
 
 static void catch_faults(void)
 {
-    const struct descriptor descriptor = {sizeof(gates) - 1, (uint64_t)gates};
-    uint64_t at = (uint64_t)recover;
-
     for (unsigned i = 0; i < GATES; i++)
-        gates[i] = (struct gate){.offset_low = (uint16_t)at,
-                                 .selector = CODE,
-                                 .type = GATE_INTERRUPT,
-                                 .offset_middle = (uint16_t)(at >> 16),
-                                 .offset_high = (uint32_t)(at >> 32)};
-    __asm__ volatile("lidt %0" : : "m"(descriptor));
+        gates[i] = idt_gate((uint64_t)recover);
+    idt_load(gates, GATES);
 }
 
 static uint64_t read_seed(const char *text)

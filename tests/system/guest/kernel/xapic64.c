@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Takes its local APIC from x2APIC to xAPIC mode and uses it through its page of registers. */
+#include "tests/system/guest/kernel/idt.h"
 #include "tests/system/guest/kernel/port.h"
 #include "tests/system/guest/kernel/pvh.h"
 
@@ -25,23 +26,7 @@
 #define IPI_VECTOR     0x41u
 #define ROUNDS         3u
 #define GATES          0x42u
-#define GATE_INTERRUPT 0x8e00u
-#define CODE           8u
 #define EXIT_CODE      65
-
-struct gate {
-    uint16_t offset_low;
-    uint16_t selector;
-    uint16_t type;
-    uint16_t offset_middle;
-    uint32_t offset_high;
-    uint32_t reserved;
-};
-
-struct descriptor {
-    uint16_t limit;
-    uint64_t base;
-} __attribute__((packed));
 
 struct frame;
 
@@ -63,17 +48,6 @@ __attribute__((interrupt)) static void take_ipi(struct frame *frame)
     (void)frame;
     ipis++;
     APIC(APIC_EOI) = 0;
-}
-
-static void set_gate(unsigned vector, void (*handler)(struct frame *))
-{
-    uint64_t at = (uint64_t)handler;
-
-    gates[vector] = (struct gate){.offset_low = (uint16_t)at,
-                                  .selector = CODE,
-                                  .type = GATE_INTERRUPT,
-                                  .offset_middle = (uint16_t)(at >> 16),
-                                  .offset_high = (uint32_t)(at >> 32)};
 }
 
 static void write_base(uint64_t value)
@@ -110,12 +84,10 @@ static void wait_for(const volatile uint64_t *count, uint64_t value)
 
 void kernel_main(const struct pvh_information *information)
 {
-    const struct descriptor descriptor = {sizeof(gates) - 1, (uint64_t)gates};
-
     (void)information;
-    set_gate(TIMER_VECTOR, take_timer);
-    set_gate(IPI_VECTOR, take_ipi);
-    __asm__ volatile("lidt %0" : : "m"(descriptor));
+    gates[TIMER_VECTOR] = idt_gate((uint64_t)take_timer);
+    gates[IPI_VECTOR] = idt_gate((uint64_t)take_ipi);
+    idt_load(gates, GATES);
     enter_xapic();
     APIC(APIC_SPURIOUS) = APIC_ON;
     print_value("version", APIC(APIC_VERSION));
