@@ -258,51 +258,51 @@ static bool tell_each(struct telling *telling, const char *section, const json_t
     return true;
 }
 
-static bool tell_discs(struct telling *telling, const json_t *before, const json_t *after)
+typedef bool tell_difference(struct telling *telling, const char *name, const json_t *was,
+                             const json_t *device, const char *pointer);
+
+/* Calls `change` for each device of the section that is in both and not the same. */
+static bool tell_kept(struct telling *telling, const char *section, const json_t *before,
+                      const json_t *after, tell_difference *change)
 {
-    const json_t *old = json_object_get(before, "disks");
+    const json_t *old = json_object_get(before, section);
     char pointer[96];
     const char *name;
     json_t *device;
 
-    json_object_foreach(json_object_get(after, "disks"), name, device)
+    json_object_foreach(json_object_get(after, section), name, device)
     {
         const json_t *was = json_object_get(old, name);
 
-        snprintf(pointer, sizeof(pointer), "/disks/%s", name);
-        if (was && json_differs(was, device, "image") && !tell_disc(telling, name, device, pointer))
+        snprintf(pointer, sizeof(pointer), "/%s/%s", section, name);
+        if (was && !json_equal(was, device) && !change(telling, name, was, device, pointer))
             return false;
     }
     return true;
 }
 
-/* Cables and rates of the NICs that stay. */
-static bool tell_nics(struct telling *telling, const json_t *before, const json_t *after)
+static bool change_disc(struct telling *telling, const char *name, const json_t *was,
+                        const json_t *device, const char *pointer)
 {
-    const json_t *old = json_object_get(before, "nics");
-    char pointer[96];
-    const char *name;
-    json_t *device;
+    return !json_differs(was, device, "image") || tell_disc(telling, name, device, pointer);
+}
 
-    json_object_foreach(json_object_get(after, "nics"), name, device)
-    {
-        const json_t *was = json_object_get(old, name);
-
-        snprintf(pointer, sizeof(pointer), "/nics/%s", name);
-        if (was && !json_equal(was, device) &&
-            !tell(telling, BH_METHOD_NIC_SET, vm_config_nic_settings(name, device), -1, pointer))
-            return false;
-    }
-    return true;
+/* Its cable and rates. */
+static bool change_nic(struct telling *telling, const char *name, const json_t *was,
+                       const json_t *device, const char *pointer)
+{
+    (void)was;
+    return tell(telling, BH_METHOD_NIC_SET, vm_config_nic_settings(name, device), -1, pointer);
 }
 
 /* What can be taken back comes first. */
 static bool tell_all(struct telling *telling, const json_t *before, const json_t *after)
 {
-    return tell_settings(telling, before, after) && tell_nics(telling, before, after) &&
+    return tell_settings(telling, before, after) &&
+           tell_kept(telling, "nics", before, after, change_nic) &&
            tell_each(telling, "disks", after, before, add_disk) &&
            tell_each(telling, "nics", after, before, add_nic) &&
-           tell_discs(telling, before, after) &&
+           tell_kept(telling, "disks", before, after, change_disc) &&
            tell_each(telling, "disks", before, after, remove_disk) &&
            tell_each(telling, "nics", before, after, remove_nic);
 }
@@ -311,7 +311,7 @@ static void take_back(struct telling *telling, const json_t *before, const json_
 {
     telling->undoing = true;
     tell_settings(telling, after, before);
-    tell_nics(telling, after, before);
+    tell_kept(telling, "nics", after, before, change_nic);
     tell_each(telling, "disks", after, before, remove_disk);
     tell_each(telling, "nics", after, before, remove_nic);
 }
