@@ -18,6 +18,22 @@ static uint64_t physical_address_width(struct vp *vp)
     return r.eax & 0xff;
 }
 
+/* Each bit of a bank asks CPUID, so they are looked up only when they are wanted. */
+static bool get_features(struct vp *vp, const struct partition *partition, uint32_t code,
+                         uint64_t *value)
+{
+    static const uint32_t codes[FEATURE_BANKS] = {HV_PROPERTY_PROCESSOR_FEATURES_0,
+                                                  HV_PROPERTY_PROCESSOR_FEATURES_1,
+                                                  HV_PROPERTY_XSAVE_FEATURES};
+    unsigned bank = 0;
+    while (bank < FEATURE_BANKS && codes[bank] != code)
+        bank++;
+    if (bank == FEATURE_BANKS)
+        return false;
+    *value = features_bank(vp, bank) & ~partition->disabled_features[bank];
+    return true;
+}
+
 static bool get_property(struct vp *vp, const struct partition *partition, uint32_t code,
                          uint64_t *value)
 {
@@ -27,9 +43,6 @@ static bool get_property(struct vp *vp, const struct partition *partition, uint3
     } table[] = {
         {HV_PROPERTY_PRIVILEGE_FLAGS, cpuid_privileges(partition)},
         {HV_PROPERTY_SYNTHETIC_FEATURES, partition->synthetic_features & HV_SYNTHETIC_ALL},
-        {HV_PROPERTY_PROCESSOR_FEATURES_0, features_bank(vp, 0) & ~partition->disabled_features[0]},
-        {HV_PROPERTY_PROCESSOR_FEATURES_1, features_bank(vp, 1) & ~partition->disabled_features[1]},
-        {HV_PROPERTY_XSAVE_FEATURES, features_bank(vp, 2) & ~partition->disabled_features[2]},
         {HV_PROPERTY_GPA_ACCESS_TRACKING, partition->tracks_access},
         {HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, partition->ignores_unknown_msrs},
         {HV_PROPERTY_PROCESSOR_VENDOR, cpuid_is_intel(vp) ? VENDOR_INTEL : VENDOR_AMD},
@@ -43,7 +56,7 @@ static bool get_property(struct vp *vp, const struct partition *partition, uint3
         if (table[i].code == code)
             return true;
     }
-    return false;
+    return get_features(vp, partition, code, value);
 }
 
 enum hv_status hypercall_get_partition_property(struct hypercall *call)
