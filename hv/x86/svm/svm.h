@@ -26,6 +26,8 @@ struct svm_lp {
     uint32_t asid_next;
 };
 
+#define COMPLAINTS_MAX 8u
+
 struct svm_vp {
     struct vmcb *vmcb;
     uint64_t vmcb_spa;
@@ -35,7 +37,7 @@ struct svm_vp {
     int delivering;               /* vector accepted and given to the processor, or VAPIC_NONE */
     const struct svm_lp *asid_lp; /* whose the VMCB's identifier is, and of which round */
     uint64_t asid_round;
-    uint32_t complaints; /* messages logged for this VP */
+    uint32_t complaints; /* messages logged for this VP, up to COMPLAINTS_MAX */
 };
 
 static inline struct svm_vp *svm_of(const struct vp *vp)

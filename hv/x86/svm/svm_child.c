@@ -4,6 +4,7 @@
 #include "hv/core/guest_walk.h"
 #include "hv/core/intercept.h"
 #include "hv/core/lib.h"
+#include "hv/core/log.h"
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
 #include "hv/x86/cpu.h"
@@ -124,7 +125,15 @@ static bool exit_memory(struct vp *vp)
 /* A triple fault, a state that the processor refuses, an exit that no child can cause. */
 static void exit_fatal(struct vp *vp)
 {
+    struct svm_vp *state = svm_of(vp);
+    const struct vmcb *vmcb = state->vmcb;
     vp->stats.exits[BH_EXIT_SHUTDOWN]++;
+    if (log_limit(&state->complaints, COMPLAINTS_MAX))
+        log_line(LOG_WARNING,
+                 "partition %u VP %u: exit %lx (info %lx %lx, event %lx) ends its run: rip %lx, "
+                 "cr3 %lx, asid %x",
+                 vp->partition->id, vp->index, vmcb->exit_code, vmcb->exit_info1, vmcb->exit_info2,
+                 vmcb->exit_interrupt, vmcb->rip, vmcb->cr3, vmcb->asid);
     const struct hv_intercept_header message = make_header(vp, HV_ACCESS_EXECUTE, 0);
     intercept_raise(vp, HV_MESSAGE_UNRECOVERABLE_EXCEPTION, &message, sizeof message);
 }

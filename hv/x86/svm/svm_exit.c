@@ -11,7 +11,6 @@
 #include "hv/x86/parent.h"
 #include "hv/x86/svm/svm.h"
 
-#define COMPLAINTS_MAX  8u
 #define CACHE_LENGTH    2
 #define INSTRUCTION_MAX 15
 
