@@ -3,7 +3,7 @@
 
 A Group holds single tests and scenarios. A single test starts what it needs by itself. A scenario
 boots one machine and runs several checks in it, each a result of its own: the boot is its first.
-Results stream as one line each; the caller adds them up.
+Each result is a line; the caller adds them up.
 """
 
 import re
@@ -57,10 +57,12 @@ class Single:
 
 
 class Group:
-    """A named list of tests. `needs` may hold "hv": not run in bare mode."""
+    """A named list of tests. `needs` may hold "hv": not run in bare mode. in_order: they share
+    files, so that none runs beside another."""
 
-    def __init__(self, name):
+    def __init__(self, name, in_order=False):
         self.name = name
+        self.in_order = in_order
         self.items = []
 
     def scenario(self, name, plan, needs=()):
@@ -76,29 +78,14 @@ class Group:
 
 
 class Reporter:
-    """Prints a line per result and counts. The emulator has defects that hit at random: a run may
-    grant a few machines that failed a second attempt, and names them at its end."""
+    """Prints a line per result and counts."""
 
-    def __init__(self, site, second_attempts=0):
+    def __init__(self, site):
         self.site = site
         self.passed = self.failed = self.skipped = 0
-        self.second_attempts = second_attempts
-        self.unsteady = []
 
     def counts(self):
         return self.passed, self.failed, self.skipped
-
-    def try_again(self, name, before):
-        """True: what failed since `before` is forgotten, its logs are kept, and it may run anew."""
-        if self.failed == before[1] or self.second_attempts == 0:
-            return False
-        self.second_attempts -= 1
-        self.unsteady.append(name)
-        self.passed, self.failed, self.skipped = before
-        kept = self.site.logs / f"{name}-first"
-        (self.site.logs / name).rename(kept)
-        print(f"again {name}: its first logs are in {kept.relative_to(self.site.top)}", flush=True)
-        return True
 
     def ok(self, name, seconds):
         self.passed += 1
@@ -196,19 +183,3 @@ def run_item(site, report, item, wanted):
         run_scenario(site, report, item, wanted)
     else:
         run_single(site, report, item)
-
-
-def run_group(site, report, group, selected):
-    """Runs what is selected of the group; returns how many tests that named."""
-    wanted = chooser(group, selected)
-    count = 0
-    for item in group.items:
-        names = [name for name in item.names() if wanted(name)]
-        count += len(names)
-        if not names:
-            continue
-        before = report.counts()
-        run_item(site, report, item, wanted)
-        if report.try_again(item.name, before):
-            run_item(site, report, item, wanted)
-    return count

@@ -6,7 +6,7 @@
 
 NAME is a group, a scenario or a single test; none means all. --bare boots the same parent without
 the hypervisor, to tell a defect of the test or of the emulator from one of the hypervisor. Up to N
-machines that failed run once more; each is named at the end.
+machines that failed run once more, at the end; each is named.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 
+from lib.lanes import Lanes, choose  # noqa: E402
 from lib.parent import Site  # noqa: E402
-from lib.suite import Reporter, run_group  # noqa: E402
 from system.appliance import GROUP as APPLIANCE  # noqa: E402
 from system.child import GROUP as CHILD  # noqa: E402
 from system.child.scheduling import GROUP as SCHEDULING  # noqa: E402
@@ -53,15 +53,15 @@ def main():
                 bare=options.bare)
     if not site.bare and not site.has_hypervisor():
         sys.exit(f"error: {site.elf32} and bulkhead.elf are not built; --bare runs without them")
-    report = Reporter(site, options.second_attempts)
-    found = sum(run_group(site, report, group, options.names) for group in GROUPS)
-    if found == 0:
+    pieces = choose(GROUPS, options.names)
+    if not pieces:
         sys.exit(f"error: no test is called {' '.join(options.names)}; tests/run system list")
-    if report.unsteady:
-        print(f"unsteady, failed and tried again: {', '.join(report.unsteady)}")
+    totals = Lanes(site, pieces).run(options.second_attempts)
+    if totals.unsteady:
+        print(f"unsteady, failed and tried again: {', '.join(totals.unsteady)}")
     if options.counts:
-        options.counts.write_text(f"{report.passed} {report.failed} {report.skipped}\n")
-    return 1 if report.failed else 0
+        options.counts.write_text(f"{totals.passed} {totals.failed} {totals.skipped}\n")
+    return 1 if totals.failed else 0
 
 
 if __name__ == "__main__":

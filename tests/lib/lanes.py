@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Runs machines side by side, each lane of them on one processor of this computer.
+
+Why one: QEMU 7.2 writes the flags of its first virtual processor from the threads of the others,
+without a lock, whenever a guest restores its x87 state (FXRSTOR, XRSTOR). A write that hits the
+moment of a VMRUN or VMEXIT loses or brings back the flag "nested paging is on": the guest then ends
+with a triple fault, or the hypervisor with a fault of its own. Threads that share a processor
+can not do this to each other, since the write is one instruction.
+
+Standard output of a machine comes as a whole, when it has ended.
+"""
+
+import contextlib
+import io
+import multiprocessing
+import os
+from dataclasses import dataclass, field
+
+from lib.suite import Reporter, chooser, run_item
+
+LANES_MAX = 4  # a machine takes up to 3 GiB
+
+
+@dataclass
+class Piece:
+    """Items that run one after the other on one processor, and which of their tests are wanted."""
+    group: object
+    items: list
+    wanted: object
+
+
+@dataclass
+class Result:
+    """How one item went."""
+    piece: int
+    position: int
+    name: str
+    counts: tuple  # passed, failed, skipped
+    text: str
+
+    def failed(self):
+        return self.counts[1] > 0
+
+
+@dataclass
+class Totals:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    unsteady: list = field(default_factory=list)
+
+    def take(self, result):
+        self.passed += result.counts[0]
+        self.failed += result.counts[1]
+        self.skipped += result.counts[2]
+        print(result.text, end="", flush=True)
+
+
+def choose(groups, selected):
+    """Pieces with what is selected of the groups; those that take longest come first."""
+    pieces = []
+    for group in groups:
+        wanted = chooser(group, selected)
+        items = [item for item in group.items if any(map(wanted, item.names()))]
+        parts = [items] if group.in_order else [[item] for item in items]
+        pieces += [Piece(group, part, wanted) for part in parts if part]
+    return sorted(pieces, key=lambda piece: not piece.group.in_order)
+
+
+class Lanes:
+    def __init__(self, site, pieces):
+        self.site = site
+        self.pieces = pieces
+
+    def run_item(self, index, position):
+        piece = self.pieces[index]
+        item = piece.items[position]
+        report = Reporter(self.site)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            run_item(self.site, report, item, piece.wanted)
+        return Result(index, position, item.name, report.counts(), said.getvalue())
+
+    def run_piece(self, index):
+        return [self.run_item(index, position) for position in range(len(self.pieces[index].items))]
+
+    def keep_logs(self, result):
+        """The first attempt's logs; its failures are called missed, as they do not count."""
+        kept = self.site.logs / f"{result.name}-first"
+        (self.site.logs / result.name).rename(kept)
+        print(result.text.replace("FAILED ", "missed "), end="")
+        print(f"   {result.name} runs again at the end; logs in {kept.relative_to(self.site.top)}",
+              flush=True)
+
+    def run(self, second_attempts):
+        """All pieces, and then once more up to second_attempts items that failed."""
+        totals = Totals()
+        again = []
+        processors = sorted(os.sched_getaffinity(0))[:min(LANES_MAX, len(self.pieces))]
+        places = multiprocessing.SimpleQueue()
+        for processor in processors:
+            places.put(processor)
+        fork = multiprocessing.get_context("fork")
+        with fork.Pool(len(processors), begin_lane, (places, self)) as pool:
+            for results in pool.imap_unordered(run_piece, range(len(self.pieces))):
+                for result in results:
+                    if result.failed() and len(again) < second_attempts:
+                        again.append(result)
+                        self.keep_logs(result)
+                    else:
+                        totals.take(result)
+            for result in again:
+                totals.unsteady.append(result.name)
+                totals.take(pool.apply(run_item_again, (result.piece, result.position)))
+        return totals
+
+
+lane = None  # of this process
+
+
+def begin_lane(places, lanes):
+    """From here on this process and its machines stay on one processor."""
+    global lane
+    lane = lanes
+    os.sched_setaffinity(0, {places.get()})
+
+
+def run_piece(index):
+    return lane.run_piece(index)
+
+
+def run_item_again(index, position):
+    return lane.run_item(index, position)
