@@ -14,6 +14,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import random
 from dataclasses import dataclass, field
 
 from lib.suite import Reporter, chooser, run_item
@@ -24,7 +25,6 @@ LANES_MAX = 4  # a machine takes up to 3 GiB
 @dataclass
 class Piece:
     """Items that run one after the other on one processor, and which of their tests are wanted."""
-    group: object
     items: list
     wanted: object
 
@@ -63,8 +63,8 @@ def choose(groups, selected):
         wanted = chooser(group, selected)
         items = [item for item in group.items if any(map(wanted, item.names()))]
         parts = [items] if group.in_order else [[item] for item in items]
-        pieces += [Piece(group, part, wanted) for part in parts if part]
-    return sorted(pieces, key=lambda piece: not piece.group.in_order)
+        pieces += [Piece(part, wanted) for part in parts if part]
+    return sorted(pieces, key=lambda piece: -len(piece.items))
 
 
 class Lanes:
@@ -95,7 +95,8 @@ class Lanes:
         """All pieces, and then once more up to second_attempts items that failed."""
         totals = Totals()
         again = []
-        processors = sorted(os.sched_getaffinity(0))[:min(LANES_MAX, len(self.pieces))]
+        own = list(os.sched_getaffinity(0))
+        processors = random.sample(own, min(len(own), LANES_MAX, len(self.pieces)))
         places = multiprocessing.SimpleQueue()
         for processor in processors:
             places.put(processor)
