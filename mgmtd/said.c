@@ -31,6 +31,7 @@ static const char *sentence_of(enum bh_vm_reason reason)
         [BH_REASON_GUEST_RESET] = "The guest reset itself.",
         [BH_REASON_GUEST_CRASH] = "The guest crashed.",
         [BH_REASON_TRIPLE_FAULT] = "The guest shut its processor down by a triple fault.",
+        [BH_REASON_GUEST_FAULT] = "The guest can not run on by its own fault.",
         [BH_REASON_DEBUG_EXIT] = "The guest wrote to the debug-exit port.",
         [BH_REASON_WORKER_ERROR] = "The worker failed.",
     };
@@ -41,7 +42,8 @@ static const char *sentence_of(enum bh_vm_reason reason)
 static bool is_crash(enum bh_vm_state state, enum bh_vm_reason reason)
 {
     return state == BH_VM_FAILED || reason == BH_REASON_GUEST_CRASH ||
-           reason == BH_REASON_TRIPLE_FAULT || reason == BH_REASON_WORKER_ERROR;
+           reason == BH_REASON_TRIPLE_FAULT || reason == BH_REASON_GUEST_FAULT ||
+           reason == BH_REASON_WORKER_ERROR;
 }
 
 enum vm_state said_event(const json_t *body, enum bh_vm_reason *reason, char text[256])

@@ -12,8 +12,8 @@ static const char *const state_names[BH_VM_STATE_COUNT] = {
 static const char *const reason_names[BH_REASON_COUNT] = {
     [BH_REASON_REQUESTED] = "requested",       [BH_REASON_GUEST_POWER_OFF] = "guest_power_off",
     [BH_REASON_GUEST_RESET] = "guest_reset",   [BH_REASON_GUEST_CRASH] = "guest_crash",
-    [BH_REASON_TRIPLE_FAULT] = "triple_fault", [BH_REASON_DEBUG_EXIT] = "debug_exit",
-    [BH_REASON_WORKER_ERROR] = "worker_error",
+    [BH_REASON_TRIPLE_FAULT] = "triple_fault", [BH_REASON_GUEST_FAULT] = "guest_fault",
+    [BH_REASON_DEBUG_EXIT] = "debug_exit",     [BH_REASON_WORKER_ERROR] = "worker_error",
 };
 
 static const char *const error_names[BH_CONTROL_ERROR_COUNT] = {

@@ -92,7 +92,8 @@ enum bh_vp_run {
 
 enum bh_vp_run bh_vp_run(struct bh_vp *vp, struct hv_message *message, struct bh_error *error);
 
-/* The guest-physical address of a guest-virtual one, for HV_TRANSLATE_* access. */
+/* The guest-physical address of a guest-virtual one, for HV_TRANSLATE_* access. EFAULT: the guest
+ * has mapped nothing there, or not for this access. */
 bool bh_vp_translate(struct bh_vp *vp, uint64_t gva, uint64_t flags, uint64_t *gpa,
                      struct bh_error *error);
 

@@ -191,6 +191,14 @@ static bool serve_string_port(const struct bh_intercept_server *server,
     return store_cpu(server, &cpu, error);
 }
 
+/* EFAULT is the guest's: an address of its own that leads nowhere. */
+static enum bh_intercept_result result_of(bool served, const struct bh_error *error)
+{
+    if (served)
+        return BH_INTERCEPT_RESUME;
+    return error->number == EFAULT ? BH_INTERCEPT_GUEST_FAULT : BH_INTERCEPT_FAILED;
+}
+
 static enum bh_intercept_result serve_port(const struct bh_intercept_server *server,
                                            const struct hv_message *message, struct bh_error *error)
 {
@@ -208,7 +216,7 @@ static enum bh_intercept_result serve_port(const struct bh_intercept_server *ser
         served = serve_string_port(server, &io, size, error);
     else
         served = serve_plain_port(server, &io, size, error);
-    return served ? BH_INTERCEPT_RESUME : BH_INTERCEPT_FAILED;
+    return result_of(served, error);
 }
 
 /* --- MMIO --------------------------------------------------------------------------------- */
@@ -242,7 +250,7 @@ static enum bh_intercept_result serve_gpa(const struct bh_intercept_server *serv
     if (gpa.header.access == HV_ACCESS_EXECUTE) {
         bh_error_set(error, EFAULT, "The guest executes at 0x%llx, where it has no memory.",
                      (unsigned long long)gpa.gpa);
-        return BH_INTERCEPT_FAILED;
+        return BH_INTERCEPT_GUEST_FAULT;
     }
     if (!load_cpu(server, &gpa.header, &cpu, error))
         return BH_INTERCEPT_FAILED;
@@ -253,9 +261,9 @@ static enum bh_intercept_result serve_gpa(const struct bh_intercept_server *serv
             "in a way that is not emulated.",
             (unsigned long long)gpa.header.rip, gpa.instruction[0], gpa.instruction[1],
             gpa.instruction[2], (unsigned long long)gpa.gpa);
-        return BH_INTERCEPT_FAILED;
+        return BH_INTERCEPT_GUEST_FAULT;
     }
-    return store_cpu(server, &cpu, error) ? BH_INTERCEPT_RESUME : BH_INTERCEPT_FAILED;
+    return result_of(store_cpu(server, &cpu, error), error);
 }
 
 /* For the log: what to do about it is not decided here. */

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Serves one intercept of a VP: port I/O, MMIO, triple faults. */
+/*
+ * Serves one intercept of a VP: port I/O, MMIO, triple faults. What a guest did that no processor
+ * could go on from here (it executes where it has no memory, touches a device with an instruction
+ * that is not emulated) is the guest's fault, with a sentence; a failure is the worker's.
+ */
 #ifndef PARENT_WORKER_INTERCEPT_H
 #define PARENT_WORKER_INTERCEPT_H
 
@@ -10,6 +14,7 @@
 enum bh_intercept_result {
     BH_INTERCEPT_RESUME,       /* served: the VP may run on */
     BH_INTERCEPT_TRIPLE_FAULT, /* the VP shut down */
+    BH_INTERCEPT_GUEST_FAULT,  /* the guest can not run on; `error` is the sentence */
     BH_INTERCEPT_FAILED,       /* cannot be served; see `error` */
 };
 

@@ -17,7 +17,7 @@ static void add_reason(json_t *object, const struct bh_vm_status *status)
     json_object_set_new(object, "reason", json_string(bh_vm_reason_name(status->reason)));
     if (status->reason == BH_REASON_DEBUG_EXIT)
         json_object_set_new(object, "exit_code", json_integer(status->exit_code));
-    if (status->reason == BH_REASON_WORKER_ERROR)
+    if (status->reason == BH_REASON_GUEST_FAULT || status->reason == BH_REASON_WORKER_ERROR)
         json_object_set_new(object, "message", json_string(status->message));
 }
 

@@ -24,7 +24,8 @@
 #define NEWS_RESET        2u
 #define NEWS_DEBUG_EXIT   4u
 #define NEWS_TRIPLE_FAULT 8u
-#define NEWS_FAILED       16u
+#define NEWS_GUEST_FAULT  16u
+#define NEWS_FAILED       32u
 
 /* What comes when the I/O in the guest's memory has ended. */
 enum ending { ENDING_NONE, ENDING_RESET, ENDING_STOP, ENDING_FAIL };
@@ -44,9 +45,9 @@ struct bh_vm {
     int wake; /* eventfd */
     _Atomic uint32_t news;
     _Atomic uint32_t exit_code;
-    pthread_mutex_t failure_lock;
-    char failure[256];
-    uint8_t *area; /* what was mapped; RAM is in it, 2 MiB-aligned */
+    pthread_mutex_t sentence_lock;
+    char sentence[256]; /* of the last guest fault or failure */
+    uint8_t *area;      /* what was mapped; RAM is in it, 2 MiB-aligned */
     uint8_t *ram;
     struct bh_guest_memory memory;
     struct bh_chipset chipset;
@@ -68,6 +69,14 @@ static void change(struct bh_vm *vm, enum bh_vm_state state, enum bh_vm_reason r
     vm->status.reason = reason;
     bh_control_timestamp(vm->status.since);
     vm->changed(vm->context, &vm->status);
+}
+
+/* What a VP's thread has said. */
+static void take_sentence(struct bh_vm *vm)
+{
+    (void)pthread_mutex_lock(&vm->sentence_lock);
+    memcpy(vm->status.message, vm->sentence, sizeof(vm->status.message));
+    (void)pthread_mutex_unlock(&vm->sentence_lock);
 }
 
 static void fail(struct bh_vm *vm, const char *text)
@@ -101,16 +110,19 @@ static void on_power(void *context, enum bh_power_event event, uint32_t value)
 
 static void on_stopped(void *context, enum bh_intercept_result why, const char *text)
 {
+    static const uint32_t news[] = {[BH_INTERCEPT_TRIPLE_FAULT] = NEWS_TRIPLE_FAULT,
+                                    [BH_INTERCEPT_GUEST_FAULT] = NEWS_GUEST_FAULT,
+                                    [BH_INTERCEPT_FAILED] = NEWS_FAILED};
     struct bh_vm *vm = context;
 
-    if (why == BH_INTERCEPT_TRIPLE_FAULT)
+    if (why != BH_INTERCEPT_FAILED) /* that one the worker tells at its end */
         (void)fprintf(stderr, "bulkhead-worker: %s\n", text);
-    if (why == BH_INTERCEPT_FAILED) {
-        (void)pthread_mutex_lock(&vm->failure_lock);
-        (void)snprintf(vm->failure, sizeof(vm->failure), "%s", text);
-        (void)pthread_mutex_unlock(&vm->failure_lock);
+    if (why != BH_INTERCEPT_TRIPLE_FAULT) {
+        (void)pthread_mutex_lock(&vm->sentence_lock);
+        (void)snprintf(vm->sentence, sizeof(vm->sentence), "%s", text);
+        (void)pthread_mutex_unlock(&vm->sentence_lock);
     }
-    tell(vm, why == BH_INTERCEPT_TRIPLE_FAULT ? NEWS_TRIPLE_FAULT : NEWS_FAILED);
+    tell(vm, news[why]);
 }
 
 static void on_interrupt(void *context, const struct bh_interrupt *interrupt)
@@ -340,7 +352,7 @@ static bool go_on(struct bh_vm *vm, int patience)
     else if (ending == ENDING_STOP)
         change(vm, BH_VM_STOPPED, vm->ending_reason);
     else
-        fail(vm, vm->failure);
+        change(vm, BH_VM_FAILED, vm->ending_reason);
     return true;
 }
 
@@ -460,6 +472,7 @@ void bh_vm_serve(struct bh_vm *vm, uint32_t news)
     if (vm->partition == NULL || news == 0)
         return; /* of a run that is over */
     if ((news & NEWS_FAILED) != 0) {
+        take_sentence(vm);
         end_run(vm, ENDING_FAIL, BH_REASON_WORKER_ERROR);
     } else if ((news & NEWS_DEBUG_EXIT) != 0) {
         vm->status.exit_code = atomic_load(&vm->exit_code);
@@ -468,6 +481,9 @@ void bh_vm_serve(struct bh_vm *vm, uint32_t news)
         bh_vm_power_off(vm, BH_REASON_GUEST_POWER_OFF);
     } else if ((news & NEWS_RESET) != 0) {
         (void)bh_vm_reset(vm, BH_REASON_GUEST_RESET, &error);
+    } else if ((news & NEWS_GUEST_FAULT) != 0) {
+        take_sentence(vm);
+        reset_or_stop(vm, BH_REASON_GUEST_FAULT);
     } else {
         reset_or_stop(vm, BH_REASON_TRIPLE_FAULT);
     }
@@ -479,7 +495,7 @@ static bool set_up(struct bh_vm *vm, struct bh_error *error)
 {
     const struct bh_chipset_host host = {on_interrupt, on_output, on_input_wanted, on_power, vm};
 
-    (void)pthread_mutex_init(&vm->failure_lock, NULL);
+    (void)pthread_mutex_init(&vm->sentence_lock, NULL);
     vm->node = -1;
     vm->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     vm->console = bh_console_create(on_input, vm);

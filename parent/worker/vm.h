@@ -24,7 +24,7 @@ struct bh_vm_status {
     uint32_t resets;
     uint64_t partition_id; /* 0: none, or not known */
     uint32_t exit_code;    /* with BH_REASON_DEBUG_EXIT */
-    char message[256];     /* with BH_REASON_WORKER_ERROR */
+    char message[256];     /* with BH_REASON_GUEST_FAULT and BH_REASON_WORKER_ERROR */
 };
 
 /*

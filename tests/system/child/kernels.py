@@ -77,6 +77,27 @@ def _(machine):
                                    "timers": "0x3", "ipis": "0x3"}, f"it said {said}, code {code}")
 
 
+# What fault64 does by the end of its command line, and what the worker's sentence must say of it.
+FAULTS = {"device": ("d", "executes at 0xfec00000,"), "nothing": ("n", "executes at 0x80000000,"),
+          "instruction": ("i", "touches 0xfec00000 in a way that is not emulated")}
+
+
+@kernels.check("guest-faults")
+def _(machine):
+    """What a guest can not run on from ends it, by its own fault and not by the worker's."""
+    load_driver(machine)
+    for name, (letter, sentence) in FAULTS.items():
+        child = Child(machine, 1, Guest("/guest/fault64", "", letter, memory=MEMORY))
+        child.start(paused=True)
+        child.control("resume")
+        expect(child.wait_exit() == 0, f"{name}: the worker failed: {child.log()}")
+        last = child.events("state")[-1]
+        expect((last["state"], last["reason"]) == ("stopped", "guest_fault") and
+               sentence in last["message"] and last["message"] in child.log(),
+               f"{name}: it ended by {last}, its log is {child.log()!r}")
+        nothing_left(machine)
+
+
 @kernels.check("without-initrd")
 def _(machine):
     for name in ("multiboot32", "pvh64"):

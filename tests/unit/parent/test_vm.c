@@ -25,6 +25,7 @@
 static struct bh_vm_config config;
 static struct bh_vm *vm;
 static unsigned changes;
+static bool reset_on_crash;
 static char kernel_path[] = "/tmp/bh-kernel-XXXXXX";
 
 static void on_change(void *context, const struct bh_vm_status *status)
@@ -71,6 +72,7 @@ static int setup(void **state)
     config.vps = 2;
     config.memory_bytes = 32u << 20;
     config.weight = 100;
+    config.reset_on_crash = reset_on_crash;
     (void)snprintf(config.kernel, sizeof(config.kernel), "%s", kernel_path);
     vm = bh_vm_create(&config, &fake_mshv_layer, NULL, on_change, NULL, &error);
     return vm == NULL;
@@ -80,6 +82,7 @@ static int teardown(void **state)
 {
     (void)state;
     bh_vm_destroy(vm);
+    reset_on_crash = false;
     return atomic_load(&fake_mshv.open_files);
 }
 
@@ -167,18 +170,92 @@ static void the_end_of_an_interrupt_is_a_note(void **state)
 
 static void what_cannot_be_served_fails_the_vm(void **state)
 {
-    struct hv_gpa_intercept gpa = {.header = {.execution_state = HV_EXECUTION_EFER_LMA,
-                                              .cs = {.attributes = 0xa09b},
-                                              .rip = 0x2000},
-                                   .instruction_byte_count = 3,
-                                   .gpa = 0xfee00000,
-                                   .instruction = {0x0f, 0x6f, 0x03}};
+    struct hv_intercept_header header = {0};
+
+    (void)state;
+    fake_mshv_script(0, HV_MESSAGE_EXCEPTION, &header, sizeof(header));
+    start(false);
+    expect_state(BH_VM_FAILED, BH_REASON_WORKER_ERROR);
+    assert_non_null(strstr(bh_vm_get_status(vm)->message, "0x80010003"));
+}
+
+static struct hv_gpa_intercept gpa_intercept(uint8_t access, uint64_t gpa)
+{
+    return (struct hv_gpa_intercept){.header = {.access = access,
+                                                .execution_state = HV_EXECUTION_EFER_LMA,
+                                                .cs = {.attributes = 0xa09b},
+                                                .rip = 0x2000},
+                                     .instruction_byte_count = 3,
+                                     .gpa = gpa,
+                                     .instruction = {0x0f, 0x6f, 0x03}}; /* movq mm0, [rbx] */
+}
+
+static void expect_guest_fault(enum bh_vm_state to, const char *part)
+{
+    expect_state(to, BH_REASON_GUEST_FAULT);
+    assert_non_null(strstr(bh_vm_get_status(vm)->message, part));
+}
+
+static void an_instruction_that_is_not_emulated_is_a_guest_fault(void **state)
+{
+    struct hv_gpa_intercept gpa = gpa_intercept(HV_ACCESS_READ, 0xfee00000);
 
     (void)state;
     fake_mshv_script(0, HV_MESSAGE_UNMAPPED_GPA, &gpa, sizeof(gpa));
     start(false);
-    expect_state(BH_VM_FAILED, BH_REASON_WORKER_ERROR);
-    assert_non_null(strstr(bh_vm_get_status(vm)->message, "0xfee00000"));
+    expect_guest_fault(BH_VM_STOPPED, "(first bytes 0f 6f 03) touches 0xfee00000");
+}
+
+static void half_an_instruction_is_a_guest_fault(void **state)
+{
+    struct hv_gpa_intercept gpa = gpa_intercept(HV_ACCESS_READ, 0xfec00000);
+
+    (void)state;
+    gpa.instruction_byte_count = 1;
+    fake_mshv_script(0, HV_MESSAGE_UNMAPPED_GPA, &gpa, sizeof(gpa));
+    start(false);
+    expect_guest_fault(BH_VM_STOPPED, "touches 0xfec00000");
+}
+
+static void executing_where_no_memory_is_is_a_guest_fault(void **state)
+{
+    struct hv_gpa_intercept gpa = gpa_intercept(HV_ACCESS_EXECUTE, 0xfec00010);
+
+    (void)state;
+    fake_mshv_script(1, HV_MESSAGE_UNMAPPED_GPA, &gpa, sizeof(gpa));
+    start(false);
+    expect_guest_fault(BH_VM_STOPPED, "executes at 0xfec00010");
+}
+
+static void a_string_from_nowhere_is_a_guest_fault(void **state)
+{
+    struct hv_io_port_intercept io = fake_io(0x3f8, 1, true, 0);
+
+    (void)state;
+    io.access_info |= HV_IO_STRING;
+    fake_mshv_script(0, HV_MESSAGE_IO_PORT, &io, sizeof(io));
+    start(true);
+    fake_mshv.vp[0].set[6].u64 = UINT64_C(1) << 40; /* RSI: not translated */
+    bh_vm_resume(vm);
+    expect_guest_fault(BH_VM_STOPPED, "0x10000000000 is not mapped");
+}
+
+static int setup_reset_on_crash(void **state)
+{
+    reset_on_crash = true;
+    return setup(state);
+}
+
+static void a_guest_fault_resets_where_that_is_wanted(void **state)
+{
+    struct hv_gpa_intercept gpa = gpa_intercept(HV_ACCESS_EXECUTE, 0x80000000);
+
+    (void)state;
+    fake_mshv_script(0, HV_MESSAGE_UNMAPPED_GPA, &gpa, sizeof(gpa));
+    start(false);
+    expect_guest_fault(BH_VM_RUNNING, "executes at 0x80000000");
+    assert_int_equal(fake_mshv.partitions, 2);
+    assert_int_equal(bh_vm_get_status(vm)->resets, 1);
 }
 
 /* Waits until the VP has come to the end of its script. */
@@ -371,6 +448,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_triple_fault_stops_or_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_of_an_interrupt_is_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_served_fails_the_vm, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_instruction_that_is_not_emulated_is_a_guest_fault, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(half_an_instruction_is_a_guest_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(executing_where_no_memory_is_is_a_guest_fault, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_string_from_nowhere_is_a_guest_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_guest_fault_resets_where_that_is_wanted,
+                                        setup_reset_on_crash, teardown),
         cmocka_unit_test_setup_teardown(the_console_goes_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(strings_of_bytes_go_to_ports, setup, teardown),
         cmocka_unit_test_setup_teardown(the_register_page_is_used_where_there_is_one, setup,
