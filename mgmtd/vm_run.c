@@ -16,7 +16,7 @@
 #include "mgmtd/worker.h"
 
 #define CALL_MS     10000
-#define READY_MS    15000 /* from the worker's start to its hello */
+#define READY_MS    45000 /* from the worker's start to its hello, on a host that has much to do */
 #define STEP_MS     20
 #define END_MS      5000 /* from a power-off to the worker's end */
 #define SHUTDOWN_MS 300000
