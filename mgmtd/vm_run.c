@@ -15,7 +15,7 @@
 #include "mgmtd/vm_plan.h"
 #include "mgmtd/worker.h"
 
-#define CALL_MS     10000
+#define CALL_MS     30000 /* one answer of the worker; that of a start takes longest */
 #define READY_MS    45000 /* from the worker's start to its hello, on a host that has much to do */
 #define STEP_MS     20
 #define END_MS      5000 /* from a power-off to the worker's end */
