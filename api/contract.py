@@ -36,6 +36,20 @@ def as_list(value):
     return value if isinstance(value, list) else [value]
 
 
+# Headers that every route of a kind takes; the paths do not repeat them.
+MUTATION_HEADERS = ("if_match", "idempotency_key", "prefer")
+UPLOAD_HEADERS = ("if_match", "prefer", "content_range")
+
+
+def headers_of(method, op):
+    if "x-mutation" in op:
+        return MUTATION_HEADERS
+    if "x-upload" in op:
+        return UPLOAD_HEADERS
+    names = [p.get("name", p.get("$ref", "").rsplit("/", 1)[-1]) for p in op.get("parameters", [])]
+    return ("if_none_match",) if method == "get" and any(n.endswith("fields") for n in names) else ()
+
+
 class Contract:
     def __init__(self, path):
         self.doc = yaml.safe_load(pathlib.Path(path).read_text())
@@ -153,7 +167,6 @@ class Contract:
                 self.answer_form(derived)
                 derived["description"] = schema["description"]
                 derived["properties"].update(schema["properties"])
-                derived["required"] += list(schema["properties"])
             else:
                 derived = self.request_form(derived, rule["as"] == "patch")
                 if "only" in rule:
@@ -188,6 +201,8 @@ class Contract:
             for key in ("operationId", "summary", "description", "tags", "x-roles", "responses"):
                 if key not in op:
                     fail(where, f"lacks {key}")
+            op["parameters"] = op.get("parameters", []) + [
+                {"$ref": f"#/components/parameters/{name}"} for name in headers_of(method, op)]
             op["all"] = [self.resolve(p) for p in item.get("parameters", []) + op.get("parameters", [])]
             for parameter in op["all"]:
                 if not parameter.get("description") or "example" not in parameter:

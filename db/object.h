@@ -69,9 +69,13 @@ enum db_result db_object_newest(struct db *db, enum db_kind kind, int64_t *seque
 /* Whether an id was ever used. */
 enum db_result db_object_was_used(struct db *db, const char *id, bool *used);
 
-/* Values a list can be filtered by. Clearing what is not there is no error. */
+/*
+ * Values a list can be filtered by; a field may have several. Clearing takes all
+ * of one field away, and what is not there is no error; setting leaves one.
+ */
 enum db_result db_label_add(struct db *db, const char *id, const char *field, const char *value);
-enum db_result db_label_clear(struct db *db, const char *id);
+enum db_result db_label_clear(struct db *db, const char *id, const char *field);
+enum db_result db_label_set(struct db *db, const char *id, const char *field, const char *value);
 
 /* `from` needs `to`; DB_EXISTS when `exclusive` and another object has it already. */
 enum db_result db_reference_add(struct db *db, const char *from, const char *role, const char *to,

@@ -19,9 +19,19 @@ enum db_result db_label_add(struct db *db, const char *id, const char *field, co
                   field, value);
 }
 
-enum db_result db_label_clear(struct db *db, const char *id)
+enum db_result db_label_clear(struct db *db, const char *id, const char *field)
 {
-    return clear(db, "DELETE FROM label WHERE object_id = ?1", id);
+    enum db_result result =
+        db_run(db, "DELETE FROM label WHERE object_id = ?1 AND field = ?2", "tt", id, field);
+
+    return result == DB_NOT_FOUND ? DB_OK : result;
+}
+
+enum db_result db_label_set(struct db *db, const char *id, const char *field, const char *value)
+{
+    enum db_result result = db_label_clear(db, id, field);
+
+    return result == DB_OK ? db_label_add(db, id, field, value) : result;
 }
 
 enum db_result db_reference_add(struct db *db, const char *from, const char *role, const char *to,

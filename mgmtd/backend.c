@@ -110,6 +110,14 @@ static void answer_snapshot(struct daemon *daemon, struct api_request *request)
 
 static void cancel_operation(struct daemon *daemon, struct api_request *request)
 {
+    if (request->if_match && strcmp(request->if_match, "*") != 0) {
+        struct api_problem problem = {.type = API_PROBLEM_NONE};
+
+        api_problem_set(&problem, API_PROBLEM_PRECONDITION_FAILED,
+                        "An operation has no ETag. Leave If-Match out.");
+        api_refuse(request, &problem);
+        return;
+    }
     if (!request->dry_run && operations_cancel(daemon->operations, request->object))
         operations_await(daemon->operations, request, request->object, false);
     else

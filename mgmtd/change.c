@@ -12,6 +12,7 @@
 
 #include "mgmtd/change.h"
 #include "mgmtd/operation.h"
+#include "mgmtd/rename.h"
 #include "mgmtd/reply.h"
 #include "mgmtd/vms.h"
 
@@ -109,12 +110,31 @@ static bool check_precondition(struct change *change)
     return false;
 }
 
+/* Paths take a name or a uuid, so a name like a uuid could be taken for another object's. */
+static bool check_name(struct change *change)
+{
+    const char *name = json_text(change->body, "name");
+
+    if (!uuid_valid(name))
+        return true;
+    api_problem_set(&change->problem, API_PROBLEM_INVALID_FIELDS, "/name has the form of a uuid.");
+    api_problem_point(&change->problem, "/name", "must not have the form of a uuid");
+    return false;
+}
+
 static bool load_objects(struct change *change, const char *reference)
 {
     unsigned flags = change->mutation->flags;
     enum db_kind kind = flags & MUTATION_OF_VM ? DB_VM : change->mutation->kind;
 
     if (flags & MUTATION_CREATES && !(flags & MUTATION_OF_VM)) {
+        const char *wanted = change->request ? change->request->if_match : NULL;
+
+        if (wanted && strcmp(wanted, "*") != 0) {
+            api_problem_set(&change->problem, API_PROBLEM_PRECONDITION_FAILED,
+                            "What is to be made has no ETag yet. Leave If-Match out.");
+            return false;
+        }
         change->object.kind = kind;
         uuid_make(change->object.id);
         snprintf(change->object.name, NAME_SIZE, "%s", json_text(change->body, "name"));
@@ -322,7 +342,8 @@ static bool run_change(void *context, struct db *db, struct journal *journal)
     if (replay != REPLAY_NONE)
         return false;
     uuid_make(change->operation);
-    return load_objects(change, change->request && change->request->object
+    return check_name(change) &&
+           load_objects(change, change->request && change->request->object
                                     ? change->request->object
                                     : json_text(change->arguments, "object")) &&
            plan_and_write(change) && !change->dry_run;
@@ -485,7 +506,10 @@ bool change_insert(struct change *change)
 
 bool change_update(struct change *change)
 {
-    enum db_result result = object_save(&change->object, change->db, change->now);
+    char old_name[NAME_SIZE];
+    enum db_result result;
 
-    return result == DB_OK || change_refuse(change, result);
+    memcpy(old_name, change->object.name, sizeof(old_name));
+    result = object_save(&change->object, change->db, change->now);
+    return (result == DB_OK || change_refuse(change, result)) && rename_follow(change, old_name);
 }

@@ -24,7 +24,7 @@ enum mutation_flags {
     MUTATION_CANCELS = 4, /* cancels older operations on the object */
     MUTATION_OF_VM = 8,   /* the path names a VM first: it is the object that is locked */
     MUTATION_CHILD = 16,  /* ... and then a snapshot, in change->child */
-    MUTATION_ISSUES = 32, /* plan makes the document of the answer, which is kept nowhere: 201 */
+    MUTATION_ISSUES = 32, /* plan makes the document of the answer, kept as arguments only: 201 */
 };
 
 struct mutation {
@@ -94,7 +94,8 @@ bool change_refuse(struct change *change, enum db_result result);
 /* For plan: sets up the new object from change->body and inserts it. False: refused. */
 bool change_insert(struct change *change);
 
-/* For plan: writes the changed document with its next revision. */
+/* For plan: writes the changed document with its next revision; a new name goes into what names it.
+ */
 bool change_update(struct change *change);
 
 #endif

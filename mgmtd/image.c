@@ -44,16 +44,9 @@ bool image_plan_create(struct change *change)
 
 bool image_plan_update(struct change *change)
 {
-    struct object *object = &change->object;
-    enum db_result result;
-
-    json_merge(object->document, change->body);
-    if (!change_update(change))
-        return false;
-    if (!object_write_tags(change->db, object))
-        return change_refuse(change, DB_FAILED);
-    result = db_label_add(change->db, object->id, "kind", json_text(object->document, "kind"));
-    return result == DB_OK || change_refuse(change, result);
+    json_merge(change->object.document, change->body);
+    return change_update(change) &&
+           (object_write_tags(change->db, &change->object) || change_refuse(change, DB_FAILED));
 }
 
 bool image_plan_delete(struct change *change)

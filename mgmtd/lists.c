@@ -309,15 +309,26 @@ static bool list_operations(struct db *db, const struct api_list_query *query, s
     return result == DB_OK || refuse(problem, result, db);
 }
 
-static bool list_hosts(struct daemon *daemon, struct sink *sink, struct api_page *page)
+/* There is one, and it is filtered by its name only. */
+static bool list_hosts(struct daemon *daemon, struct sink *sink, struct api_page *page,
+                       struct api_problem *problem)
 {
-    char *document = host_document(daemon);
+    const struct api_list_query *query = sink->query;
+    struct object host;
+    enum db_result result = object_load(&host, sink->db, DB_HOST, "", daemon->host_id);
+    bool wanted = result == DB_OK;
+    char *document = NULL;
 
+    for (size_t i = 0; i < query->condition_count; i++)
+        wanted = wanted && fits(&query->conditions[i], host.name);
+    if (wanted)
+        document = host_document(daemon);
     if (document)
         sink->row(sink->to, API_ROW_ITEM, document, strlen(document));
+    page->total = wanted;
     free(document);
-    page->total = 1;
-    return true;
+    object_release(&host);
+    return result == DB_OK || refuse(problem, result, sink->db);
 }
 
 bool lists_objects(void *context, const struct api_request *request,
@@ -335,7 +346,7 @@ bool lists_objects(void *context, const struct api_request *request,
         return refuse(problem, DB_FAILED, NULL);
     vms_observed(daemon->vms, sink.observed);
     if (query->collection == API_COLLECTION_HOSTS)
-        done = list_hosts(daemon, &sink, page);
+        done = list_hosts(daemon, &sink, page, problem);
     else if (query->collection == API_COLLECTION_OPERATIONS)
         done = list_operations(db, query, &sink, page, problem);
     else

@@ -175,7 +175,7 @@ static bool write_labels(struct change *change)
     const struct object *object = &change->object;
 
     return (object_write_tags(change->db, object) &&
-            db_label_add(change->db, object->id, "mode", json_text(object->document, "mode")) ==
+            db_label_set(change->db, object->id, "mode", json_text(object->document, "mode")) ==
                 DB_OK) ||
            change_refuse(change, DB_FAILED);
 }

@@ -123,7 +123,7 @@ void object_set_status(struct object *object, const char *state, const char *mor
 
 bool object_write_tags(struct db *db, const struct object *object)
 {
-    enum db_result result = db_label_clear(db, object->id);
+    enum db_result result = db_label_clear(db, object->id, "tag");
     const json_t *tag;
     size_t index;
 

@@ -45,7 +45,7 @@ enum db_result object_save(struct object *object, struct db *db, int64_t now);
 /* Sets object->tail to `,"status":{"state":...` with `more` (members that begin with a comma). */
 void object_set_status(struct object *object, const char *state, const char *more);
 
-/* Writes the object's labels anew: its tags. Other labels are added after this. */
+/* Writes the object's tags anew; its other labels stay. */
 bool object_write_tags(struct db *db, const struct object *object);
 
 /* Appends the whole document, ready to send. `observed` is put into a VM's status. */

@@ -152,6 +152,7 @@ struct outcome {
     int64_t sequence;
     struct text document;
     json_t *tail;
+    json_t *issued; /* by a mutation that issues: the answer's document */
 };
 
 static json_t *parse_tail(const char *tail)
@@ -181,6 +182,8 @@ static bool read_outcome(void *context, const struct db_operation *row)
     snprintf(outcome->result, sizeof(outcome->result), "%s", json_text(arguments, "result"));
     operation_write(&outcome->document, row);
     outcome->tail = parse_tail(row->tail);
+    if (outcome->mutation && outcome->mutation->flags & MUTATION_ISSUES)
+        outcome->issued = json_incref(json_object_get(arguments, "run"));
     json_decref(arguments);
     return false;
 }
@@ -222,16 +225,41 @@ static bool send_host(struct daemon *daemon, struct api_request *request, struct
     return true;
 }
 
-/* The object that an operation made or changed; the operation itself when that is gone again. */
+static bool send_issued(struct api_request *request, const struct outcome *outcome,
+                        struct api_answer *answer)
+{
+    answer->bytes = json_dumps(outcome->issued, JSON_COMPACT);
+    if (!answer->bytes)
+        return false;
+    answer->size = strlen(answer->bytes);
+    api_answer(request, answer);
+    return true;
+}
+
+/* What an operation made or changed was deleted since. */
+static void refuse_gone(struct api_request *request, const char *id)
+{
+    struct api_problem problem = {.type = API_PROBLEM_NONE};
+
+    api_problem_set(&problem, API_PROBLEM_NOT_FOUND,
+                    "The operation %s succeeded, and its object was deleted since.", id);
+    snprintf(problem.operation, sizeof(problem.operation), "%s", id);
+    api_refuse(request, &problem);
+}
+
+/* The object that an operation made or changed. */
 static void send_result(struct daemon *daemon, struct api_request *request, struct outcome *outcome,
                         const char *id, bool replayed)
 {
     struct reading reading = {.daemon = daemon, .only_vm = ""};
     struct db *db = store_reader(daemon->store);
+    enum db_result result;
 
     reading.answer.status = reply_status(outcome->mutation);
     reading.answer.replayed = replayed;
     snprintf(reading.answer.operation, sizeof(reading.answer.operation), "%s", id);
+    if (outcome->issued && send_issued(request, outcome, &reading.answer))
+        return;
     if (reading.answer.status == 201)
         reply_location(reading.answer.location, sizeof(reading.answer.location),
                        outcome->mutation->kind, outcome->object_id, outcome->result);
@@ -241,9 +269,10 @@ static void send_result(struct daemon *daemon, struct api_request *request, stru
     }
     if (outcome->mutation->kind == DB_HOST && send_host(daemon, request, &reading.answer))
         return;
-    if (read_one(db, outcome->mutation->kind, "", outcome->result, &reading) != DB_OK)
-        send_operation(request, outcome, id, 200, replayed);
-    else if (!send_text(request, &reading))
+    result = read_one(db, outcome->mutation->kind, "", outcome->result, &reading);
+    if (result == DB_NOT_FOUND)
+        refuse_gone(request, id);
+    else if (result != DB_OK || !send_text(request, &reading))
         refuse(request, DB_FAILED, outcome->mutation->kind, outcome->result, db);
     text_free(&reading.text);
 }
@@ -285,5 +314,6 @@ bool reply_operation(struct daemon *daemon, struct api_request *request, const c
     }
     text_free(&outcome.document);
     json_decref(outcome.tail);
+    json_decref(outcome.issued);
     return answered;
 }

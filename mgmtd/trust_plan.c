@@ -22,10 +22,9 @@ static void reload(struct change *change)
 static bool label_role(struct change *change)
 {
     const struct object *object = &change->object;
-    enum db_result result = db_label_clear(change->db, object->id);
+    enum db_result result =
+        db_label_set(change->db, object->id, "role", json_text(object->document, "role"));
 
-    if (result == DB_OK)
-        result = db_label_add(change->db, object->id, "role", json_text(object->document, "role"));
     return result == DB_OK || change_refuse(change, result);
 }
 
@@ -297,8 +296,8 @@ bool certificate_plan_create(struct change *change)
     if (change->dry_run)
         json_object_del(document, "certificate");
     change->document = json_dumps(document, JSON_COMPACT);
+    change->arguments = document; /* for a repeat of the request */
     change->committed = reload;
-    json_decref(document);
     free(authorities);
     free(made.certificate);
     return (result == DB_OK && change->document) || change_refuse(change, result);

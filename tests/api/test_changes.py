@@ -258,6 +258,23 @@ class Changes(ApiCase):
             self.assertEqual(done["state"], "succeeded", done)
         self.assertEqual(self.api.state("busy"), "running")
 
+    def test_who_waits_sees_for_whom_and_a_newer_poweroff_ends_it(self):
+        self.make_vm("queue", boot={"kernel": "linux", "cmdline": "sim.late=60000"})
+        start, pause, resume = (self.api.post(f"/v1/vms/queue/{verb}") for verb in ("start", "pause", "resume"))
+        for position, asked in enumerate((start, pause, resume)):
+            self.assertEqual(asked.status, 202, asked)
+            self.assertEqual(asked.headers["Location"], asked.headers["Operation"])
+            seen = self.api.get(asked.headers["Location"]).json
+            self.assertEqual((seen["position"], seen.get("holder")), (position, start.json["uuid"] if position else None))
+        self.assertEqual(self.api.get("/v1/vms/queue").json["status"]["operation"], start.json["uuid"])
+        waiting = self.api.get("/v1/operations?filter=object=queue,state=queued").json["items"]
+        self.assertLessEqual({pause.json["uuid"], resume.json["uuid"]}, {one["uuid"] for one in waiting})
+        off = self.api.good("POST", "/v1/vms/queue/poweroff")
+        self.assertEqual((off["status"]["state"], off["status"]["operation"]), ("stopped", None))
+        for asked in (start, pause, resume):
+            ended = self.api.get(asked.headers["Location"]).json
+            self.assertEqual((ended["state"], ended["problem"]["status"]), ("cancelled", 409))
+
     def test_clone_and_snapshots(self):
         self.api.good("POST", "/v1/disks", {"name": "orig-root", "size": "4MiB"})
         self.make_vm("orig", disks={"root": {"disk": "orig-root"}})

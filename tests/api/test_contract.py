@@ -40,6 +40,14 @@ class Examples(ApiCase):
     def parameters(self, item, op):
         return [self.api.contract.resolve(p) for p in item.get("parameters", []) + op.get("parameters", [])]
 
+    @staticmethod
+    def header_examples(operation_id, parameters):
+        """A key is for one change, so each gets its own."""
+        headers = {p["name"]: p["example"] for p in parameters if p["in"] == "header"}
+        if "Idempotency-Key" in headers:
+            headers["Idempotency-Key"] += f" of {operation_id}"
+        return headers
+
     def replay(self, operation_id):
         method, path, item, op = self.api.contract.operation(operation_id)
         parameters = self.parameters(item, op)
@@ -57,6 +65,7 @@ class Examples(ApiCase):
                 answer = self.api.call(method.upper(), f"{path}?{parameter['name']}={value}", raw, headers)
                 self.assertLess(answer.status, 300, f"{operation_id} with {parameter['name']}: {answer}")
         names = {p["name"] for p in parameters}
+        headers.update(self.header_examples(operation_id, parameters))
         if "dry_run" in names:
             answer = self.api.call(method.upper(), path + "?dry_run=true", raw, headers)
             self.assertIn(answer.status, (200, 204), f"{operation_id} dry run: {answer}")
@@ -84,6 +93,15 @@ class Examples(ApiCase):
             if operation_id == "vm_clone":
                 self.api.good("DELETE", "/v1/vms/web-copy")
         self.assertEqual(sorted(set(reads + changes + ACTIONS + LAST + creates)), sorted(every))
+
+    def test_every_change_tells_its_headers(self):
+        for method, path, _, item, op in self.api.contract.routes:
+            names = {p["name"] for p in self.parameters(item, op)}
+            with self.subTest(f"{method} {path}"):
+                if "x-mutation" in op:
+                    self.assertLessEqual({"If-Match", "Idempotency-Key", "Prefer", "wait", "dry_run"}, names)
+                if "x-list" in op and op["x-list"] != "events":
+                    self.assertIn("If-None-Match", names)
 
     def test_the_page_needs_nothing_from_outside(self):
         page = self.api.get("/docs").body.decode()

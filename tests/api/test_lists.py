@@ -45,6 +45,46 @@ class Lists(ApiCase):
         self.assertEqual(self.names("/v1/vms?filter=state=running"), [])
         self.assert_problem(self.api.get("/v1/vms?filter=colour=red"), 400, "invalid-parameter")
 
+    def test_each_column_filters_and_no_other_does(self):
+        """The contract says what each list is filtered by; every one of them divides the list in two."""
+        tried = 0
+        for method, path, _, _, op in self.api.contract.routes:
+            target = path.replace("{vm}", "vm-00") + "?limit=1&filter="
+            for column in op.get("x-filter", []):
+                with self.subTest(path, column=column):
+                    every = self.api.get(target.partition("?")[0] + "?limit=1000").json["items"]
+                    for condition, most in ((f"{column}=nothing-like-it", 0), (f"{column}!=nothing-like-it", len(every))):
+                        answer = self.api.get(target.replace("limit=1&", "limit=1000&") + condition)
+                        self.assertEqual((answer.status, len(answer.json["items"])), (200, most), answer)
+                    tried += 1
+            for wrong in ("description=x", "colour=x", "status.state=x", "name", "=x", "name>3") if "x-filter" in op else ():
+                with self.subTest(path, wrong=wrong):
+                    answer = self.api.get(target + wrong)
+                    self.assert_problem(answer, 400, "invalid-parameter")
+                    self.assertEqual(answer.pointers, ["filter"])
+        self.assertGreater(tried, 25)
+
+    def test_filters_find_by_each_column(self):
+        good = self.api.good
+        good("POST", "/v1/networks", {"name": "lan", "mode": "isolated", "subnet": "10.81.0.0/24", "tags": ["t"]})
+        good("POST", "/v1/disks", {"name": "root", "size": "1MiB", "tags": ["t"]})
+        good("POST", "/v1/users", {"name": "carol", "role": "viewer"})
+        self.make_token("hers", "viewer", user="carol")
+        self.make_vm("found", nics={"a": {"network": "lan"}}, disks={"root": {"disk": "root"}}, tags=["t"])
+        good("POST", "/v1/vms/found/snapshots", {"name": "snap", "tags": ["t"]})
+        self.addCleanup(good, "DELETE", "/v1/vms/found")
+        for target, name in (("vms?filter=network=lan", "found"), ("vms?filter=disk=root", "found"),
+                             ("vms?filter=image=linux,tag=t", "found"), ("vms?filter=state=stop*,name=found", "found"),
+                             ("disks?filter=state=ready,tag=t", "root"), ("images?filter=kind=kernel,state=ready", "linux"),
+                             ("networks?filter=mode=isolated,tag=t,state=ready", "lan"), ("snapshots?filter=vm=found,tag=t", "snap"),
+                             ("vms/found/snapshots?filter=name=sn*", "snap"), ("users?filter=role=viewer", "carol"),
+                             ("tokens?filter=user=carol,role=viewer", "hers")):
+            with self.subTest(target):
+                self.assertEqual(self.names(f"/v1/{target}"), [name])
+        for target in ("operations?filter=kind=vm.create,object=found,state=succeeded,actor=user:admin", "events?filter=type=vm.created,object=found"):
+            with self.subTest(target):
+                self.assertEqual(len(self.api.get(f"/v1/{target}").json["items"]), 1)
+
     def test_bad_page_tokens_are_refused(self):
         for token in ("x", "AAAA", "..", "a" * 500):
             self.assert_problem(self.api.get(f"/v1/vms?page_token={token}"), 400, "invalid-parameter")
@@ -71,6 +111,9 @@ class Lists(ApiCase):
         after = self.api.get(f"/v1/vms?since={delta['sequence']}").json
         self.assertEqual(after["items"], [])
         self.assertEqual([d["name"] for d in after["deleted"]], ["delta"])
+        lines = self.api.get(f"/v1/vms?since={before}", headers={"Accept": "application/x-ndjson"}).body.splitlines()
+        self.assertEqual([json.loads(line)["name"] for line in lines[:-1]], ["vm-01"])
+        self.assertEqual(json.loads(lines[-1])["deleted"]["uuid"], after["deleted"][0]["uuid"])
 
     def test_ndjson(self):
         answer = self.api.get("/v1/vms?limit=3", headers={"Accept": "application/x-ndjson"})

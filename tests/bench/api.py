@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 """How fast the management API answers, and what memory the daemon takes.
 
-    api.py --build FOLDER [--short]
+    api.py --build FOLDER [--short | --sizes 1,100]
 
 A daemon of its own with 1, 100, 1,000 and 10,000 VMs (--short: 1,000 only), asked over HTTPS by wrk with 1
 and 32 kept connections on the same machine, in a network namespace of its own. Figures: requests a second,
-median and 99th percentile of the time, processor time of the daemon a request, resident memory. The aims of 1,000 VMs are checked; one that is missed makes the
-exit status 1. The time from the start to the first answer is measured with those VMs too.
+median and 99th percentile of the time, processor time of the daemon a request, resident memory. The aims of
+1,000 VMs are checked; one that is missed makes the exit status 1. The time from the start to the first answer is
+measured with those VMs too. Creating adds to the VMs, so it comes last and is short, and no aim is held against the
+memory after it: all else, memory too, is measured with the number of VMs that the line names.
 """
 import argparse
 import concurrent.futures
@@ -23,6 +25,7 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests" / "api"))
 
 SECONDS = 4
+CREATE_SECONDS = 1  # each makes thousands of VMs more
 AIMS = [  # name, connections, figure, "least" or "most", value; at 1,000 VMs
     ("list", 32, "rate", "least", 500),
     ("list", 32, "p99_ms", "most", 150),
@@ -64,9 +67,9 @@ class Bench:
         self.daemon, self.api = daemon, api
         self.missed = []
 
-    def wrk(self, target, connections, script=None, arguments=(), headers=()):
+    def wrk(self, target, connections, script=None, arguments=(), headers=(), seconds=SECONDS):
         before = self.cpu_seconds()
-        command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{SECONDS}s", "--latency",
+        command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency",
                    "-H", f"Authorization: Bearer {self.daemon.token}"]
         for header in headers:
             command += ["-H", header]
@@ -116,7 +119,7 @@ class Bench:
             value = figures[figure]
             if (what, at) == (name, connections) and (value < aim if sense == "least" else value > aim):
                 self.missed.append(f"{what} with {at} connections: {figure} {value:.1f}, aim {sense} {aim}")
-        if memory > MEMORY_MIB:
+        if memory > MEMORY_MIB and name != "create":
             self.missed.append(f"memory after {name}: {memory:.1f} MiB, aim most {MEMORY_MIB}")
 
     def measure(self, count):
@@ -131,12 +134,13 @@ class Bench:
             run("metrics", "/metrics", connections)
 
     def measure_changes(self, count):
+        json = ["Content-Type: application/json"]
         for connections in (1, 32):
-            json = ["Content-Type: application/json"]
             self.report(count, "change", connections,
                         self.wrk("/v1/vms", connections, CHANGE, headers=[*json, f"X-Count: {count}"]))
+        for connections in (1, 32):
             self.report(count, "create", connections,
-                        self.wrk("/v1/vms", connections, CREATE, [f"new{count}x{connections}"], json))
+                        self.wrk("/v1/vms", connections, CREATE, [f"new{count}x{connections}"], json, CREATE_SECONDS))
 
     def restart(self, count):
         self.daemon.stop()
@@ -172,6 +176,7 @@ def main():
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--sizes", help="numbers of VMs, such as 1,100; instead of --short")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.inside:
@@ -183,7 +188,8 @@ def main():
     # Rates and times are what this machine gave beside its other work; processor time a request is not.
     print(f"processors {os.cpu_count()}, load average before {os.getloadavg()[0]:.1f}")
     print("   VMs  what           conns  requests")
-    missed = [line for count in ((1000,) if options.short else (1, 100, 1000, 10000)) for line in run_count(count)]
+    sizes = map(int, options.sizes.split(",")) if options.sizes else (1000,) if options.short else (1, 100, 1000, 10000)
+    missed = [line for count in sizes for line in run_count(count)]
     for line in missed:
         print(f"aim missed: {line}")
     return 1 if missed else 0

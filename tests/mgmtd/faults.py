@@ -206,6 +206,8 @@ def a_host_that_starts_again(daemon):
     daemon.kill()
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
+    while daemon.worker_pids():  # on a busy machine they die a while later
+        time.sleep(0.01)
     os.unlink(daemon.path("run", "adopted"))
     for directory in before:
         os.unlink(daemon.path("run", "vms", directory, "control"))
