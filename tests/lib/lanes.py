@@ -7,7 +7,8 @@ moment of a VMRUN or VMEXIT loses or brings back the flag "nested paging is on":
 with a triple fault, or the hypervisor with a fault of its own. Threads that share a processor
 can not do this to each other, since the write is one instruction.
 
-Standard output of a machine comes as a whole, when it has ended.
+What needs quiet runs alone, after all others, and so do second attempts. What a machine said
+is printed as a whole, when it has ended.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import io
 import multiprocessing
 import os
 import random
+import shutil
 from dataclasses import dataclass, field
 
 from lib.suite import Reporter, chooser, run_item
@@ -24,9 +26,10 @@ LANES_MAX = 4  # a machine takes up to 3 GiB
 
 @dataclass
 class Piece:
-    """Items that run one after the other on one processor, and which of their tests are wanted."""
+    """Items that run one after the other, and which of their tests are wanted."""
     items: list
     wanted: object
+    alone: bool  # with all processors, nothing beside them
 
 
 @dataclass
@@ -63,14 +66,17 @@ def choose(groups, selected):
         wanted = chooser(group, selected)
         items = [item for item in group.items if any(map(wanted, item.names()))]
         parts = [items] if group.in_order else [[item] for item in items]
-        pieces += [Piece(part, wanted) for part in parts if part]
+        pieces += [Piece(part, wanted, group.alone) for part in parts if part]
     return sorted(pieces, key=lambda piece: -len(piece.items))
 
 
 class Lanes:
-    def __init__(self, site, pieces):
+    def __init__(self, site, pieces, second_attempts):
         self.site = site
         self.pieces = pieces
+        self.second_attempts = second_attempts
+        self.again = []
+        self.totals = Totals()
 
     def run_item(self, index, position):
         piece = self.pieces[index]
@@ -86,33 +92,56 @@ class Lanes:
     def keep_logs(self, result):
         """The first attempt's logs; its failures are called missed, as they do not count."""
         kept = self.site.logs / f"{result.name}-first"
+        shutil.rmtree(kept, ignore_errors=True)
         (self.site.logs / result.name).rename(kept)
         print(result.text.replace("FAILED ", "missed "), end="")
         print(f"   {result.name} runs again at the end; logs in {kept.relative_to(self.site.top)}",
               flush=True)
 
-    def run(self, second_attempts):
-        """All pieces, and then once more up to second_attempts items that failed."""
-        totals = Totals()
-        again = []
+    def take(self, results):
+        """Counts and prints; an item that may run again is only noted."""
+        for result in results:
+            if result.failed() and len(self.again) < self.second_attempts:
+                self.again.append(result)
+                self.keep_logs(result)
+            else:
+                self.totals.take(result)
+
+    def run_beside(self, indices):
+        """The pieces in as many lanes as there are processors."""
         own = list(os.sched_getaffinity(0))
-        processors = random.sample(own, min(len(own), LANES_MAX, len(self.pieces)))
+        processors = random.sample(own, min(len(own), LANES_MAX, len(indices)))
         places = multiprocessing.SimpleQueue()
         for processor in processors:
             places.put(processor)
         fork = multiprocessing.get_context("fork")
         with fork.Pool(len(processors), begin_lane, (places, self)) as pool:
-            for results in pool.imap_unordered(run_piece, range(len(self.pieces))):
-                for result in results:
-                    if result.failed() and len(again) < second_attempts:
-                        again.append(result)
-                        self.keep_logs(result)
-                    else:
-                        totals.take(result)
-            for result in again:
-                totals.unsteady.append(result.name)
-                totals.take(pool.apply(run_item_again, (result.piece, result.position)))
-        return totals
+            for results in pool.imap_unordered(run_piece, indices):
+                self.take(results)
+
+    def run_again(self, result):
+        """In a lane of its own, or alone as before."""
+        self.totals.unsteady.append(result.name)
+        index, position = result.piece, result.position
+        piece = self.pieces[index]
+        self.pieces.append(Piece([piece.items[position]], piece.wanted, piece.alone))
+        self.run_pieces([len(self.pieces) - 1])
+
+    def run_pieces(self, indices):
+        beside = [index for index in indices if not self.pieces[index].alone]
+        if beside:
+            self.run_beside(beside)
+        for index in indices:
+            if self.pieces[index].alone:
+                self.take(self.run_piece(index))
+
+    def run(self):
+        """All pieces, and then once more up to second_attempts items that failed."""
+        self.run_pieces(range(len(self.pieces)))
+        self.second_attempts = 0
+        for result in self.again:
+            self.run_again(result)
+        return self.totals
 
 
 lane = None  # of this process
@@ -122,12 +151,10 @@ def begin_lane(places, lanes):
     """From here on this process and its machines stay on one processor."""
     global lane
     lane = lanes
-    os.sched_setaffinity(0, {places.get()})
+    own = list(os.sched_getaffinity(0))
+    # None is left for a process that replaces one that died.
+    os.sched_setaffinity(0, {random.choice(own) if places.empty() else places.get()})
 
 
 def run_piece(index):
     return lane.run_piece(index)
-
-
-def run_item_again(index, position):
-    return lane.run_item(index, position)

@@ -58,11 +58,12 @@ class Single:
 
 class Group:
     """A named list of tests. `needs` may hold "hv": not run in bare mode. in_order: they share
-    files, so that none runs beside another."""
+    files, so that none runs beside another. alone: nothing else may run beside them."""
 
-    def __init__(self, name, in_order=False):
+    def __init__(self, name, in_order=False, alone=False):
         self.name = name
         self.in_order = in_order
+        self.alone = alone
         self.items = []
 
     def scenario(self, name, plan, needs=()):

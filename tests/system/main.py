@@ -56,7 +56,7 @@ def main():
     pieces = choose(GROUPS, options.names)
     if not pieces:
         sys.exit(f"error: no test is called {' '.join(options.names)}; tests/run system list")
-    totals = Lanes(site, pieces).run(options.second_attempts)
+    totals = Lanes(site, pieces, options.second_attempts).run()
     if totals.unsteady:
         print(f"unsteady, failed and tried again: {', '.join(totals.unsteady)}")
     if options.counts:
