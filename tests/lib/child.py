@@ -3,7 +3,8 @@
 
 All goes through the parent's own shell (lib/machine.py). The console is what `bhctl SOCKET console`
 copies into a file of the parent, from which new text is fetched; input goes in through a pipe. The
-guest runs the same first process as the parent, tests/system/guest/init.
+guest runs the same first process as the parent, tests/system/guest/init. When the console ends, so has
+the worker: what is then awaited fails at once, with the last words of worker and hypervisor.
 """
 
 import json
@@ -19,6 +20,7 @@ READY = "init: ready"
 BOOT_SECONDS = 300
 POLL = 0.3  # seconds between looks at a file of the parent
 FIRST_UID = 60000
+LAST_LINES = 5
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Child:
             f"until test -S {self.socket} -o -e {files}/status; do usleep 20000; done", 60)
         if self.machine.run(f"test -e {files}/status")[0] == 0:
             raise Failure(f"child {self.number}: the worker ended: {self.log()}")
-        ask(f"bhctl {self.socket} console <>{files}/in >{files}/out 2>/dev/null & "
+        # From inside the folder: a console that ends late must not mark the end of the next run's.
+        ask(f"(cd {files}; bhctl {self.socket} console <>in >out 2>/dev/null; true >over) & "
             f"bhctl {self.socket} events >{files}/events 2>/dev/null & true")
         return self.machine.run(f"bhctl {self.socket} start "
                                 f"{shlex.quote(json.dumps({'paused': paused}))} 2>&1")
@@ -91,7 +94,10 @@ class Child:
     def control(self, method, seconds=60, **params):
         """Result of one request; a refusal is a failure."""
         words = f" {shlex.quote(json.dumps(params))}" if params else ""
-        return json.loads(self.machine.ask(f"bhctl {self.socket} {method}{words}", seconds))
+        status, said = self.machine.run(f"bhctl {self.socket} {method}{words}", seconds)
+        if status != 0:
+            raise Failure(f"child {self.number}: {method}: {said[-300:]}; {self.last_words()}")
+        return json.loads(said)
 
     def state(self):
         return self.control("status")["state"]
@@ -108,6 +114,14 @@ class Child:
         """What the worker wrote to its standard error."""
         return self.machine.ask(f"cat {self.files}/log")
 
+    def last_words(self):
+        """For a failure's text: the worker's status, if it has ended, and the last of both logs."""
+        status = self.machine.run(f"cat {self.files}/status 2>/dev/null")[1]
+        worker = f"ended with status {status}" if status else "runs"
+        log = self.log().splitlines()[-LAST_LINES:]
+        return (f"its worker {worker}, whose log ends with {log}; the hypervisor's last lines are "
+                f"{self.machine.complaints(LAST_LINES)}")
+
     def wait_exit(self, seconds=60):
         """Waits for the worker to end; returns its exit status."""
         return int(self.machine.ask(
@@ -122,25 +136,28 @@ class Child:
     # The console
 
     def fetch(self):
-        """Reads what the console has new."""
-        new = self.machine.ask(f"tail -c +{self.read + 1} {self.files}/out; echo .")[:-1]
+        """Reads what the console has new; returns False when that was the last."""
+        said = self.machine.ask(f"test -e {self.files}/over; echo $?; "
+                                f"tail -c +{self.read + 1} {self.files}/out; echo .")
+        goes_on, new = said[:-1].split("\n", 1)
         self.read += len(new.encode(errors="replace"))
         self.text += new.replace("\r", "")
+        return goes_on != "0"
 
     def expect(self, pattern, seconds):
         """Waits until the console shows the pattern behind the place of the last match."""
         deadline = time.monotonic() + seconds
         while True:
-            self.fetch()
+            goes_on = self.fetch()
             match = re.compile(pattern, re.MULTILINE).search(self.text, self.position)
             if match:
                 before = self.text[self.position:match.start()]
                 self.position = match.end()
                 return before, match
-            if time.monotonic() > deadline:
-                raise Failure(f"child {self.number} did not show {pattern!r} within {seconds} s; "
-                              f"its console ends with {self.text[-300:]!r}, its worker's log with "
-                              f"{self.log()[-300:]!r}")
+            if not goes_on or time.monotonic() > deadline:
+                when = f"within {seconds} s" if goes_on else "before its end"
+                raise Failure(f"child {self.number} did not show {pattern!r} {when}; its console "
+                              f"ends with {self.text[-300:]!r}; {self.last_words()}")
             time.sleep(POLL)
 
     def wait_ready(self, seconds=BOOT_SECONDS):
@@ -148,13 +165,17 @@ class Child:
 
     def tell(self, command):
         """Types a command whose end is not awaited."""
-        self.machine.ask(f"echo {shlex.quote(f'%untold {command}')} >{self.files}/in")
+        self.type(f"%untold {command}")
+
+    def type(self, line):
+        """Opens the pipe for both directions, since that does not wait for a reader."""
+        self.machine.ask(f"echo {shlex.quote(line)} 1<>{self.files}/in")
 
     def run(self, command, seconds=60):
         """Runs a shell command in the guest; returns (status, output)."""
         self.commands += 1
         mark = f"%{self.commands}"
-        self.machine.ask(f"echo {shlex.quote(f'{mark} {command}')} >{self.files}/in")
+        self.type(f"{mark} {command}")
         output, match = self.expect(rf"\n{mark} (\d+)@\n", seconds)
         return int(match.group(1)), output.strip("\n")
 

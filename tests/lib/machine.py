@@ -109,6 +109,11 @@ class Machine:
         """Everything the machine wrote to COM1 so far."""
         return self.com1.read_text(errors="replace").replace("\r", "")
 
+    def complaints(self, count):
+        """The hypervisor's last lines there since the parent was up: it then writes warnings only."""
+        since = self.log().rpartition("\ninit: ready\n")[2]
+        return [line for line in since.splitlines() if line.startswith("bulkhead: ")][-count:]
+
     def expect_log(self, pattern, seconds):
         """Waits until the log holds the pattern behind the place of the last match."""
         deadline = time.monotonic() + seconds

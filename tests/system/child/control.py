@@ -4,6 +4,7 @@
 import time
 
 from lib.child import Child, Guest
+from lib.machine import Failure
 from system.child import GROUP
 from system.child.guests import plan
 from system.parent.boot import expect
@@ -96,3 +97,16 @@ def _(_machine):
     expect(child.stop() == 0, f"the worker failed: {child.log()}")
     last = child.events("state")[-1]
     expect((last["state"], last["reason"]) == ("stopped", "requested"), f"last: {last}")
+
+
+@control.check("after-the-end")
+def _(machine):
+    """The harness: what is asked of a guest that has ended fails with what is known of its end."""
+    try:
+        running[0].ask("true")
+    except Failure as failure:
+        expect("before its end" in str(failure) and "worker ended with status 0" in str(failure) and
+               '"reason":"requested"' in str(failure), f"it failed with: {failure}")
+    else:
+        raise Failure("a guest that has ended ran a command")
+    machine.ask("true")
