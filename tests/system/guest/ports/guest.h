@@ -27,6 +27,7 @@
 #define GUEST_SINT       2
 /* The interrupt handler counts here. */
 #define GUEST_INTERRUPTS 0x6800u
+#define GUEST_BY_VECTOR  0x6900u /* and here, from vector 0x40 on */
 
 enum guest_job {
     JOB_START,    /* hypercall page, SynIC, interrupts */
@@ -36,7 +37,8 @@ enum guest_job {
     JOB_DOORBELL, /* `count` stores of `value` in `size` bytes to GUEST_DOORBELL + `step` */
     JOB_RECEIVE,  /* `count` messages in the slot, numbered one after the other */
     JOB_ANSWER,   /* `count` interrupts, each answered by a signal to `connection` */
-    JOB_FLAGS,    /* `count` event flags `step`; each answered by a signal to `connection` */
+    JOB_FLAGS,    /* `count` event flags `step`; each answered by a signal to `connection`; no other
+                     may be set */
 };
 
 struct guest_control {
@@ -44,6 +46,7 @@ struct guest_control {
     volatile uint32_t connection, count, step, size;
     volatile uint64_t value;
     volatile uint32_t stop;
+    volatile uint32_t flag; /* with each signal */
     /* results */
     volatile uint32_t done, refused, missing, wrong;
     volatile uint32_t status; /* of the last hypercall */

@@ -7,8 +7,9 @@
  *   ports events P N   P event ports, N signals in turn
  *   ports removal N    a port opened and closed N times while the child signals it
  *   ports replies N    N messages to the child
- *   ports flags N      N events to the child, each answered
+ *   ports flags N      N events to the child by each of several flags, each answered
  *   ports interrupts N N interrupts by irqfd, edge- and then level-triggered with resampling
+ *   ports routes N     N interrupts by each of several routes, then N while the routes change
  *   ports doorbell N   N stores to an address, with and without an ioeventfd
  *   ports forever      signals and messages until it is killed
  */
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "hv/abi/intercept.h"
+#include "parent/driver/uapi/bulkhead.h"
 #include "parent/driver/uapi/mshv.h"
 #include "parent/partition/partition.h"
 #include "parent/partition/port.h"
@@ -32,7 +34,6 @@
 
 #define CONNECTION 4u
 #define EVENTS     0x1000u
-#define FLAG       77u
 #define ANSWER     0x2000u
 #define BATCH      16u
 
@@ -247,6 +248,10 @@ static void events(uint32_t ports, uint32_t count)
     for (uint32_t i = 0; i < ports; i++)
         right += take(fd[i]) == count / ports + (i < count % ports);
     printf("signaled %u right %u of %u", control->done, right, ports);
+    control->flag = 1;
+    do_job(JOB_SIGNAL, EVENTS, 1, 1);
+    control->flag = 0;
+    printf(" flag 1 %u heard %lu", control->status, take(fd[0]));
     check(bh_event_port_close(partition, EVENTS, &error), "close");
     check(!bh_event_port_close(partition, EVENTS, &error) && error.number == ENOENT, "close again");
     do_job(JOB_SIGNAL, EVENTS, 1, 1);
@@ -298,22 +303,38 @@ static void replies(uint32_t count)
            waits > 0 ? "waited for room" : "never full");
 }
 
-static void flags(uint32_t count)
+/* One flag, `count` times; returns how often it was answered. */
+static uint64_t raise_flag(uint32_t flag, int answer, uint32_t count)
 {
-    const int answer = make_event();
     uint64_t answers = 0;
-    check(bh_event_port_open(partition, ANSWER, answer, &error), "event port");
-    begin(JOB_FLAGS, ANSWER, count, FLAG);
+    begin(JOB_FLAGS, ANSWER, count, flag);
     for (uint32_t i = 0; i < count; i++) {
-        check(bh_partition_signal_event(partition, 0, GUEST_SINT, FLAG, &error), "signal");
+        check(bh_partition_signal_event(partition, 0, GUEST_SINT, flag, &error), "signal");
         wait_for(answer);
         answers += take(answer);
     }
     finish();
-    check(!bh_partition_signal_event(partition, 0, GUEST_SINT + 1, FLAG, &error) &&
+    return answers;
+}
+
+static void flags(uint32_t count)
+{
+    static const uint32_t flag[] = {0, 63, 64, 77, HV_EVENT_FLAGS_PER_SINT - 1};
+    const int answer = make_event();
+    uint64_t answers = 0;
+    uint32_t others = 0;
+    check(bh_event_port_open(partition, ANSWER, answer, &error), "event port");
+    for (size_t i = 0; i < sizeof flag / sizeof flag[0]; i++) {
+        answers += raise_flag(flag[i], answer, count);
+        others += control->wrong;
+    }
+    const struct bh_signal_event none = {.sint = GUEST_SINT, .flag = HV_EVENT_FLAGS_PER_SINT};
+    check(ioctl(bh_partition_fd(partition), BH_IOC_SIGNAL_EVENT, &none) < 0, "a flag too high");
+    check(!bh_partition_signal_event(partition, 0, GUEST_SINT + 1, flag[1], &error) &&
               error.number == ENOTCONN,
           "a masked source");
-    printf("answered %lu interrupts %u\n", answers, *(const uint32_t *)(memory + GUEST_INTERRUPTS));
+    printf("answered %lu others %u interrupts %u\n", answers, others,
+           *(const uint32_t *)(memory + GUEST_INTERRUPTS));
 }
 
 /* ---- interrupts ---- */
@@ -321,22 +342,41 @@ static void flags(uint32_t count)
 #define GSI         9u
 #define IRQ_VECTOR  0x50u
 #define ROUTE_LEVEL 0x8000u
+#define ROUTES      5u    /* entries of a table, at most */
+#define GSI_LIMIT   4096u /* the driver's: numbers are below */
+
+/* A table of these entries, at most ROUTES, that says to have `said` of them. */
+static int set_table(const struct mshv_user_irq_entry *entry, uint32_t count, uint32_t said,
+                     uint32_t reserved)
+{
+    const uint32_t head[] = {said, reserved};
+    unsigned char table[sizeof head + ROUTES * sizeof *entry];
+    _Static_assert(sizeof head == sizeof(struct mshv_user_irq_table), "mshv_user_irq_table");
+    memcpy(table, head, sizeof head);
+    memcpy(table + sizeof head, entry, count * sizeof *entry);
+    return ioctl(bh_partition_fd(partition), MSHV_SET_MSI_ROUTING, table);
+}
+
+static struct mshv_user_irq_entry route(uint32_t gsi, uint32_t data)
+{
+    return (struct mshv_user_irq_entry){.gsi = gsi, .address_lo = 0xfee00000, .data = data};
+}
 
 static void set_route(uint32_t data)
 {
-    union {
-        struct mshv_user_irq_table table;
-        unsigned char room[sizeof(struct mshv_user_irq_table) + sizeof(struct mshv_user_irq_entry)];
-    } args = {.table = {.nr = 1}};
-    const struct mshv_user_irq_entry entry = {.gsi = GSI, .address_lo = 0xfee00000, .data = data};
-    memcpy(args.table.entries, &entry, sizeof entry);
-    check(ioctl(bh_partition_fd(partition), MSHV_SET_MSI_ROUTING, &args) == 0, "routing");
+    const struct mshv_user_irq_entry entry = route(GSI, data);
+    check(set_table(&entry, 1, 1, 0) == 0, "routing");
+}
+
+static int set_irqfd_of(uint32_t gsi, int fd, int resample, uint32_t how)
+{
+    struct mshv_user_irqfd args = {.fd = fd, .resamplefd = resample, .gsi = gsi, .flags = how};
+    return ioctl(bh_partition_fd(partition), MSHV_IRQFD, &args);
 }
 
 static int set_irqfd(int fd, int resample, uint32_t how)
 {
-    struct mshv_user_irqfd args = {.fd = fd, .resamplefd = resample, .gsi = GSI, .flags = how};
-    return ioctl(bh_partition_fd(partition), MSHV_IRQFD, &args);
+    return set_irqfd_of(GSI, fd, resample, how);
 }
 
 /* Each write to the eventfd must be answered, and, with resampling, its end be told. */
@@ -376,6 +416,77 @@ static void interrupts(uint32_t count)
     const uint64_t ends = raise(irq, answer, resample, count);
     printf(" level %u ends %lu interrupts %u\n", control->done, ends,
            *(const uint32_t *)(memory + GUEST_INTERRUPTS));
+}
+
+/* ---- routes ---- */
+
+static uint32_t taken(uint32_t vector)
+{
+    return ((const volatile uint32_t *)(memory + GUEST_BY_VECTOR))[vector - 0x40];
+}
+
+/* Each of these is refused, and the table in use stays. */
+static void refuse_tables(void)
+{
+    const struct mshv_user_irq_entry twice[] = {route(GSI, 0x5e), route(GSI, 0x5f)};
+    const struct mshv_user_irq_entry far = route(GSI_LIMIT, 0x5e);
+    struct mshv_user_irq_entry high = route(GSI, 0x5e);
+    high.address_hi = 1;
+    check(set_table(twice, 2, 2, 0) < 0 && errno == EINVAL, "a number twice");
+    check(set_table(&far, 1, 1, 0) < 0 && errno == EINVAL, "a number too high");
+    check(set_table(&high, 1, 1, 0) < 0 && errno == EINVAL, "an address above 4 GiB");
+    check(set_table(twice, 1, 1, 1) < 0 && errno == EINVAL, "a reserved word");
+    check(set_table(twice, 1, GSI_LIMIT + 1, 0) < 0 && errno == EINVAL, "too many entries");
+    check(ioctl(bh_partition_fd(partition), MSHV_SET_MSI_ROUTING, NULL) < 0 && errno == EFAULT,
+          "no table");
+}
+
+/* From one table to another, all the while that `stop` is not set. */
+struct changer {
+    pthread_t thread;
+    uint32_t vector[2];
+    _Atomic unsigned changes;
+    _Atomic bool stop;
+};
+
+static void *change_routes(void *argument)
+{
+    struct changer *changer = argument;
+    for (; !changer->stop; changer->changes++)
+        set_route(changer->vector[changer->changes % 2]);
+    return NULL;
+}
+
+static void routes(uint32_t count)
+{
+    const struct mshv_user_irq_entry table[ROUTES] = {route(0, 0x52), route(GSI_LIMIT - 1, 0x50),
+                                                      route(77, 0x5d), route(GSI, 0x51),
+                                                      route(78, 0x5d)};
+    const int irq[] = {make_event(), make_event(), make_event()}, answer = make_event();
+    const uint32_t gsi[] = {GSI_LIMIT - 1, GSI, 0};
+    struct changer changer = {.vector = {0x54, 0x55}};
+    check(bh_event_port_open(partition, ANSWER, answer, &error), "event port");
+    check(set_table(table, ROUTES, ROUTES, 0) == 0, "routing");
+    for (unsigned i = 0; i < 3; i++)
+        check(set_irqfd_of(gsi[i], irq[i], -1, 0) == 0, "irqfd");
+    for (unsigned i = 0; i < 3; i++)
+        raise(irq[i], answer, -1, count + i);
+    refuse_tables();
+    raise(irq[1], answer, -1, 1);
+    printf("by route %u %u %u", taken(0x50), taken(0x51), taken(0x52));
+    check(pthread_create(&changer.thread, NULL, change_routes, &changer) == 0, "thread");
+    while (changer.changes == 0)
+        usleep(1000);
+    raise(irq[1], answer, -1, count);
+    changer.stop = true;
+    pthread_join(changer.thread, NULL);
+    printf(" meanwhile %u", taken(0x54) + taken(0x55) + taken(0x51) - count - 2);
+    check(set_table(table, 0, 0, 0) == 0, "an empty table");
+    check(write(irq[1], &(const uint64_t){1}, 8) == 8, "no route");
+    set_route(0x56);
+    raise(irq[1], answer, -1, 1);
+    printf(" at last %u others %u interrupts %u\n", taken(0x56),
+           taken(0x5d) + taken(0x5e) + taken(0x5f), *(const uint32_t *)(memory + GUEST_INTERRUPTS));
 }
 
 /* ---- doorbells ---- */
@@ -454,6 +565,8 @@ int main(int argc, char **argv)
         flags(count);
     else if (strcmp(what, "interrupts") == 0)
         interrupts(count);
+    else if (strcmp(what, "routes") == 0)
+        routes(count);
     else if (strcmp(what, "doorbell") == 0)
         doorbell(count);
     else if (strcmp(what, "forever") == 0)
