@@ -81,6 +81,11 @@ ROWS = (
     Row("timer interrupt, armed to ended", "alone", "timer"),
     Row("interrupt to another VP, one way", "pair", "ipi"),
 )
+# From the event to the handler in a VP that halts; the figure of the peer stands beside it, there is no aim.
+WAKES = (
+    Row("wake-up by timer, deadline to handler", "alone", "timer-wake"),
+    Row("wake-up by another VP, request to handler", "pair", "ipi-wake"),
+)
 RUNS = ("alone", "pair", "cloud", "stock")
 SHORT_RUNS = ("alone", "pair")
 LINUX = ("cloud", "stock")
@@ -95,12 +100,13 @@ class Result:
     outside: int = 0     # of ticks["first"], instructions that were not the guest's own
     exits: dict = field(default_factory=dict)         # work -> exits of the guest, each repetition
     parent_exits: dict = field(default_factory=dict)  # work -> exits of the parent meanwhile
+    tail: dict = field(default_factory=dict)          # work -> 90th and 99th percentile, the highest
     process: int = 0     # bytes of the worker or of QEMU, less the guest's RAM
     hypervisor: int = 0  # bytes that the hypervisor keeps for the child
 
     def add(self, work, rest, exits, parent_exits=0):
-        """rest: what the guest says of a row, ticks and repetitions."""
-        ticks, count = (int(word) for word in rest.split())
+        """rest: what the guest says of a row, ticks, repetitions and percentiles."""
+        ticks, count, *self.tail[work] = (int(word) for word in rest.split())
         self.ticks[work] = ticks
         self.exits[work] = exits / count
         self.parent_exits[work] = parent_exits / count
@@ -272,7 +278,7 @@ def run_machine(site, side, runs):
         wait_ready(machine, 600)
         side.begin(machine)
         results = {run: side.run(machine, run) for run in runs}
-    missing = [row.name for row in ROWS if row.run in runs and row.work not in results[row.run].ticks]
+    missing = [row.name for row in (*ROWS, *WAKES) if row.run in runs and row.work not in results[row.run].ticks]
     if missing:
         raise Failure(f"{side.name}: no figure for {', '.join(missing)}, log in {folder}")
     tidy_folder(folder, keep_logs=False)
@@ -320,12 +326,22 @@ def report_memory(name, peer, ours, aim):
     return [f"{name}: {ours:,}, aim below {aim:,}"] if ours >= aim else []
 
 
+def report_wakes(peer, ours):
+    print(f"{'instructions':<42} {'':<9} {'median':>10} {'90 %':>10} {'99 %':>10} {'highest':>10}")
+    for row in WAKES:
+        for name, results in (("KVM+QEMU", peer), ("ours", ours)):
+            result = results[row.run]
+            figures = (result.ticks[row.work], *result.tail[row.work])
+            print(f"{row.name:<42} {name:<9}" + "".join(f" {figure:>10,}" for figure in figures))
+
+
 def report(peer, ours):
     print(f"{'instructions':<40} {'KVM+QEMU':>14} {'ours':>14} {'ratio':>7} {'exits':>8} {'ours':>8}  aim: below")
     missed = []
     for row in ROWS:
         if row.run in peer:
             missed += report_row(row, peer[row.run], ours[row.run])
+    report_wakes(peer, ours)
     print(f"{'bytes above ' + str(MEMORY) + ' MiB of RAM':<40}")
     missed += report_memory("hypervisor's frames of the child", 0, ours["alone"].hypervisor, HYPERVISOR_MEMORY)
     missed += report_memory("resident in the worker, or in QEMU", peer["alone"].process, ours["alone"].process,

@@ -6,7 +6,8 @@
  *
  *   first N         the counter at its first instruction
  *   begin NAME      and some time later
- *   end NAME N C    the median of N ticks over C repetitions
+ *   end NAME N C P90 P99 MAX
+ *                   the median of N ticks over C repetitions, and percentiles of them
  *
  * Between the lines it waits without leaving its virtual processor, so that somebody may read the
  * hypervisor's counters there. It begins when it gets a byte. Its command line chooses: "ipi" for
@@ -48,6 +49,7 @@
 #define GAP             40000000u /* ticks; a reader of counters is done by then */
 #define AHEAD           40000u    /* ticks from arming the timer to its deadline */
 #define SPIN            120000u   /* iterations; longer than AHEAD and all that arming costs */
+#define SLEEP           1000000u  /* ticks from arming to a deadline that is slept through */
 
 extern uint64_t first_tsc, multiboot_info;
 extern const char second_start[];
@@ -67,6 +69,7 @@ static struct {
 static uint64_t sample[REPETITIONS];
 static _Alignas(4096) uint8_t hypercall_page[4096];
 static volatile uint32_t timers_seen, answers, second_ready;
+static volatile uint64_t woken_at; /* the counter in the last handler of a timer or a question */
 
 /* ---- the processor ---- */
 
@@ -84,7 +87,7 @@ void *memset(void *to, int byte, size_t size)
     return to;
 }
 
-static uint64_t read_tsc(void)
+__attribute__((no_caller_saved_registers)) static uint64_t read_tsc(void)
 {
     uint32_t low, high;
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
@@ -155,6 +158,7 @@ static void wait_for_byte(void)
 __attribute__((interrupt)) static void on_timer(struct frame *frame)
 {
     (void)frame;
+    woken_at = read_tsc();
     timers_seen++;
     write_msr(MSR_X2APIC_EOI, 0);
 }
@@ -163,6 +167,7 @@ __attribute__((interrupt)) static void on_timer(struct frame *frame)
 __attribute__((interrupt)) static void on_ask(struct frame *frame)
 {
     (void)frame;
+    woken_at = read_tsc();
     write_msr(MSR_X2APIC_ICR, VECTOR_ANSWER);
     write_msr(MSR_X2APIC_EOI, 0);
 }
@@ -269,9 +274,30 @@ static uint64_t work_ipi(void)
     return (read_tsc() - began) / 2;
 }
 
+/* From the deadline to the handler, of a processor that halts. */
+static uint64_t work_timer_wake(void)
+{
+    const uint32_t seen = timers_seen;
+    const uint64_t deadline = read_tsc() + SLEEP;
+    __asm__ volatile("cli");
+    write_msr(MSR_DEADLINE, deadline);
+    while (timers_seen == seen)
+        __asm__ volatile("sti; hlt; cli" : : : "memory");
+    __asm__ volatile("sti");
+    return woken_at - deadline;
+}
+
+/* From the request to the handler on the other processor, which halts. */
+static uint64_t work_ipi_wake(void)
+{
+    const uint64_t began = read_tsc();
+    (void)work_ipi();
+    return woken_at - began;
+}
+
 /* ---- rows ---- */
 
-static uint64_t median(void)
+static void sort(void)
 {
     for (unsigned i = 1; i < REPETITIONS; i++) {
         const uint64_t value = sample[i];
@@ -280,7 +306,12 @@ static uint64_t median(void)
             sample[at] = sample[at - 1];
         sample[at] = value;
     }
-    return sample[REPETITIONS / 2];
+}
+
+static void say_part(unsigned percent)
+{
+    say(" ");
+    say_number(sample[REPETITIONS * percent / 100 - (percent == 100)]);
 }
 
 static void run(const char *name, uint64_t (*work)(void))
@@ -291,12 +322,15 @@ static void run(const char *name, uint64_t (*work)(void))
     spin(GAP / 2);
     for (unsigned i = 0; i < REPETITIONS; i++)
         sample[i] = work();
+    sort();
     say("end ");
     say(name);
-    say(" ");
-    say_number(median());
+    say_part(50);
     say(" ");
     say_number(REPETITIONS);
+    say_part(90);
+    say_part(99);
+    say_part(100);
     say("\n");
     spin(GAP / 2);
 }
@@ -317,6 +351,7 @@ static void run_alone(void)
     run("port", work_port);
     __asm__ volatile("sti");
     run("timer", work_timer);
+    run("timer-wake", work_timer_wake);
     __asm__ volatile("cli");
 }
 
@@ -339,6 +374,7 @@ static void run_pair(void)
         spin(1000);
     run("nothing", work_nothing);
     run("ipi", work_ipi);
+    run("ipi-wake", work_ipi_wake);
 }
 
 /* The loader's command line, if it says "ipi" anywhere. */
