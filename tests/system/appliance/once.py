@@ -4,6 +4,7 @@
 import fcntl
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -72,24 +73,107 @@ def _(site):
                             "exec packaging/try"], cwd=copy, capture_output=True, text=True, env=ENVIRONMENT)
     refused(small, "MiB free; ")
     expect(sorted(path.name for path in made.iterdir()) == ["lock", "machine"], "it built something")
+    fail(copy)
 
 
-def interrupt(copy):
-    """Ctrl-C while it builds: it ends at once, and with it what it started."""
-    with open(copy / "interrupted.log", "wb") as output:
+def is_locked(path):
+    """Each step of packaging/try holds its lock, too."""
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def break_off(copy, name, begun, end):
+    """Starts it, ends it as soon as begun() says so, and waits until nothing that it started is left."""
+    log = copy / f"{name}.log"
+    with open(log, "wb") as output:
         running = subprocess.Popen(["packaging/try"], cwd=copy, stdout=output, stderr=output,
                                    env=ENVIRONMENT, start_new_session=True)
     try:
-        while not list((copy / "build-try").glob("CMakeFiles")):
-            expect(running.poll() is None, "it ended by itself: " + (copy / "interrupted.log").read_text())
+        while not begun():
+            expect(running.poll() is None, "it ended by itself: " + log.read_text())
             time.sleep(0.05)
-        os.killpg(running.pid, signal.SIGINT)
+        end(running.pid)
         running.wait(30)
     finally:
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
-    text = (copy / "interrupted.log").read_text()
-    expect(running.returncode == 130 and "broken off" in text, f"status {running.returncode}: {text[-400:]}")
+    until = time.monotonic() + 30
+    while is_locked(copy / "build-try/lock"):
+        expect(time.monotonic() < until, "what it started goes on")
+        time.sleep(0.05)
+    return running.returncode, log.read_text()
+
+
+def interrupt(copy):
+    """Ctrl-C while it configures: it ends at once, with a sentence, and with it what it started."""
+    status, text = break_off(copy, "interrupted", lambda: list((copy / "build-try").glob("CMakeFiles")),
+                             lambda pid: os.killpg(pid, signal.SIGINT))
+    expect(status == 130 and "broken off" in text, f"status {status}: {text[-400:]}")
+
+
+def kill(copy):
+    """Killed half-way through the build: what it started ends, too, though nobody tells it to."""
+    status, text = break_off(copy, "killed", lambda: any((copy / "build-try/hv").rglob("*.o")),
+                             lambda pid: os.kill(pid, signal.SIGKILL))
+    expect(status == -signal.SIGKILL and "builds hypervisor" in text, f"status {status}: {text[-400:]}")
+
+
+def fail(copy):
+    """A step that fails is named, its last words are shown, and the status is not 0."""
+    tools = copy / "tools"
+    tools.mkdir()
+    (tools / "cmake").write_text("#!/bin/sh\necho no such generator\nexit 3\n")
+    (tools / "cmake").chmod(0o755)
+    ended = subprocess.run(["packaging/try", "--once"], cwd=copy, capture_output=True, text=True, timeout=300,
+                           env=ENVIRONMENT | {"PATH": f"{tools}:/usr/bin:/bin"})
+    refused(ended, "no such generator\ntry: 'cmake -S . -B build-try")
+    expect(re.search(r"^configures the build .* failed$", ended.stdout, re.MULTILINE), ended.stdout)
+
+
+def first_output(copy, script):
+    """What a command that does not end by itself says first; then it is ended."""
+    running = subprocess.Popen(["bash", "-c", script], cwd=copy, stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True)
+    try:
+        ready = select.select([running.stdout], [], [], 60)[0]
+        return os.read(running.stdout.fileno(), 4096) if ready else b""
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
+def type_next(copy, printed):
+    """Types what packaging/try says one can type next."""
+    lines = re.findall(r"^    (\S.*)$", printed.split("What to type next")[1], re.MULTILINE)
+    expect(len(lines) == 10 and lines[0].startswith("alias "), f"{lines}")
+    for line in lines[1:]:
+        script = f"shopt -s expand_aliases\n{lines[0]}\n{line}\n"
+        if "follow=true" in line or line.startswith("tail -f"):
+            expect(first_output(copy, script), f"{line}: no output")
+            continue
+        done = subprocess.run(["bash", "-c", script], cwd=copy, capture_output=True, text=True, timeout=300,
+                              env=ENVIRONMENT)
+        expect(done.returncode == 0 and not re.search(r'"status":[45]\d\d\b', done.stdout),
+               f"{line}: {done.returncode} {done.stdout[-300:]} {done.stderr[-300:]}")
+
+
+def products(copy):
+    """All that was made for the machine, and when."""
+    patterns = ("**/*.o", "**/*.ko", "appliance/*", "images/*", "mgmtd/bulkheadd")
+    return {path: path.stat().st_mtime_ns for pattern in patterns for path in (copy / "build-try").glob(pattern)}
+
+
+def judge_again(ended):
+    """A second call boots the same host and the same VM once more, and makes nothing."""
+    expect(ended.returncode == 0, f"the second call: {ended.returncode} {ended.stderr[-400:]}")
+    for step in STEPS[1:4]:
+        expect(re.search(rf"^{step}.* s, kept$", ended.stdout, re.MULTILINE), f"the second call did not keep '{step}'")
+    expect("--json" not in ended.stdout, "the second call created something")
+    expect("start 2" in ended.stdout, "the VM's disk is not the one of before")
 
 
 def judge_once(ended):
@@ -107,12 +191,22 @@ def judge_once(ended):
 
 @GROUP.test("try-once")
 def _(site):
-    """Sources in a path with a space, a locale without UTF-8, port 8443 taken, broken off once: a VM all
-    the same."""
+    """Sources in a path with a space, a locale without UTF-8, port 8443 taken, broken off twice: a VM all
+    the same. A second call makes nothing again, and what it says to type next can be typed."""
     folder = site.logs / "try-once"
     copy = copy_sources(site, folder)
     interrupt(copy)
+    kill(copy)
     with occupy(8443):
         ended = run_try(copy, "--once")
     (folder / "try.log").write_text(ended.stdout + ended.stderr)
     judge_once(ended)
+    made = products(copy)
+    try:
+        again = run_try(copy)
+        (folder / "try-again.log").write_text(again.stdout + again.stderr)
+        judge_again(again)
+        expect(made == products(copy), "the second call made things again")
+        type_next(copy, again.stdout)
+    finally:
+        run_try(copy, "--stop")
