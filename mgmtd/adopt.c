@@ -122,6 +122,7 @@ static void *adopt_all(void *context)
     struct adoption *adoption = context;
     struct vms *vms = adoption->vms;
 
+    worker_await_beginnings(vms->daemon);
     adoption->host_started = mark_host_started(vms->daemon);
     vms_visit(vms, collect, adoption);
     for (size_t i = 0; i < adoption->count && !atomic_load(&vms->stopping); i++)

@@ -12,6 +12,18 @@
 #include "mgmtd/journal.h"
 
 #define MESSAGE_SIZE 1024
+#define LOCK_TRIES   200 /* two seconds */
+
+/* A killed daemon's child holds its lock until it has become what it was to be. */
+static bool lock_soon(int fd)
+{
+    for (int tries = LOCK_TRIES; tries > 0; tries--) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        usleep(10000);
+    }
+    return false;
+}
 
 bool state_lock(const struct options *options, char *message, size_t size)
 {
@@ -25,7 +37,7 @@ bool state_lock(const struct options *options, char *message, size_t size)
                  strerror(errno));
         return false;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (lock_soon(fd))
         return true; /* held until the process ends */
     snprintf(message, size, "another bulkheadd uses %s; stop it first", options->state);
     close(fd);

@@ -16,6 +16,9 @@
 #include "mgmtd/object.h"
 #include "mgmtd/worker.h"
 
+#define COMMAND_SIZE 4096
+#define BEGINNING_MS 10000 /* for a worker's program to be read from the slowest disk */
+
 static const char *const files[] = {"control", "config.json", "console.base", "seed.iso"};
 
 bool worker_path(const struct daemon *daemon, const char *id, const char *file,
@@ -156,22 +159,32 @@ static bool is_beginning(int pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
 }
 
-bool worker_alive(const struct daemon *daemon, const char *id, int pid)
+/* The words of a process, each with its NUL: their size, 0 for a process without, -1 for no
+ * process. */
+static ssize_t read_command(int pid, char command[COMMAND_SIZE])
 {
     char path[64];
-    char config[PATH_SIZE];
-    char command[4096];
-    ssize_t size;
+    ssize_t size = -1;
     int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        size = read(fd, command, COMMAND_SIZE);
+        close(fd);
+    }
+    return size;
+}
+
+bool worker_alive(const struct daemon *daemon, const char *id, int pid)
+{
+    char config[PATH_SIZE];
+    char command[COMMAND_SIZE];
+    ssize_t size;
 
     if (pid <= 0 || !worker_path(daemon, id, "config.json", config))
         return false;
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    size = read(fd, command, sizeof(command));
-    close(fd);
+    size = read_command(pid, command);
     if (size == 0)
         return is_beginning(pid);
     return size > 0 && memmem(command, (size_t)size, config, strlen(config) + 1) != NULL;
@@ -192,6 +205,58 @@ int worker_find(const struct daemon *daemon, const char *id)
     if (processes)
         closedir(processes);
     return found;
+}
+
+/* Whether the process runs the workers' program. */
+static bool runs_worker(const struct daemon *daemon, int pid)
+{
+    char path[64];
+    struct stat wanted;
+    struct stat running;
+
+    snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+    return stat(path, &running) == 0 && stat(daemon->options.worker, &wanted) == 0 &&
+           running.st_dev == wanted.st_dev && running.st_ino == wanted.st_ino;
+}
+
+/*
+ * Whether the process is a child of a former daemon that becomes a worker: it has the words of
+ * that daemon, which are ours, and for a moment none.
+ */
+static bool is_becoming(const struct daemon *daemon, int pid)
+{
+    char own[COMMAND_SIZE];
+    char command[COMMAND_SIZE];
+    ssize_t size = read_command(pid, command);
+
+    if (size == 0)
+        return runs_worker(daemon, pid);
+    return size > 0 && read_command(getpid(), own) == size &&
+           memcmp(command, own, (size_t)size) == 0;
+}
+
+static bool any_becoming(const struct daemon *daemon)
+{
+    DIR *processes = opendir("/proc");
+    bool any = false;
+
+    for (struct dirent *entry = processes ? readdir(processes) : NULL; entry && !any;
+         entry = readdir(processes)) {
+        int pid = (int)strtol(entry->d_name, NULL, 10);
+
+        any = pid > 0 && pid != getpid() && is_becoming(daemon, pid);
+    }
+    if (processes)
+        closedir(processes);
+    return any;
+}
+
+void worker_await_beginnings(const struct daemon *daemon)
+{
+    int64_t end = time_monotonic() + BEGINNING_MS;
+
+    while (any_becoming(daemon) && time_monotonic() < end)
+        usleep(5000);
 }
 
 void worker_kill(const struct daemon *daemon, const char *id, int pid)

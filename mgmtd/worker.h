@@ -36,6 +36,12 @@ bool worker_alive(const struct daemon *daemon, const char *id, int pid);
  */
 int worker_find(const struct daemon *daemon, const char *id);
 
+/*
+ * Waits, 10 s at most, until no child of a daemon that was killed is still on its way to become a
+ * worker: worker_find would miss it.
+ */
+void worker_await_beginnings(const struct daemon *daemon);
+
 /* Ends the process without asking. Does nothing when it is not this VM's worker. */
 void worker_kill(const struct daemon *daemon, const char *id, int pid);
 

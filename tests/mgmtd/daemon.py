@@ -47,6 +47,8 @@ class Daemon:
 
     def start(self, wait=True):
         """Starts the daemon; the seconds until its first answer."""
+        if os.path.exists(self.path("run", "port")):
+            os.unlink(self.path("run", "port"))  # of the daemon before; this one's comes a moment after its first answer
         begin = time.monotonic()
         out = open(self.path("out"), "ab")
         self.process = subprocess.Popen(self.arguments(), stdout=out, stderr=self.log)
@@ -81,6 +83,10 @@ class Daemon:
             return "".join(log.readlines()[-10:])
 
     def port(self):
+        end = time.monotonic() + 20
+        while not os.path.exists(self.path("run", "port")) or not os.path.getsize(self.path("run", "port")):
+            assert time.monotonic() < end, "the daemon names no port: " + self.tail()
+            time.sleep(0.002)
         return int(open(self.path("run", "port")).read())
 
     def call(self, method, path, body=None, headers=None, timeout=60):
