@@ -60,14 +60,14 @@ class Totals:
 
 
 def choose(groups, selected):
-    """Pieces with what is selected of the groups; those that take longest come first."""
+    """Pieces with what is selected of the groups."""
     pieces = []
     for group in groups:
         wanted = chooser(group, selected)
         items = [item for item in group.items if any(map(wanted, item.names()))]
         parts = [items] if group.in_order else [[item] for item in items]
         pieces += [Piece(part, wanted, group.alone) for part in parts if part]
-    return sorted(pieces, key=lambda piece: -len(piece.items))
+    return pieces
 
 
 class Lanes:

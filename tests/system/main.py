@@ -25,7 +25,7 @@ from system.child.scheduling import GROUP as SCHEDULING  # noqa: E402
 from system.parent import GROUP as PARENT  # noqa: E402
 from system.vmbus import GROUP as VMBUS  # noqa: E402
 
-GROUPS = [PARENT, CHILD, SCHEDULING, VMBUS, APPLIANCE]
+GROUPS = [APPLIANCE, VMBUS, CHILD, PARENT, SCHEDULING]  # what takes longest comes first
 
 
 def list_tests():
