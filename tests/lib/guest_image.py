@@ -22,7 +22,7 @@ from lib.parent_image import (DIRECTORIES, GUEST, kernel_release, make_initrd,  
                               module_files)
 
 # What runs in a child, of the programs in tests/system/guest.
-PROGRAMS = ("flow", "flush", "marker", "pattern")
+PROGRAMS = ("flow", "flush", "kexec", "marker", "pattern")
 
 
 # The drivers of VMBus devices, in load order.

@@ -16,7 +16,7 @@ PLAN = Plan(cpus=2, memory=1536, initrd="children.img", limit=1500,
             disks=(Disk("root", "virtio-blk-pci,drive={drive}", size=64),
                    Disk("data", "virtio-blk-pci,drive={drive}", size=32, filesystem=False),
                    Disk("frozen", "virtio-blk-pci,drive={drive}", size=24)))
-GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", vps=2, memory=192,
+GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", vps=2, memory=320,
               disks=({"id": "root", "path": "/dev/vda"}, {"id": "data", "path": "/dev/vdb"},
                      {"id": "cd0", "kind": "cd"}))
 CHUNK = 1 << 20
@@ -155,6 +155,32 @@ def _(_machine):
     child.wait_ready()
     name_disks(child)
     child.ask("mount /dev/root /mnt && ls /mnt/a /mnt/b", SLOW)
+    healthy(child)
+
+
+@SCENARIO.check("kexec")
+def _(machine):
+    """The next kernel takes over from a running one, which reads a disk: the bus is given up and
+    found again, without a reset."""
+    child = state["child"]
+    before = child.control("status")["resets"]
+    machine.ask(f"cat {GUEST.kernel} {GUEST.initrd} >/tmp/next && truncate -s 40M /tmp/next")
+    sizes = machine.ask(f"stat -c %s {GUEST.kernel} {GUEST.initrd}").split()
+    child.control("disk_add", disk={"id": "next", "path": "/tmp/next"})
+    name_disk(child, "next", 40)
+    child.ask(f"head -c {sizes[0]} /dev/next >/tmp/kernel && tail -c +{int(sizes[0]) + 1} /dev/next "
+              f"| head -c {sizes[1]} >/tmp/initrd", SLOW)
+    child.tell("while :; do dd if=/dev/data of=/dev/null bs=64k iflag=direct 2>/dev/null; done &")
+    child.tell(f"kexec /tmp/kernel /tmp/initrd '{GUEST.options} second'")
+    child.wait_ready()
+    expect("second" in child.ask("cat /proc/cmdline"), "it is not the next kernel")
+    expect(child.control("status")["resets"] == before, "it was reset")
+    expect(child.ask("nproc") == str(GUEST.vps), "it has fewer processors")
+    name_disks(child)
+    child.control("disk_remove", id="next")
+    machine.ask("rm /tmp/next")
+    pattern(child, "/dev/data", 8, 2)
+    verify(child, "/dev/data", 8, 2)
     healthy(child)
 
 
