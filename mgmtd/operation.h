@@ -30,6 +30,7 @@ struct operation {
     json_t *arguments;
     int64_t created_at;
     int64_t started_at;
+    bool resumed; /* it was there when this daemon began, and may have run before */
 
     /* The run's own. */
     struct api_problem problem;

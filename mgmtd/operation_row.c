@@ -272,6 +272,7 @@ static bool resume_row(void *context, const struct db_operation *row)
         return false;
     }
     operation->daemon = resumption->daemon;
+    operation->resumed = true;
     if (strcmp(row->state, "running") == 0)
         operation_report(operation, 0, "The daemon started again, and with it this operation.");
     operations_add(resumption->operations, operation);

@@ -185,7 +185,7 @@ static bool launch(struct operation *operation, const struct object *vm)
     return await(operation, pid);
 }
 
-/* The worker of a start that the daemon's end interrupted is used; two would be one too many. */
+/* The worker of a start that a daemon's end interrupted is used; two would be one too many. */
 static bool resume_start(struct operation *operation, const struct object *vm)
 {
     int pid = worker_find(operation->daemon, operation->object_id);
@@ -214,7 +214,8 @@ static bool start_anew(struct operation *operation, const struct object *vm,
     if (!has_room(operation, view->memory) || !wait_for_old_worker(operation, view->pid))
         return false;
     set_state(operation, VM_STARTING, "");
-    return launch(operation, vm);
+    /* A daemon that was killed may have had no time to save that the VM starts. */
+    return operation->resumed ? resume_start(operation, vm) : launch(operation, vm);
 }
 
 static bool start(struct operation *operation, const struct vm_view *view)

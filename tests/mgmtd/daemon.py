@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A daemon of its own for a test: directories, process, and calls over its local socket or HTTPS."""
+import contextlib
 import http.client
 import json
 import os
@@ -136,18 +137,20 @@ class Daemon:
     def worker_pids(self):
         return sorted(pid for pid, _ in self.find_workers())
 
-    def find_workers(self):
-        """(process id, VM) of each worker; a VM must not have two."""
-        found = []
+    @staticmethod
+    def processes():
+        """(process id, words of its command line) of each process there is."""
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    words = file.read().decode().split("\0")
+                    yield int(pid), file.read().decode(errors="replace").split("\0")
             except OSError:
                 continue
-            if len(words) > 4 and words[4].startswith(self.path("run", "vms")):
-                found.append((int(pid), words[4].split("/")[-2]))
-        return found
+
+    def find_workers(self):
+        """(process id, VM) of each worker; a VM must not have two."""
+        return [(pid, words[4].split("/")[-2]) for pid, words in self.processes()
+                if len(words) > 4 and words[4].startswith(self.path("run", "vms"))]
 
     def check(self):
         """The program's own check of pages, references and the chain of events."""
@@ -156,9 +159,12 @@ class Daemon:
         return int(done.stdout.split()[1])
 
     def remove(self):
+        """Ends the daemon and what outlives it: workers, and the name servers of networks."""
         self.stop()
-        for pid in self.worker_pids():
-            os.kill(pid, signal.SIGKILL)
+        for pid, words in self.processes():
+            if any(self.root + os.sep in word for word in words):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.log.close()
         shutil.rmtree(self.root, ignore_errors=True)
 
