@@ -7,6 +7,7 @@ Each result is a line; the caller adds them up.
 """
 
 import re
+import shutil
 import time
 import traceback
 
@@ -166,7 +167,8 @@ def run_single(site, report, single):
         report.skip(single.name, reason)
         return
     folder = site.logs / single.name
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     good = attempt(report, single.name, folder, single.function, site)
     parent.tidy_folder(folder, keep_logs=not good)
 
