@@ -29,7 +29,7 @@ class Piece:
     """Items that run one after the other, and which of their tests are wanted."""
     items: list
     wanted: object
-    alone: bool  # with all processors, nothing beside them
+    alone: bool  # nothing beside them
 
 
 @dataclass
@@ -120,7 +120,7 @@ class Lanes:
                 self.take(results)
 
     def run_again(self, result):
-        """In a lane of its own, or alone as before."""
+        """With nothing beside it."""
         self.totals.unsteady.append(result.name)
         index, position = result.piece, result.position
         piece = self.pieces[index]
@@ -129,11 +129,9 @@ class Lanes:
 
     def run_pieces(self, indices):
         beside = [index for index in indices if not self.pieces[index].alone]
-        if beside:
-            self.run_beside(beside)
-        for index in indices:
-            if self.pieces[index].alone:
-                self.take(self.run_piece(index))
+        alone = [[index] for index in indices if self.pieces[index].alone]
+        for group in [beside, *alone] if beside else alone:
+            self.run_beside(group)
 
     def run(self):
         """All pieces, and then once more up to second_attempts items that failed."""
