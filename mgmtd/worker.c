@@ -190,7 +190,10 @@ bool worker_alive(const struct daemon *daemon, const char *id, int pid)
     return size > 0 && memmem(command, (size_t)size, config, strlen(config) + 1) != NULL;
 }
 
-int worker_find(const struct daemon *daemon, const char *id)
+typedef bool process_test(const struct daemon *daemon, int pid, const void *context);
+
+/* The first process that passes the test, or 0. */
+static int find_process(const struct daemon *daemon, process_test *test, const void *context)
 {
     DIR *processes = opendir("/proc");
     int found = 0;
@@ -199,12 +202,22 @@ int worker_find(const struct daemon *daemon, const char *id)
          entry = readdir(processes)) {
         int pid = (int)strtol(entry->d_name, NULL, 10);
 
-        if (pid > 0 && worker_alive(daemon, id, pid))
+        if (pid > 0 && test(daemon, pid, context))
             found = pid;
     }
     if (processes)
         closedir(processes);
     return found;
+}
+
+static bool is_worker_of(const struct daemon *daemon, int pid, const void *id)
+{
+    return worker_alive(daemon, id, pid);
+}
+
+int worker_find(const struct daemon *daemon, const char *id)
+{
+    return find_process(daemon, is_worker_of, id);
 }
 
 /* Whether the process runs the workers' program. */
@@ -219,43 +232,36 @@ static bool runs_worker(const struct daemon *daemon, int pid)
            running.st_dev == wanted.st_dev && running.st_ino == wanted.st_ino;
 }
 
+struct words {
+    char text[COMMAND_SIZE];
+    ssize_t size;
+};
+
 /*
  * Whether the process is a child of a former daemon that becomes a worker: it has the words of
  * that daemon, which are ours, and for a moment none.
  */
-static bool is_becoming(const struct daemon *daemon, int pid)
+static bool is_becoming(const struct daemon *daemon, int pid, const void *context)
 {
-    char own[COMMAND_SIZE];
+    const struct words *own = context;
     char command[COMMAND_SIZE];
-    ssize_t size = read_command(pid, command);
+    ssize_t size;
 
+    if (pid == getpid())
+        return false;
+    size = read_command(pid, command);
     if (size == 0)
         return runs_worker(daemon, pid);
-    return size > 0 && read_command(getpid(), own) == size &&
-           memcmp(command, own, (size_t)size) == 0;
-}
-
-static bool any_becoming(const struct daemon *daemon)
-{
-    DIR *processes = opendir("/proc");
-    bool any = false;
-
-    for (struct dirent *entry = processes ? readdir(processes) : NULL; entry && !any;
-         entry = readdir(processes)) {
-        int pid = (int)strtol(entry->d_name, NULL, 10);
-
-        any = pid > 0 && pid != getpid() && is_becoming(daemon, pid);
-    }
-    if (processes)
-        closedir(processes);
-    return any;
+    return size > 0 && own->size == size && memcmp(command, own->text, (size_t)size) == 0;
 }
 
 void worker_await_beginnings(const struct daemon *daemon)
 {
     int64_t end = time_monotonic() + BEGINNING_MS;
+    struct words own;
 
-    while (any_becoming(daemon) && time_monotonic() < end)
+    own.size = read_command(getpid(), own.text);
+    while (find_process(daemon, is_becoming, &own) && time_monotonic() < end)
         usleep(5000);
 }
 
