@@ -23,6 +23,17 @@ FIRST_UID = 60000
 LAST_LINES = 5
 
 
+def difference(before, after):
+    """Counters that moved, by how much; those in a counter's own object under its name."""
+    moved = {}
+    for name, value in after.items():
+        if isinstance(value, dict):
+            moved.update(difference(before[name], value))
+        elif value != before[name]:
+            moved[name] = value - before[name]
+    return moved
+
+
 @dataclass(frozen=True)
 class Guest:
     """What a child boots and what it gets."""
@@ -120,7 +131,21 @@ class Child:
         worker = f"ended with status {status}" if status else "runs"
         log = self.log().splitlines()[-LAST_LINES:]
         return (f"its worker {worker}, whose log ends with {log}; the hypervisor's last lines are "
-                f"{self.machine.complaints(LAST_LINES)}")
+                f"{self.machine.complaints(LAST_LINES)}, the parent's kernel's first "
+                f"{self.machine.kernel_complaints(LAST_LINES)}; {self.vital_signs()}")
+
+    def vital_signs(self):
+        """What the machine's LPs and VPs did in a second: a guest that stands still says why here."""
+        status, said = self.machine.run("bhstat --json -n 2 -i 1")
+        if status != 0:
+            return f"bhstat: {said[-200:]}"
+        before, after = map(json.loads, said.strip().splitlines())
+        signs = [f"LP {lp['index']} {difference(old, lp)}"
+                 for old, lp in zip(before["lps"], after["lps"])]
+        for old, partition in zip(before["partitions"], after["partitions"]):
+            signs += [f"partition {partition['id']} VP {vp['index']} {difference(past, vp)}"
+                      for past, vp in zip(old["vps"], partition["vps"])]
+        return f"within a second: {', '.join(signs)}"
 
     def wait_exit(self, seconds=60):
         """Waits for the worker to end; returns its exit status."""

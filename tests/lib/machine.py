@@ -111,8 +111,14 @@ class Machine:
 
     def complaints(self, count):
         """The hypervisor's last lines there since the parent was up: it then writes warnings only."""
-        since = self.log().rpartition("\ninit: ready\n")[2]
-        return [line for line in since.splitlines() if line.startswith("bulkhead: ")][-count:]
+        return [line for line in self.log_since_ready() if line.startswith("bulkhead: ")][-count:]
+
+    def kernel_complaints(self, count):
+        """The first lines of the parent's kernel there since it was up: it then says errors only."""
+        return [line for line in self.log_since_ready() if re.match(r"\[ *\d+\.\d+\]", line)][:count]
+
+    def log_since_ready(self):
+        return self.log().rpartition("\ninit: ready\n")[2].splitlines()
 
     def expect_log(self, pattern, seconds):
         """Waits until the log holds the pattern behind the place of the last match."""
