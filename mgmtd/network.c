@@ -342,8 +342,8 @@ static bool ip(char *problem, size_t size, const char *const *arguments)
     return command_run(&command, problem, size);
 }
 
-bool network_tap_make(struct daemon *daemon, const struct object *network, const char *tap,
-                      char *problem, size_t size)
+bool network_tap_make(struct daemon *daemon, const struct object *network,
+                      const struct network_tap *tap, char *problem, size_t size)
 {
     char bridge[16];
     char mtu[16];
@@ -351,13 +351,14 @@ bool network_tap_make(struct daemon *daemon, const struct object *network, const
     (void)daemon;
     network_bridge(network, bridge);
     snprintf(mtu, sizeof(mtu), "%lld", (long long)json_number(network->document, "mtu", 1500));
-    if (if_nametoindex(tap) == 0 &&
+    if (if_nametoindex(tap->name) == 0 &&
         !ip(problem, size,
-            (const char *const[]){"ip", "tuntap", "add", "dev", tap, "mode", "tap", NULL}))
+            (const char *const[]){"ip", "tuntap", "add", "dev", tap->name, "mode", "tap",
+                                  tap->several_queues ? "multi_queue" : NULL, NULL}))
         return false;
     return ip(problem, size,
-              (const char *const[]){"ip", "link", "set", "dev", tap, "mtu", mtu, "master", bridge,
-                                    "up", NULL});
+              (const char *const[]){"ip", "link", "set", "dev", tap->name, "mtu", mtu, "master",
+                                    bridge, "up", NULL});
 }
 
 void network_tap_remove(struct daemon *daemon, const char *tap)

@@ -20,9 +20,14 @@ bool network_run_delete(struct operation *operation);
 /* Makes all networks of the database on this host; says in the log which could not be. */
 void networks_restore(struct daemon *daemon);
 
-/* A tap for one NIC, in the network's bridge. */
-bool network_tap_make(struct daemon *daemon, const struct object *network, const char *tap,
-                      char *problem, size_t size);
+struct network_tap {
+    const char *name;
+    bool several_queues; /* made so that it can have more than one */
+};
+
+/* A tap for one NIC, in the network's bridge. One that is there stays as it is. */
+bool network_tap_make(struct daemon *daemon, const struct object *network,
+                      const struct network_tap *tap, char *problem, size_t size);
 void network_tap_remove(struct daemon *daemon, const char *tap);
 
 #endif

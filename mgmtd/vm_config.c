@@ -150,6 +150,7 @@ json_t *vm_config_nic(struct operation *operation, const struct object *vm, cons
                       const json_t *device)
 {
     static const char *const options[] = {"mac", "queues", "trusted", NULL};
+    struct network_tap wanted = {.several_queues = json_number(device, "queues", 1) > 1};
     char problem[256] = "";
     struct object network;
     json_t *nic = NULL;
@@ -159,9 +160,10 @@ json_t *vm_config_nic(struct operation *operation, const struct object *vm, cons
 
     snprintf(role, sizeof(role), "nics/%s", name);
     vm_config_tap(vm->id, name, tap);
+    wanted.name = tap;
     made = load_target(operation, vm, DB_NETWORK, role, &network) &&
            require_ready(operation, &network);
-    if (made && !network_tap_make(operation->daemon, &network, tap, problem, sizeof(problem)))
+    if (made && !network_tap_make(operation->daemon, &network, &wanted, problem, sizeof(problem)))
         made = operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
                               "The NIC %s cannot be made: %s", name, problem);
     if (made) {

@@ -122,17 +122,23 @@ static bool refused(struct telling *telling, const char *pointer,
     return false;
 }
 
-/* Takes over `fd`, which goes along; -1: none. */
-static bool tell(struct telling *telling, enum bh_control_method method, json_t *params, int fd,
-                 const char *pointer)
+/* Takes over `fds`, which go along. */
+static bool tell_with(struct telling *telling, enum bh_control_method method, json_t *params,
+                      struct bh_fds fds, const char *pointer)
 {
     struct bh_control_error error = {.message = ""};
 
-    if (!bh_control_call_with(telling->client, method, params, fd, CALL_MS, NULL, &error))
+    if (!bh_control_call_with(telling->client, method, params, fds, CALL_MS, NULL, &error))
         return refused(telling, pointer, &error);
     operation_report(telling->operation, -1, "%s: %s.", pointer,
                      telling->undoing ? "undone" : "done");
     return true;
+}
+
+static bool tell(struct telling *telling, enum bh_control_method method, json_t *params,
+                 const char *pointer)
+{
+    return tell_with(telling, method, params, bh_fds_one(-1), pointer);
 }
 
 /* A disk or disc as the worker takes it, and its file opened; NULL: refused. */
@@ -170,7 +176,7 @@ static bool tell_settings(struct telling *telling, const json_t *before, const j
         json_decref(set);
         return true;
     }
-    return tell(telling, BH_METHOD_SET, set, -1,
+    return tell(telling, BH_METHOD_SET, set,
                 json_differs(before, after, "memory") ? "/memory/size" : "/processors");
 }
 
@@ -183,13 +189,13 @@ static bool tell_disc(struct telling *telling, const char *name, const json_t *d
 
     if (!json_is_string(json_object_get(device, "image")))
         return tell(telling, BH_METHOD_CD_EJECT, json_pack("{s:s, s:b}", "id", name, "force", 1),
-                    -1, pointer);
+                    pointer);
     drive = open_disk(telling, name, device, pointer, &fd);
     if (!drive)
         return false;
     params = json_pack("{s:s, s:s}", "id", name, "path", json_text(drive, "path"));
     json_decref(drive);
-    return tell(telling, BH_METHOD_CD_INSERT, params, fd, pointer);
+    return tell_with(telling, BH_METHOD_CD_INSERT, params, bh_fds_one(fd), pointer);
 }
 
 static bool add_disk(struct telling *telling, const char *name, const json_t *device,
@@ -198,14 +204,15 @@ static bool add_disk(struct telling *telling, const char *name, const json_t *de
     int fd;
     json_t *disk = open_disk(telling, name, device, pointer, &fd);
 
-    return disk && tell(telling, BH_METHOD_DISK_ADD, json_pack("{s:o}", "disk", disk), fd, pointer);
+    return disk && tell_with(telling, BH_METHOD_DISK_ADD, json_pack("{s:o}", "disk", disk),
+                             bh_fds_one(fd), pointer);
 }
 
 static bool remove_disk(struct telling *telling, const char *name, const json_t *device,
                         const char *pointer)
 {
     (void)device;
-    return tell(telling, BH_METHOD_DISK_REMOVE, json_pack("{s:s}", "id", name), -1, pointer);
+    return tell(telling, BH_METHOD_DISK_REMOVE, json_pack("{s:s}", "id", name), pointer);
 }
 
 static bool add_nic(struct telling *telling, const char *name, const json_t *device,
@@ -213,15 +220,18 @@ static bool add_nic(struct telling *telling, const char *name, const json_t *dev
 {
     json_t *nic = vm_config_nic(telling->operation, telling->vm, name, device);
     struct bh_control_error error;
-    int fd;
+    struct bh_fds fds;
+    json_t *params;
 
     if (!nic)
         return false;
-    fd = bh_control_open_tap(json_text(nic, "tap"), &error);
-    if (fd >= 0)
-        return tell(telling, BH_METHOD_NIC_ADD, json_pack("{s:o}", "nic", nic), fd, pointer);
-    json_decref(nic);
-    return refused(telling, pointer, &error);
+    if (!bh_control_open_tap(json_text(nic, "tap"), (unsigned)json_number(nic, "queues", 1), &fds,
+                             &error)) {
+        json_decref(nic);
+        return refused(telling, pointer, &error);
+    }
+    params = json_pack("{s:o, s:i}", "nic", nic, "tap_queues", (int)fds.count);
+    return tell_with(telling, BH_METHOD_NIC_ADD, params, fds, pointer);
 }
 
 static bool remove_nic(struct telling *telling, const char *name, const json_t *device,
@@ -230,7 +240,7 @@ static bool remove_nic(struct telling *telling, const char *name, const json_t *
     char tap[16];
 
     (void)device;
-    if (!tell(telling, BH_METHOD_NIC_REMOVE, json_pack("{s:s}", "id", name), -1, pointer))
+    if (!tell(telling, BH_METHOD_NIC_REMOVE, json_pack("{s:s}", "id", name), pointer))
         return false;
     vm_config_tap(telling->vm->id, name, tap);
     network_tap_remove(telling->operation->daemon, tap);
@@ -292,7 +302,7 @@ static bool change_nic(struct telling *telling, const char *name, const json_t *
                        const json_t *device, const char *pointer)
 {
     (void)was;
-    return tell(telling, BH_METHOD_NIC_SET, vm_config_nic_settings(name, device), -1, pointer);
+    return tell(telling, BH_METHOD_NIC_SET, vm_config_nic_settings(name, device), pointer);
 }
 
 /* What can be taken back comes first. */

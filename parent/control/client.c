@@ -156,15 +156,16 @@ void bh_control_on_event(struct bh_control_client *client, bh_control_event_hand
 /* A request is small: it waits for room in the socket at most this long. */
 #define SEND_TIMEOUT_MS 5000
 
-/* Takes over `fd`. */
+/* Takes over `fds`. */
 static bool send_request(struct bh_control_client *client, enum bh_control_method method,
-                         json_t *stolen, int fd, int64_t *id, struct bh_control_error *error)
+                         json_t *stolen, struct bh_fds fds, int64_t *id,
+                         struct bh_control_error *error)
 {
     int64_t deadline = deadline_of(SEND_TIMEOUT_MS);
     enum bh_stream_status status;
 
     *id = client->next_id++;
-    if (!bh_stream_queue(&client->stream, bh_control_encode_request(*id, method, stolen), fd))
+    if (!bh_stream_queue(&client->stream, bh_control_encode_request(*id, method, stolen), fds))
         return bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "Out of memory.");
     while ((status = bh_stream_flush(&client->stream)) == BH_STREAM_AGAIN) {
         if (!wait_for(client->stream.fd, POLLOUT, deadline))
@@ -178,7 +179,7 @@ static bool send_request(struct bh_control_client *client, enum bh_control_metho
 bool bh_control_send(struct bh_control_client *client, enum bh_control_method method,
                      json_t *stolen, int64_t *id, struct bh_control_error *error)
 {
-    return send_request(client, method, stolen, -1, id, error);
+    return send_request(client, method, stolen, bh_fds_one(-1), id, error);
 }
 
 /* Of the answers, only those of console_attach carry a descriptor. */
@@ -269,26 +270,27 @@ static bool wait_answer(struct bh_control_client *client, int64_t id, int64_t de
     }
 }
 
-/* `*fd` goes with the request; afterwards it is the answer's, or -1. */
+/* `fds` go with the request; `*fd` is the answer's, or -1. */
 static bool call(struct bh_control_client *client, enum bh_control_method method, json_t *stolen,
-                 int timeout_ms, json_t **result, int *fd, struct bh_control_error *error)
+                 struct bh_fds fds, int timeout_ms, json_t **result, int *fd,
+                 struct bh_control_error *error)
 {
     int64_t deadline = deadline_of(timeout_ms);
-    int given = *fd;
     int64_t id;
 
     *fd = -1;
-    return send_request(client, method, stolen, given, &id, error) &&
+    return send_request(client, method, stolen, fds, &id, error) &&
            wait_answer(client, id, deadline, result, fd, error);
 }
 
 bool bh_control_call_with(struct bh_control_client *client, enum bh_control_method method,
-                          json_t *stolen, int fd, int timeout_ms, json_t **result,
+                          json_t *stolen, struct bh_fds fds, int timeout_ms, json_t **result,
                           struct bh_control_error *error)
 {
     json_t *answer = NULL;
+    int fd;
 
-    if (!call(client, method, stolen, timeout_ms, &answer, &fd, error))
+    if (!call(client, method, stolen, fds, timeout_ms, &answer, &fd, error))
         return false;
     if (fd >= 0)
         (void)close(fd);
@@ -303,7 +305,7 @@ bool bh_control_call(struct bh_control_client *client, enum bh_control_method me
                      json_t *stolen, int timeout_ms, json_t **result,
                      struct bh_control_error *error)
 {
-    return bh_control_call_with(client, method, stolen, -1, timeout_ms, result, error);
+    return bh_control_call_with(client, method, stolen, bh_fds_one(-1), timeout_ms, result, error);
 }
 
 bool bh_control_change(struct bh_control_client *client, enum bh_control_method method,
@@ -330,7 +332,8 @@ int bh_control_console_attach(struct bh_control_client *client, const char *cons
     json_t *result = NULL;
     int fd = -1;
 
-    if (!call(client, BH_METHOD_CONSOLE_ATTACH, params, timeout_ms, &result, &fd, error))
+    if (!call(client, BH_METHOD_CONSOLE_ATTACH, params, bh_fds_one(-1), timeout_ms, &result, &fd,
+              error))
         return -1;
     json_decref(result);
     if (fd < 0)

@@ -60,11 +60,11 @@ bool bh_control_call(struct bh_control_client *client, enum bh_control_method me
                      struct bh_control_error *error);
 
 /*
- * The same, with a descriptor for the worker: the opened file of disk_add and
- * cd_insert, the tap of nic_add. Closes `fd` in every case; -1: none.
+ * The same, with descriptors for the worker: the opened file of disk_add and
+ * cd_insert, the queues of the tap of nic_add. Closes them in every case.
  */
 bool bh_control_call_with(struct bh_control_client *client, enum bh_control_method method,
-                          json_t *stolen, int fd, int timeout_ms, json_t **result,
+                          json_t *stolen, struct bh_fds fds, int timeout_ms, json_t **result,
                           struct bh_control_error *error);
 
 /* start, pause, resume, reset and power_off: no parameters, the new state as result. */

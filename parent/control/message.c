@@ -109,7 +109,7 @@ bool bh_control_request_parse(const char *line, size_t length, struct bh_control
     json_t *params;
     bool good;
 
-    *request = (struct bh_control_request){.id = BH_CONTROL_NO_ID, .fd = -1};
+    *request = (struct bh_control_request){.id = BH_CONTROL_NO_ID};
     object = load(line, length, error);
     if (object == NULL)
         return false;
@@ -130,26 +130,33 @@ void bh_control_request_release(struct bh_control_request *request)
 {
     json_decref(request->params);
     request->params = NULL;
-    if (request->fd >= 0)
-        (void)close(request->fd);
-    request->fd = -1;
+    bh_fds_close(&request->fds);
 }
 
-const char *bh_control_request_descriptor(const struct bh_control_request *request)
+const char *bh_control_request_descriptors(const struct bh_control_request *request,
+                                           unsigned *count)
 {
+    const json_t *queues = json_object_get(request->params, "tap_queues");
     const json_t *path;
 
+    *count = 1;
     switch (request->method) {
     case BH_METHOD_DISK_ADD:
         path = json_object_get(json_object_get(request->params, "disk"), "path");
-        return json_string_length(path) > 0 ? "disk.path" : NULL;
+        if (json_string_length(path) > 0)
+            return "disk.path";
+        break;
     case BH_METHOD_CD_INSERT:
         return "path";
     case BH_METHOD_NIC_ADD:
+        if (queues != NULL)
+            *count = (unsigned)json_integer_value(queues);
         return "nic.tap";
     default:
-        return NULL;
+        break;
     }
+    *count = 0;
+    return NULL;
 }
 
 char *bh_control_encode_request(int64_t id, enum bh_control_method method, json_t *stolen)

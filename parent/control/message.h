@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "parent/control/fds.h"
 #include "parent/control/protocol.h"
 
 struct bh_control_error {
@@ -34,8 +35,8 @@ bool bh_control_error_set(struct bh_control_error *error, enum bh_control_error_
 struct bh_control_request {
     int64_t id; /* BH_CONTROL_NO_ID when the line had none */
     enum bh_control_method method;
-    json_t *params; /* an object, never NULL after success; owned by the request */
-    int fd;         /* the descriptor that came along, owned by the request; -1: none */
+    json_t *params;    /* an object, never NULL after success; owned by the request */
+    struct bh_fds fds; /* that came along, owned by the request */
 };
 
 /*
@@ -45,11 +46,15 @@ struct bh_control_request {
  */
 bool bh_control_request_parse(const char *line, size_t length, struct bh_control_request *request,
                               struct bh_control_error *error);
-/* Also closes the descriptor; whoever keeps it sets `fd` to -1 before. */
+/* Also closes the descriptors; whoever keeps them takes them before. */
 void bh_control_request_release(struct bh_control_request *request);
 
-/* The parameter whose file or tap must come as a descriptor with this request; NULL: none. */
-const char *bh_control_request_descriptor(const struct bh_control_request *request);
+/*
+ * The parameter whose file or tap must come opened with this request, as `*count` descriptors;
+ * NULL: none.
+ */
+const char *bh_control_request_descriptors(const struct bh_control_request *request,
+                                           unsigned *count);
 
 char *bh_control_encode_request(int64_t id, enum bh_control_method method, json_t *stolen);
 char *bh_control_encode_result(int64_t id, json_t *stolen);

@@ -8,11 +8,17 @@
 #define PARENT_CONTROL_OPEN_H
 
 #include "parent/control/config.h"
+#include "parent/control/fds.h"
 
 /* -1 with `error` filled. */
 int bh_control_open_file(const char *path, bool read_only, struct bh_control_error *error);
 
-/* One queue of an interface that is there already; it is never made here. */
-int bh_control_open_tap(const char *name, struct bh_control_error *error);
+/*
+ * Up to `queues` queues, at most BH_FDS_MAX, of a tap that is there already; it is never made here.
+ * One that was made without `multi_queue` has a single queue: then that one is opened. False with
+ * `error` filled, and nothing open.
+ */
+bool bh_control_open_tap(const char *name, unsigned queues, struct bh_fds *fds,
+                         struct bh_control_error *error);
 
 #endif

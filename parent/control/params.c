@@ -143,7 +143,11 @@ static const struct bh_param set_params[] = {
     {"memory_target_bytes", BH_PARAM_INTEGER, false, 1, BH_CONFIG_MEMORY_MAX},
 };
 static const struct bh_param disk_add_params[] = {{"disk", BH_PARAM_OBJECT, true, 0, 0}};
-static const struct bh_param nic_add_params[] = {{"nic", BH_PARAM_OBJECT, true, 0, 0}};
+static const struct bh_param nic_add_params[] = {
+    {"nic", BH_PARAM_OBJECT, true, 0, 0},
+    {"tap_queues", BH_PARAM_INTEGER, false, 1, BH_CONFIG_NIC_QUEUES_MAX},
+};
+_Static_assert(BH_CONFIG_NIC_QUEUES_MAX <= BH_FDS_MAX, "the queues of a tap go with a line");
 static const struct bh_param nic_set_params[] = {
     ID_PARAM,
     {"link_up", BH_PARAM_BOOL, false, 0, 0},

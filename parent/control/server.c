@@ -72,18 +72,21 @@ static bool is_allowed(const struct bh_control_request *request, enum bh_vm_stat
                                 bh_control_method_states(request->method));
 }
 
-/* Takes the descriptor that the request must bring; false with `error` filled without one. */
-static bool take_descriptor(struct connection *connection, struct bh_control_request *request,
-                            struct bh_control_error *error)
+/* Takes the descriptors that the request must bring; false with `error` filled without them. */
+static bool take_descriptors(struct connection *connection, struct bh_control_request *request,
+                             struct bh_control_error *error)
 {
-    const char *field = bh_control_request_descriptor(request);
+    unsigned count = 0;
+    const char *field = bh_control_request_descriptors(request, &count);
+    int fd = 0;
 
-    if (field != NULL)
-        request->fd = bh_stream_take_fd(&connection->stream);
-    return field == NULL || request->fd >= 0 ||
+    while (request->fds.count < count && (fd = bh_stream_take_fd(&connection->stream)) >= 0)
+        request->fds.fd[request->fds.count++] = fd;
+    return request->fds.count == count ||
            bh_control_error_set(error, BH_CONTROL_INVALID_PARAMS, field,
-                                "%s needs the opened '%s' as a descriptor with its line.",
-                                bh_control_method_name(request->method), field);
+                                "%s needs the opened '%s' as %s with its line.",
+                                bh_control_method_name(request->method), field,
+                                count == 1 ? "a descriptor" : "its descriptors");
 }
 
 static char *serve_request(struct bh_control_server *server, struct connection *connection,
@@ -98,7 +101,7 @@ static char *serve_request(struct bh_control_server *server, struct connection *
     if (!bh_control_request_parse(line, length, &request, &error))
         return bh_control_encode_error(request.id, &error);
     server->service.hello(server->service.context, &now);
-    if (take_descriptor(connection, &request, &error) && is_allowed(&request, now.state, &error))
+    if (take_descriptors(connection, &request, &error) && is_allowed(&request, now.state, &error))
         result = server->service.request(server->service.context, &request, fd, &error);
     answer = result != NULL ? bh_control_encode_result(request.id, result)
                             : bh_control_encode_error(request.id, &error);
@@ -115,7 +118,7 @@ static void serve_lines(struct bh_control_server *server, struct connection *con
         int fd = -1;
         char *answer = serve_request(server, connection, line, length, &fd);
 
-        if (!bh_stream_queue(&connection->stream, answer, fd))
+        if (!bh_stream_queue(&connection->stream, answer, bh_fds_one(fd)))
             connection->ended = true;
         (void)bh_stream_flush(&connection->stream);
         if (connection->stream.queued > BH_CONTROL_BACKLOG_MAX)
@@ -130,7 +133,7 @@ static void refuse_long_line(struct connection *connection)
     bh_control_error_set(&error, BH_CONTROL_PARSE_ERROR, NULL, "The line is longer than %u bytes.",
                          BH_CONTROL_LINE_MAX);
     (void)bh_stream_queue(&connection->stream, bh_control_encode_error(BH_CONTROL_NO_ID, &error),
-                          -1);
+                          bh_fds_one(-1));
 }
 
 static void read_connection(struct bh_control_server *server, struct connection *connection)
@@ -177,7 +180,7 @@ static void accept_connection(struct bh_control_server *server)
     connection->events = EPOLLIN;
     server->service.hello(server->service.context, &hello);
     if (watch(server, EPOLL_CTL_ADD, fd, EPOLLIN, connection) &&
-        bh_stream_queue(&connection->stream, bh_control_encode_hello(&hello), -1))
+        bh_stream_queue(&connection->stream, bh_control_encode_hello(&hello), bh_fds_one(-1)))
         flush(server, connection);
     else
         close_connection(connection);
@@ -217,7 +220,7 @@ void bh_control_server_event(struct bh_control_server *server, const char *event
 
         if (!connection->open)
             continue;
-        if (bh_stream_queue(&connection->stream, strdup(line), -1))
+        if (bh_stream_queue(&connection->stream, strdup(line), bh_fds_one(-1)))
             flush(server, connection);
     }
     free(line);

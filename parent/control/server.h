@@ -17,7 +17,7 @@ struct bh_control_service {
     void (*hello)(void *context, struct bh_control_hello *hello);
     /*
      * Serves a request that is valid and allowed in the present state, with
-     * `request->fd` where the method needs one: who keeps it sets it to -1.
+     * `request->fds` where the method needs them: who keeps them takes them.
      * Returns the result (a new reference), or NULL with `error` filled. A
      * descriptor put into *fd (-1 before) goes along and is closed here.
      */

@@ -15,8 +15,10 @@ struct bh_stream_out {
     char *line;
     size_t length;
     size_t sent;
-    int fd;
+    struct bh_fds fds;
 };
+
+_Static_assert(BH_FDS_MAX <= BH_STREAM_FDS, "what goes with a line can be received");
 
 union fd_message {
     struct cmsghdr header;
@@ -41,8 +43,7 @@ static void drop_first(struct bh_stream *stream)
     if (stream->first == NULL)
         stream->last = NULL;
     stream->queued -= out->length - out->sent;
-    if (out->fd >= 0)
-        (void)close(out->fd);
+    bh_fds_close(&out->fds);
     free(out->line);
     free(out);
 }
@@ -140,17 +141,16 @@ int bh_stream_take_fd(struct bh_stream *stream)
     return fd;
 }
 
-bool bh_stream_queue(struct bh_stream *stream, char *line, int fd)
+bool bh_stream_queue(struct bh_stream *stream, char *line, struct bh_fds fds)
 {
     struct bh_stream_out *out = line != NULL ? malloc(sizeof(*out)) : NULL;
 
     if (out == NULL) {
         free(line);
-        if (fd >= 0)
-            (void)close(fd);
+        bh_fds_close(&fds);
         return false;
     }
-    *out = (struct bh_stream_out){.line = line, .length = strlen(line), .fd = fd};
+    *out = (struct bh_stream_out){.line = line, .length = strlen(line), .fds = fds};
     if (stream->last != NULL)
         stream->last->next = out;
     else
@@ -166,12 +166,14 @@ static ssize_t send_some(int socket, struct bh_stream_out *out)
     struct iovec vector = {.iov_base = out->line + out->sent, .iov_len = out->length - out->sent};
     struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
 
-    if (out->fd >= 0) {
+    if (out->fds.count != 0) {
+        size_t size = out->fds.count * sizeof(int);
+
         message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(sizeof(int));
+        message.msg_controllen = CMSG_SPACE(size);
         control.header = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &out->fd, sizeof(int));
+            .cmsg_len = CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), out->fds.fd, size);
     }
     return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -184,9 +186,7 @@ enum bh_stream_status bh_stream_flush(struct bh_stream *stream)
 
         if (sent < 0)
             return errno == EAGAIN || errno == EINTR ? BH_STREAM_AGAIN : BH_STREAM_BROKEN;
-        if (out->fd >= 0)
-            (void)close(out->fd);
-        out->fd = -1;
+        bh_fds_close(&out->fds);
         out->sent += (size_t)sent;
         stream->queued -= (size_t)sent;
         if (out->sent == out->length)

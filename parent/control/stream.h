@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A non-blocking Unix stream socket as lines, for both halves of the protocol:
- * input is cut at line feeds, output waits in a queue. A descriptor may travel
+ * input is cut at line feeds, output waits in a queue. Descriptors may travel
  * with a line.
  */
 #ifndef PARENT_CONTROL_STREAM_H
@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BH_STREAM_FDS 4u
+#include "parent/control/fds.h"
+
+#define BH_STREAM_FDS 16u
 
 struct bh_stream_out; /* one line in the queue */
 
@@ -50,8 +52,8 @@ enum bh_stream_status bh_stream_fill(struct bh_stream *stream);
 /* The oldest descriptor received, or -1. */
 int bh_stream_take_fd(struct bh_stream *stream);
 
-/* Queues a line; takes over `line` (malloc'd, may be NULL: false) and `fd` (-1: none). */
-bool bh_stream_queue(struct bh_stream *stream, char *line, int fd);
+/* Queues a line; takes over `line` (malloc'd, may be NULL: false) and the descriptors. */
+bool bh_stream_queue(struct bh_stream *stream, char *line, struct bh_fds fds);
 
 /* Sends what the socket takes. OK when the queue is empty. */
 enum bh_stream_status bh_stream_flush(struct bh_stream *stream);

@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "parent/control/open.h"
 #include "vsp/network/nic.h"
 
 struct bh_nics {
     char vm[sizeof(((struct bh_vm_config *)0)->id)];
+    uint32_t vps;
     struct bh_vmbus *vmbus;
     uint32_t count;
     struct bh_nic_config config[BH_CONFIG_NICS_MAX];
@@ -45,7 +45,29 @@ static int find(const struct bh_nics *nics, const char *id, struct bh_control_er
 
 /* --- changes ------------------------------------------------------------------------------ */
 
-static struct bh_nic *make(struct bh_nics *nics, const struct bh_nic_config *config, int fd)
+/* Of the guest's channels, each gets a queue of the tap; more than one a VP it does not open. */
+static uint32_t useful_queues(const struct bh_nics *nics, const struct bh_nic_config *config)
+{
+    return config->queues < nics->vps ? config->queues : nics->vps;
+}
+
+/* Closes what is not useful; says so when there are too few. */
+static void fit_queues(const struct bh_nics *nics, const struct bh_nic_config *config,
+                       struct bh_fds *fds)
+{
+    uint32_t useful = useful_queues(nics, config);
+
+    bh_fds_close_from(fds, useful);
+    if (fds->count < useful)
+        bh_vmbus_log(
+            nics->vmbus,
+            "NIC %s: the tap %s gives %u of the %u queues that the guest can use; one made "
+            "with multi_queue gives all.",
+            config->id, config->tap, fds->count, useful);
+}
+
+static struct bh_nic *make(struct bh_nics *nics, const struct bh_nic_config *config,
+                           const struct bh_fds *fds)
 {
     struct bh_nic_options options = {
         .mtu = config->mtu,
@@ -55,7 +77,7 @@ static struct bh_nic *make(struct bh_nics *nics, const struct bh_nic_config *con
         .receive_rate = config->receive_bytes_per_second,
     };
     struct bh_nic_place place = {
-        .bus = nics->vmbus, .taps = &fd, .tap_count = 1, .clock = bh_loop_now};
+        .bus = nics->vmbus, .taps = fds->fd, .tap_count = fds->count, .clock = bh_loop_now};
     char instance[sizeof(config->id) + 4];
 
     (void)snprintf(options.name, sizeof(options.name), "%s", config->id);
@@ -73,16 +95,17 @@ static bool is_free(const struct bh_nics *nics, const char *id, struct bh_contro
            refuse(error, BH_CONTROL_RESOURCE, NULL, id, "the VM has all 8 NICs it can have.");
 }
 
-bool bh_nics_add(struct bh_nics *nics, const struct bh_nic_config *config, int fd,
+bool bh_nics_add(struct bh_nics *nics, const struct bh_nic_config *config, struct bh_fds fds,
                  struct bh_control_error *error)
 {
     struct bh_nic *nic;
 
     if (!is_free(nics, config->id, error)) {
-        (void)close(fd);
+        bh_fds_close(&fds);
         return false;
     }
-    nic = make(nics, config, fd);
+    fit_queues(nics, config, &fds);
+    nic = make(nics, config, &fds);
     if (nic == NULL)
         return refuse(error, BH_CONTROL_RESOURCE, NULL, config->id,
                       "the worker lacks memory, descriptors or a place on the guest's bus.");
@@ -147,10 +170,22 @@ json_t *bh_nics_status(const struct bh_nics *nics)
 
         (void)snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
                        m[4], m[5]);
-        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:b, s:b}", "id", config->id, "tap",
-                                               config->tap, "mac", mac, "attached", 1, "link_up",
-                                               bh_nic_link(nics->nic[i])));
+        json_array_append_new(
+            array, json_pack("{s:s, s:s, s:i, s:s, s:b, s:b}", "id", config->id, "tap", config->tap,
+                             "tap_queues", (int)bh_nic_get_tap_queues(nics->nic[i]), "mac", mac,
+                             "attached", 1, "link_up", bh_nic_link(nics->nic[i])));
     }
+    return array;
+}
+
+static json_t *queues_json(const struct bh_nic_queue_stats *stats, uint32_t count)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(array,
+                              json_pack("{s:I, s:I}", "rx_packets", (json_int_t)stats[i].rx_packets,
+                                        "tx_packets", (json_int_t)stats[i].tx_packets));
     return array;
 }
 
@@ -163,12 +198,14 @@ json_t *bh_nics_stats(const struct bh_nics *nics)
 
         json_array_append_new(
             array,
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", nics->config[i].id,
-                      "rx_packets", (json_int_t)stats->rx_packets, "tx_packets",
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "id",
+                      nics->config[i].id, "rx_packets", (json_int_t)stats->rx_packets, "tx_packets",
                       (json_int_t)stats->tx_packets, "rx_bytes", (json_int_t)stats->rx_bytes,
                       "tx_bytes", (json_int_t)stats->tx_bytes, "rx_dropped",
                       (json_int_t)stats->rx_dropped, "tx_dropped", (json_int_t)stats->tx_dropped,
-                      "tx_spoofed", (json_int_t)stats->tx_spoofed));
+                      "tx_spoofed", (json_int_t)stats->tx_spoofed, "queues",
+                      queues_json(stats->queue, nics->config[i].queues), "tap_queues",
+                      queues_json(stats->tap, bh_nic_get_tap_queues(nics->nic[i]))));
     }
     return array;
 }
@@ -179,9 +216,11 @@ static bool add_all(struct bh_nics *nics, const struct bh_vm_config *config,
                     struct bh_control_error *error)
 {
     for (uint32_t i = 0; i < config->nic_count; i++) {
-        int fd = bh_control_open_tap(config->nic[i].tap, error);
+        const struct bh_nic_config *nic = &config->nic[i];
+        struct bh_fds fds;
 
-        if (fd < 0 || !bh_nics_add(nics, &config->nic[i], fd, error))
+        if (!bh_control_open_tap(nic->tap, useful_queues(nics, nic), &fds, error) ||
+            !bh_nics_add(nics, nic, fds, error))
             return false;
     }
     return true;
@@ -197,6 +236,7 @@ struct bh_nics *bh_nics_create(const struct bh_vm_config *config, struct bh_vmbu
         return NULL;
     }
     (void)snprintf(nics->vm, sizeof(nics->vm), "%s", config->id);
+    nics->vps = config->vps;
     nics->vmbus = vmbus;
     if (add_all(nics, config, error))
         return nics;

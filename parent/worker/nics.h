@@ -7,6 +7,7 @@
 #define PARENT_WORKER_NICS_H
 
 #include "parent/control/config.h"
+#include "parent/control/fds.h"
 #include "vsp/bus/vmbus.h"
 
 struct bh_nics;
@@ -19,8 +20,8 @@ struct bh_nics *bh_nics_create(const struct bh_vm_config *config, struct bh_vmbu
                                struct bh_control_error *error);
 void bh_nics_destroy(struct bh_nics *nics);
 
-/* `fd` is the open tap, taken over. */
-bool bh_nics_add(struct bh_nics *nics, const struct bh_nic_config *config, int fd,
+/* `fds` are the open queues of the tap, taken over; those beyond the guest's VPs are closed. */
+bool bh_nics_add(struct bh_nics *nics, const struct bh_nic_config *config, struct bh_fds fds,
                  struct bh_control_error *error);
 bool bh_nics_remove(struct bh_nics *nics, const char *id, struct bh_control_error *error);
 

@@ -201,10 +201,9 @@ static const char *text_of(const json_t *params, const char *name)
 /* The descriptor that came with the request; from now on the caller's. */
 static int take_descriptor(struct bh_control_request *request)
 {
-    int fd = request->fd;
+    struct bh_fds fds = bh_fds_take(&request->fds);
 
-    request->fd = -1;
-    return fd;
+    return bh_fds_first(&fds);
 }
 
 static bool add_disk(struct bh_service *service, struct bh_control_request *request,
@@ -253,7 +252,7 @@ static bool add_nic(struct bh_service *service, struct bh_control_request *reque
                     struct bh_nic_config *nic, struct bh_control_error *error)
 {
     return bh_nic_config_parse(json_object_get(request->params, "nic"), "nic", nic, error) &&
-           bh_nics_add(service->nics, nic, take_descriptor(request), error);
+           bh_nics_add(service->nics, nic, bh_fds_take(&request->fds), error);
 }
 
 static json_t *nic_request(struct bh_service *service, struct bh_control_request *request,

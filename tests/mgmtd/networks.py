@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from daemon import run
 
@@ -102,6 +103,12 @@ def refusals_name_their_field(daemon):
     assert status == 422 and "up0" in problem["errors"][0]["detail"], problem
 
 
+def queues_open(pid, tap):
+    """How many queues of a tap a process has."""
+    return sum(f"iff:\t{tap}\n" in info.read_text()
+               for info in Path(f"/proc/{pid}/fdinfo").iterdir())
+
+
 def vms_plug_in(daemon, bridges):
     daemon.make_kernel()
     daemon.good("POST", "/v1/vms", {"name": "web", "memory": {"size": 67108864},
@@ -109,8 +116,11 @@ def vms_plug_in(daemon, bridges):
     daemon.good("POST", "/v1/vms/web/start?wait=30")
     taps = [name for name, link in links().items() if link.get("master") == bridges[0]]
     assert len(taps) == 1, taps
-    daemon.good("PATCH", "/v1/vms/web?wait=30", {"nics": {"b": {"network": "iso"}}})
-    assert [name for name, link in links().items() if link.get("master") == bridges[1]]
+    daemon.good("PATCH", "/v1/vms/web?wait=30", {"nics": {"b": {"network": "iso", "queues": 2}}})
+    others = [name for name, link in links().items() if link.get("master") == bridges[1]]
+    assert len(others) == 1, others
+    pid = daemon.good("GET", "/v1/vms/web")["status"]["pid"]
+    assert queues_open(pid, taps[0]) == 1 and queues_open(pid, others[0]) == 2
     status, _, problem = daemon.call("DELETE", "/v1/networks/lan?wait=30")
     assert status == 409 and problem["holder"], problem
     status, _, problem = daemon.call("PATCH", "/v1/networks/lan?wait=30",

@@ -27,14 +27,17 @@ static bool check_file(int fd, bool read_only, const char *field, struct bh_cont
                                 writable ? "for writing" : "for reading only");
 }
 
-static bool check_tap(int fd, const struct bh_nic_config *nic, struct bh_control_error *error)
+static bool check_tap(const struct bh_fds *fds, const struct bh_nic_config *nic,
+                      struct bh_control_error *error)
 {
     struct ifreq request = {.ifr_flags = 0};
+    bool good = fds->count > 0;
 
-    return (ioctl(fd, TUNGETIFF, &request) == 0 && strcmp(request.ifr_name, nic->tap) == 0 &&
-            request.ifr_flags & IFF_VNET_HDR) ||
-           bh_control_error_set(error, BH_CONTROL_RESOURCE, "nic.tap", "This is not the tap %s.",
-                                nic->tap);
+    for (unsigned i = 0; i < fds->count && good; i++)
+        good = ioctl(fds->fd[i], TUNGETIFF, &request) == 0 &&
+               strcmp(request.ifr_name, nic->tap) == 0 && request.ifr_flags & IFF_VNET_HDR;
+    return good || bh_control_error_set(error, BH_CONTROL_RESOURCE, "nic.tap",
+                                        "This is not the tap %s.", nic->tap);
 }
 
 bool devices_open(struct devices *devices, struct bh_vm_config *config,
@@ -54,8 +57,10 @@ bool devices_open(struct devices *devices, struct bh_vm_config *config,
                                   check_file(devices->disk_fd[i], read_only, "disks", error));
     }
     for (uint32_t i = 0; i < config->nic_count && done; i++) {
-        devices->nic_fd[i] = bh_control_open_tap(config->nic[i].tap, error);
-        done = devices->nic_fd[i] >= 0 && check_tap(devices->nic_fd[i], &config->nic[i], error);
+        const struct bh_nic_config *nic = &config->nic[i];
+
+        done = bh_control_open_tap(nic->tap, nic->queues, &devices->nic_fds[i], error) &&
+               check_tap(&devices->nic_fds[i], nic, error);
     }
     return done;
 }
@@ -73,10 +78,11 @@ static int find_disk(const struct devices *devices, const char *id, struct bh_co
 /* Takes the request's descriptor over, in place of the one that was there. */
 static void keep_fd(int *place, struct bh_control_request *request)
 {
+    struct bh_fds fds = bh_fds_take(&request->fds);
+
     if (*place >= 0)
         close(*place);
-    *place = request->fd;
-    request->fd = -1;
+    *place = bh_fds_first(&fds);
 }
 
 static json_t *change_disk(struct devices *devices, struct bh_control_request *request,
@@ -86,7 +92,7 @@ static json_t *change_disk(struct devices *devices, struct bh_control_request *r
     int at = find_disk(devices, id, error);
     uint32_t last = devices->config->disk_count - 1;
 
-    if (at < 0 || (request->fd >= 0 && !check_file(request->fd, true, "path", error)))
+    if (at < 0 || (request->fds.count > 0 && !check_file(request->fds.fd[0], true, "path", error)))
         return NULL;
     keep_fd(&devices->disk_fd[at], request);
     if (request->method == BH_METHOD_DISK_REMOVE) {
@@ -107,7 +113,8 @@ static json_t *add_disk(struct devices *devices, struct bh_control_request *requ
 
     if (!bh_disk_config_parse(json_object_get(request->params, "disk"), "disk", &disk, error))
         return NULL;
-    if (request->fd >= 0 && !check_file(request->fd, disk.read_only, "disk.path", error))
+    if (request->fds.count > 0 &&
+        !check_file(request->fds.fd[0], disk.read_only, "disk.path", error))
         return NULL;
     if (at == BH_CONFIG_DISKS_MAX || find_disk(devices, disk.id, error) >= 0) {
         bh_control_error_set(error, BH_CONTROL_ALREADY_EXISTS, "disk.id", "%s is taken.", disk.id);
@@ -127,15 +134,14 @@ static json_t *add_nic(struct devices *devices, struct bh_control_request *reque
     struct bh_nic_config nic;
 
     if (!bh_nic_config_parse(json_object_get(request->params, "nic"), "nic", &nic, error) ||
-        !check_tap(request->fd, &nic, error))
+        !check_tap(&request->fds, &nic, error))
         return NULL;
     if (at == BH_CONFIG_NICS_MAX) {
         bh_control_error_set(error, BH_CONTROL_RESOURCE, "nic", "There is no room for more.");
         return NULL;
     }
     devices->config->nic[at] = nic;
-    devices->nic_fd[at] = -1;
-    keep_fd(&devices->nic_fd[at], request);
+    devices->nic_fds[at] = bh_fds_take(&request->fds);
     devices->config->nic_count++;
     return json_pack("{s:s}", "id", nic.id);
 }
@@ -166,17 +172,16 @@ static json_t *set_nic(struct devices *devices, const struct bh_control_request 
     return json_pack("{s:s}", "id", id);
 }
 
-static json_t *remove_nic(struct devices *devices, struct bh_control_request *request,
-                          const char *id, struct bh_control_error *error)
+static json_t *remove_nic(struct devices *devices, const char *id, struct bh_control_error *error)
 {
     uint32_t last = devices->config->nic_count - 1;
     int at = find_nic(devices, id, error);
 
     if (at < 0)
         return NULL;
-    keep_fd(&devices->nic_fd[at], request);
+    bh_fds_close(&devices->nic_fds[at]);
     devices->config->nic[at] = devices->config->nic[last];
-    devices->nic_fd[at] = devices->nic_fd[last];
+    devices->nic_fds[at] = devices->nic_fds[last];
     devices->config->nic_count = last;
     return json_pack("{s:s}", "id", id);
 }
@@ -194,7 +199,7 @@ json_t *devices_change(struct devices *devices, struct bh_control_request *reque
     case BH_METHOD_NIC_SET:
         return set_nic(devices, request, id, error);
     case BH_METHOD_NIC_REMOVE:
-        return remove_nic(devices, request, id, error);
+        return remove_nic(devices, id, error);
     default:
         return change_disk(devices, request, id, error);
     }
@@ -224,10 +229,11 @@ json_t *devices_list_nics(const struct devices *devices)
 
         snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
                  nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
-        json_array_append_new(nics, json_pack("{s:s, s:s, s:s, s:b, s:b, s:I}", "id", nic->id,
-                                              "tap", nic->tap, "mac", mac, "attached", 1, "link_up",
-                                              nic->link_up, "transmit_bytes_per_second",
-                                              (json_int_t)nic->transmit_bytes_per_second));
+        json_array_append_new(
+            nics, json_pack("{s:s, s:s, s:i, s:s, s:b, s:b, s:I}", "id", nic->id, "tap", nic->tap,
+                            "tap_queues", (int)devices->nic_fds[i].count, "mac", mac, "attached", 1,
+                            "link_up", nic->link_up, "transmit_bytes_per_second",
+                            (json_int_t)nic->transmit_bytes_per_second));
     }
     return nics;
 }

@@ -11,7 +11,7 @@
 struct devices {
     struct bh_vm_config *config;      /* what there is now */
     int disk_fd[BH_CONFIG_DISKS_MAX]; /* in the order of the configuration; -1: no disc */
-    int nic_fd[BH_CONFIG_NICS_MAX];
+    struct bh_fds nic_fds[BH_CONFIG_NICS_MAX];
 };
 
 /* Opens what the configuration names, while the files are in reach. */

@@ -56,13 +56,52 @@ static void tell_link(struct bh_nic *nic)
     (void)bh_nic_queue_flush(nic, &nic->queue[0]);
 }
 
+/* --- turns at the send rate --------------------------------------------------------------- */
+
+/* The queue that is to send next of those that wait; NULL: none waits. */
+static struct bh_nic_queue *next_in_turn(struct bh_nic *nic)
+{
+    struct bh_nic_queue *next = NULL;
+
+    for (size_t i = 0; i < COUNT(nic->queue); i++) {
+        struct bh_nic_queue *queue = &nic->queue[i];
+
+        if (queue->channel != NULL && queue->waits && (next == NULL || queue->sent < next->sent))
+            next = queue;
+    }
+    return next;
+}
+
+/* May the queue read a packet now? If not, it waits for its turn. */
+static bool take_turn(struct bh_nic *nic, struct bh_nic_queue *queue)
+{
+    const struct bh_nic_queue *next;
+
+    if (nic->transmit_bucket.rate == 0)
+        return true;
+    next = next_in_turn(nic);
+    queue->waits = (next != NULL && next->sent < queue->sent) ||
+                   bh_bucket_wait(&nic->transmit_bucket, nic->clock()) != 0;
+    return !queue->waits;
+}
+
+/* After this queue, and when the rate allows: wakes the next. Returns the ns until it does. */
+static uint64_t wake_next(struct bh_nic *nic)
+{
+    const struct bh_nic_queue *next = next_in_turn(nic);
+    uint64_t wait = next != NULL ? bh_bucket_wait(&nic->transmit_bucket, nic->clock()) : 0;
+
+    if (next != NULL && wait == 0)
+        bh_vmbus_channel_kick(next->channel);
+    return wait;
+}
+
 /* --- taps and time ------------------------------------------------------------------------ */
 
 static void set_timer(struct bh_nic *nic)
 {
-    uint64_t now = nic->clock();
-    uint64_t transmit = bh_bucket_wait(&nic->transmit_bucket, now);
-    uint64_t receive = bh_bucket_wait(&nic->receive_bucket, now);
+    uint64_t transmit = wake_next(nic);
+    uint64_t receive = bh_bucket_wait(&nic->receive_bucket, nic->clock());
     uint64_t wait = transmit != 0 && (receive == 0 || transmit < receive) ? transmit : receive;
     const struct itimerspec time = {
         .it_value = {.tv_sec = (time_t)(wait / SECOND), .tv_nsec = (long)(wait % SECOND)}};
@@ -127,10 +166,21 @@ static void on_timer(void *context, uint32_t events)
     (void)events;
     if (read(nic->timer.fd, &count, sizeof(count)) < 0)
         return;
-    for (size_t i = 0; i < COUNT(nic->queue); i++)
-        if (nic->queue[i].channel != NULL)
-            bh_vmbus_channel_kick(nic->queue[i].channel);
     bh_nic_look(nic);
+}
+
+/* All queues of a tap go together. */
+static void lose_tap(struct bh_nic *nic, struct bh_nic_tap *tap)
+{
+    bool first = true;
+
+    for (uint32_t i = 0; i < nic->tap_count; i++)
+        first = first && (&nic->tap[i] == tap || !nic->tap[i].gone);
+    bh_loop_remove(bh_vmbus_loop(nic->bus), &tap->watch);
+    if (first)
+        bh_vmbus_log(nic->bus, "Network card %s: its tap device is gone; the link is down.",
+                     nic->options.name);
+    bh_nic_set_link(nic, false);
 }
 
 static void on_tap(void *context, uint32_t events)
@@ -142,12 +192,8 @@ static void on_tap(void *context, uint32_t events)
         tap->gone = true;
     else if (nic->listening)
         bh_nic_receive(nic, tap);
-    if (tap->gone) {
-        bh_loop_remove(bh_vmbus_loop(nic->bus), &tap->watch);
-        bh_vmbus_log(nic->bus, "Network card %s: its tap device is gone; the link is down.",
-                     nic->options.name);
-        bh_nic_set_link(nic, false);
-    }
+    if (tap->gone)
+        lose_tap(nic, tap);
     bh_nic_look(nic);
 }
 
@@ -367,12 +413,12 @@ static void on_ready(void *context, struct bh_vmbus_channel *channel)
     struct bh_nic *nic = context;
     struct bh_vmbus_packet packet;
 
-    while (bh_nic_queue_flush(nic, queue)) {
-        if (bh_bucket_wait(&nic->transmit_bucket, nic->clock()) != 0 ||
-            !bh_vmbus_channel_read(channel, &packet))
-            break;
+    if (!queue->waits && queue->sent < nic->sent)
+        queue->sent = nic->sent;
+    queue->waits = false;
+    while (bh_nic_queue_flush(nic, queue) && take_turn(nic, queue) &&
+           bh_vmbus_channel_read(channel, &packet))
         serve_packet(nic, queue, &packet);
-    }
     bh_nic_look(nic);
 }
 
@@ -524,6 +570,11 @@ void bh_nic_set_rates(struct bh_nic *nic, uint64_t transmit, uint64_t receive)
 const struct bh_nic_options *bh_nic_get_options(const struct bh_nic *nic)
 {
     return &nic->options;
+}
+
+uint32_t bh_nic_get_tap_queues(const struct bh_nic *nic)
+{
+    return nic->tap_count;
 }
 
 const struct bh_nic_stats *bh_nic_get_stats(const struct bh_nic *nic)

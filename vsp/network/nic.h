@@ -18,8 +18,8 @@ struct bh_nic;
 struct bh_nic_place {
     struct bh_vmbus *bus;
     struct vmbus_guid instance;
-    const int *taps; /* taken over, also on failure */
-    uint32_t tap_count;
+    const int *taps;         /* the queues of one tap; taken over, also on failure */
+    uint32_t tap_count;      /* 1 to BH_NIC_QUEUES_MAX; channel n sends by queue n modulo this */
     uint64_t (*clock)(void); /* ns, never goes back */
 };
 
@@ -36,6 +36,7 @@ bool bh_nic_link(const struct bh_nic *nic);
 void bh_nic_set_rates(struct bh_nic *nic, uint64_t transmit, uint64_t receive);
 
 const struct bh_nic_options *bh_nic_get_options(const struct bh_nic *nic);
+uint32_t bh_nic_get_tap_queues(const struct bh_nic *nic);
 const struct bh_nic_stats *bh_nic_get_stats(const struct bh_nic *nic);
 
 #endif

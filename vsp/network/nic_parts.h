@@ -6,6 +6,10 @@
  * A queue that finds its ring full keeps what it could not write (a completion,
  * an answer, a batch of frames) and reads nothing more until that is written; so
  * there is never more than one of each.
+ *
+ * Under a send rate queues that have something to send take turns: next is the
+ * one that has sent the fewest bytes. A queue that was idle begins where the
+ * others are, so it gets nothing for that time.
  */
 #ifndef VSP_NETWORK_NIC_PARTS_H
 #define VSP_NETWORK_NIC_PARTS_H
@@ -27,6 +31,8 @@
 
 struct bh_nic_queue {
     struct bh_vmbus_channel *channel; /* NULL: not open */
+    bool waits;                       /* reads nothing until its turn at the rate */
+    uint64_t sent;                    /* bytes charged; whose is the least is next */
     /* What waits for room in the ring. */
     bool completion_waits;
     uint64_t completion_transaction;
@@ -65,6 +71,7 @@ struct bh_nic {
     struct bh_shared receive;
     struct bh_loans loans;
     struct bh_bucket transmit_bucket;
+    uint64_t sent; /* of the queue that sent last, before it did */
     struct bh_bucket receive_bucket;
     struct bh_watch timer;       /* when a bucket has something again */
     uint8_t frame[BH_FRAME_MAX]; /* on its way to the guest */

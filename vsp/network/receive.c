@@ -172,6 +172,7 @@ static bool deliver(struct bh_nic *nic, uint32_t length, const struct virtio_net
     }
     add_frame(nic, queue, length, &info);
     nic->stats.rx_packets++;
+    nic->stats.queue[queue - nic->queue].rx_packets++;
     nic->stats.rx_bytes += length;
     return true;
 }
@@ -221,6 +222,7 @@ void bh_nic_receive(struct bh_nic *nic, struct bh_nic_tap *tap)
         tap->gone = length < 0;
         if (length <= 0)
             break;
+        nic->stats.tap[tap - nic->tap].rx_packets++;
         (void)bh_bucket_take(&nic->receive_bucket, (uint64_t)length, nic->clock());
         room = deliver(nic, (uint32_t)length, &header);
     }

@@ -32,12 +32,18 @@ struct bh_nic_state {
     struct bh_rss rss;
 };
 
+struct bh_nic_queue_stats {
+    uint64_t rx_packets, tx_packets;
+};
+
 /* From the guest's side: rx is what it received. */
 struct bh_nic_stats {
     uint64_t rx_packets, rx_bytes, rx_dropped;
     uint64_t tx_packets, tx_bytes, tx_dropped;
     uint64_t tx_spoofed;   /* of tx_dropped: from an address that is not the card's */
     uint64_t tx_malformed; /* of tx_dropped: did not make sense */
+    struct bh_nic_queue_stats queue[BH_NIC_QUEUES_MAX]; /* the guest's channels */
+    struct bh_nic_queue_stats tap[BH_NIC_QUEUES_MAX];   /* the tap's queues, before any filter */
 };
 
 #endif

@@ -169,16 +169,23 @@ static uint32_t queue_index(const struct bh_nic *nic, const struct bh_nic_queue 
     return (uint32_t)(queue - nic->queue);
 }
 
-static void send_message(struct bh_nic *nic, const struct bh_nic_queue *queue,
+static void send_message(struct bh_nic *nic, struct bh_nic_queue *queue,
                          const struct stream *stream, const struct bh_packet *packet)
 {
-    if (send_frame(nic, queue_index(nic, queue) % nic->tap_count, stream, packet)) {
+    uint32_t index = queue_index(nic, queue);
+    uint32_t tap = index % nic->tap_count;
+
+    if (send_frame(nic, tap, stream, packet)) {
         nic->stats.tx_packets++;
+        nic->stats.queue[index].tx_packets++;
+        nic->stats.tap[tap].tx_packets++;
         nic->stats.tx_bytes += packet->data_length;
     } else {
         nic->stats.tx_dropped++;
     }
     (void)bh_bucket_take(&nic->transmit_bucket, packet->data_length, nic->clock());
+    nic->sent = queue->sent;
+    queue->sent += packet->data_length;
 }
 
 /* Looks for the message at `offset`; false when none begins there. */
@@ -190,7 +197,7 @@ static bool next_message(const struct stream *stream, uint32_t offset, struct rn
     return header->length >= sizeof(*header) && header->length <= stream->size - offset;
 }
 
-static bool transmit_data(struct bh_nic *nic, const struct bh_nic_queue *queue,
+static bool transmit_data(struct bh_nic *nic, struct bh_nic_queue *queue,
                           const struct stream *stream)
 {
     uint8_t head[BH_PACKET_HEAD_MAX];

@@ -34,38 +34,55 @@ static int fail(const struct bh_control_error *error)
 
 /* --- one request -------------------------------------------------------------------------- */
 
+static bool open_tap(json_t *params, struct bh_fds *fds, struct bh_control_error *error)
+{
+    struct bh_nic_config nic;
+
+    if (!bh_nic_config_parse(json_object_get(params, "nic"), "nic", &nic, error) ||
+        !bh_control_open_tap(nic.tap, nic.queues, fds, error))
+        return false;
+    if (json_object_set_new(params, "tap_queues", json_integer(fds->count)) == 0)
+        return true;
+    bh_fds_close(fds);
+    return bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "Out of memory.");
+}
+
+static bool open_file(const char *path, bool read_only, struct bh_fds *fds,
+                      struct bh_control_error *error)
+{
+    *fds = bh_fds_one(bh_control_open_file(path, read_only, error));
+    return fds->count != 0;
+}
+
 /* Opens what must go with the request, if anything must; false when that cannot be. */
-static bool open_descriptor(enum bh_control_method method, const json_t *params, int *fd,
-                            struct bh_control_error *error)
+static bool open_descriptors(enum bh_control_method method, json_t *params, struct bh_fds *fds,
+                             struct bh_control_error *error)
 {
     const json_t *path = json_object_get(params, "path");
     struct bh_disk_config disk = {.path = ""};
-    struct bh_nic_config nic;
 
-    *fd = -1;
+    *fds = bh_fds_one(-1);
     if (method == BH_METHOD_NIC_ADD)
-        return bh_nic_config_parse(json_object_get(params, "nic"), "nic", &nic, error) &&
-               (*fd = bh_control_open_tap(nic.tap, error)) >= 0;
+        return open_tap(params, fds, error);
     if (method == BH_METHOD_DISK_ADD &&
         !bh_disk_config_parse(json_object_get(params, "disk"), "disk", &disk, error))
         return false;
     if (method == BH_METHOD_CD_INSERT && json_is_string(path))
-        return (*fd = bh_control_open_file(json_string_value(path), true, error)) >= 0;
-    return disk.path[0] == '\0' ||
-           (*fd = bh_control_open_file(disk.path, disk.read_only, error)) >= 0;
+        return open_file(json_string_value(path), true, fds, error);
+    return disk.path[0] == '\0' || open_file(disk.path, disk.read_only, fds, error);
 }
 
 static int request(struct bh_control_client *client, enum bh_control_method method, json_t *params)
 {
     struct bh_control_error error;
+    struct bh_fds fds;
     json_t *result;
-    int fd;
 
-    if (!open_descriptor(method, params, &fd, &error)) {
+    if (!open_descriptors(method, params, &fds, &error)) {
         json_decref(params);
         return fail(&error);
     }
-    if (!bh_control_call_with(client, method, params, fd, TIMEOUT_MS, &result, &error))
+    if (!bh_control_call_with(client, method, params, fds, TIMEOUT_MS, &result, &error))
         return fail(&error);
     (void)json_dumpf(result, stdout, JSON_INDENT(2));
     (void)putchar('\n');

@@ -6,9 +6,12 @@
  * flow time ADDRESS PORT          how far the other's clock is ahead, in microseconds, by the
  * quickest of some exchanges, and how long that took
  * flow coalesce DEVICE          lets the device bring frames longer than the MTU
+ * flow tap NAME                 makes a tap that can have several queues
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
@@ -236,6 +239,17 @@ static int coalesce(const char *device)
     return ioctl(fd, SIOCETHTOOL, &request) != 0 ? fail(device) : 0;
 }
 
+static int make_tap(const char *name)
+{
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+    (void)strncpy(request.ifr_name, name, sizeof(request.ifr_name) - 1);
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &request) != 0 || ioctl(fd, TUNSETPERSIST, 1UL) != 0)
+        return fail(name);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct sockaddr_in address;
@@ -245,6 +259,8 @@ int main(int argc, char **argv)
         return serve(argv[2]);
     if (argc == 3 && strcmp(argv[1], "coalesce") == 0)
         return coalesce(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "tap") == 0)
+        return make_tap(argv[2]);
     if (argc != 5 && (argc != 4 || strcmp(argv[1], "time") != 0))
         return 2;
     address = address_of(argv[2], argv[3]);

@@ -58,9 +58,8 @@ def _(machine):
     load_driver(machine)
     machine.ask("load-network && brctl addbr br0 && "
                 f"ip addr add {PARENT}/24 dev br0 && ip link set br0 up", 60)
-    for number in (0, 1):
-        machine.ask(f"tunctl -t bh{number} && brctl addif br0 bh{number} && "
-                    f"ip link set bh{number} up")
+    for number, make in enumerate(("flow tap bh0", "tunctl -t bh1")):
+        machine.ask(f"{make} && brctl addif br0 bh{number} && ip link set bh{number} up")
     state["a"] = Child(machine, 0, guest(0, queues=2)).boot()
     state["b"] = Child(machine, 1, guest(1)).boot()
     machine.ask(f"(flow serve {PORT} >/dev/null 2>&1 &) ; true")
@@ -96,6 +95,23 @@ def _(machine):
     counted = stats(child)
     expect(counted["rx_bytes"] > 4 << 20 and counted["tx_bytes"] > 4 << 20 and
            counted["tx_dropped"] == 0, f"the worker counted {counted}")
+    healthy(child)
+
+
+@SCENARIO.check("both-queues")
+def _(machine):
+    """Flows spread over both channels of the guest and both queues of its tap, each way."""
+    child = state["a"]
+    expect(child.control("status")["nics"][0]["tap_queues"] == 2, "the tap has not two queues")
+    for _flow in range(16):
+        child.ask(f"flow tcp {PARENT} {PORT} 20000", SLOW)
+        machine.ask(f"flow tcp {address(0)} {PORT} 20000", SLOW)
+        counted = stats(child)
+        counts = [queue[way] for queues in ("queues", "tap_queues") for queue in counted[queues]
+                  for way in ("rx_packets", "tx_packets")]
+        if len(counts) == 8 and min(counts) > 20:
+            break
+    expect(len(counts) == 8 and min(counts) > 20, f"the worker counted {counted}")
     healthy(child)
 
 
@@ -169,6 +185,29 @@ def _(machine):
         child.control("nic_remove", id="hot")
         child.ask("until test ! -e /sys/class/net/eth1; do sleep 0.2; done", 60)
     child.ask("touch /tmp/enough")
+    flows(child, PARENT, megabytes=1)
+    healthy(child)
+
+
+@SCENARIO.check("a-tap-of-one-queue")
+def _(machine):
+    """A card of two channels on a tap that was made for one queue: it works, and the log says so."""
+    child = state["a"]
+    for tap, queues in (("bh8", 1), ("bh9", 2)):
+        if tap == "bh9":
+            machine.ask("flow tap bh9 && brctl addif br0 bh9 && ip link set bh9 up")
+        child.control("nic_add", nic={"id": tap, "tap": tap, "mac": "52:54:00:00:01:09", "queues": 8})
+        said = {nic["id"]: nic for nic in child.control("status")["nics"]}[tap]["tap_queues"]
+        expect(said == queues, f"{tap} has {said} queues")
+        child.ask("until test -e /sys/class/net/eth1; do sleep 0.2; done", 60)
+        child.ask("ip addr flush dev eth0 && ip link set eth0 down && "
+                  f"ip addr add {address(20 + queues)}/24 dev eth1 && ip link set eth1 up")
+        flows(child, PARENT, megabytes=1)
+        child.control("nic_remove", id=tap)
+        child.ask("until test ! -e /sys/class/net/eth1; do sleep 0.2; done", 60)
+    expect(child.log().count("gives 1 of the 2 queues that the guest can use") == 1 and
+           "NIC bh8" in child.log(), f"the log: {child.log()}")
+    child.ask(f"ip addr add {address(0)}/24 dev eth0 && ip link set eth0 up")
     flows(child, PARENT, megabytes=1)
     healthy(child)
 

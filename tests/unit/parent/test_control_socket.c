@@ -69,7 +69,7 @@ static json_t *vm_insert(const struct bh_control_request *request)
 {
     char text[16] = "";
 
-    return pread(request->fd, text, sizeof(text) - 1, 0) < 0
+    return pread(bh_fds_first(&request->fds), text, sizeof(text) - 1, 0) < 0
                ? NULL
                : json_pack("{s:s, s:s}", "id", "cd0", "content", text);
 }
@@ -91,7 +91,9 @@ static json_t *vm_request(void *context, struct bh_control_request *request, int
     case BH_METHOD_CD_INSERT:
         return vm_insert(request);
     case BH_METHOD_DISK_ADD:
-        return json_pack("{s:i}", "fd", request->fd);
+        return json_pack("{s:i}", "fd", bh_fds_first(&request->fds));
+    case BH_METHOD_NIC_ADD:
+        return json_pack("{s:i}", "descriptors", (int)request->fds.count);
     default:
         bh_control_error_set(error, BH_CONTROL_NOT_SUPPORTED, NULL, "Not in this test.");
         return NULL;
@@ -232,7 +234,7 @@ static void a_disc_goes_along_as_a_descriptor(void **state)
     before = open_count();
     assert_true(bh_control_call_with(
         client, BH_METHOD_CD_INSERT, json_pack("{s:s, s:s}", "id", "cd0", "path", path),
-        bh_control_open_file(path, true, &error), TIMEOUT_MS, &result, &error));
+        bh_fds_one(bh_control_open_file(path, true, &error)), TIMEOUT_MS, &result, &error));
     assert_string_equal(json_string_value(json_object_get(result, "content")), "a disc");
     json_decref(result);
     assert_int_equal(open_count(), before); /* neither side keeps it */
@@ -274,8 +276,8 @@ static void a_descriptor_nobody_asked_for_is_closed(void **state)
 
     (void)state;
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    assert_true(
-        bh_control_call_with(client, BH_METHOD_STATUS, NULL, ends[1], TIMEOUT_MS, NULL, &error));
+    assert_true(bh_control_call_with(client, BH_METHOD_STATUS, NULL, bh_fds_one(ends[1]),
+                                     TIMEOUT_MS, NULL, &error));
     assert_int_equal(read(ends[0], &byte, 1), 0); /* no writer is left */
     assert_false(bh_control_call(client, BH_METHOD_CD_INSERT,
                                  json_pack("{s:s, s:s}", "id", "cd0", "path", "/x"), TIMEOUT_MS,
@@ -284,17 +286,69 @@ static void a_descriptor_nobody_asked_for_is_closed(void **state)
     bh_control_close(client);
 }
 
+/* Whether the far ends of the pipes have nobody left to write to them. */
+static void expect_closed(int (*pipes)[2], unsigned count)
+{
+    char byte;
+
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(read(pipes[i][0], &byte, 1), 0);
+        assert_int_equal(close(pipes[i][0]), 0);
+    }
+}
+
+static bool add_nic(struct bh_control_client *client, unsigned named, unsigned sent,
+                    json_t **result, struct bh_control_error *error)
+{
+    struct bh_fds fds = {.count = sent};
+    int pipes[BH_FDS_MAX][2];
+    bool good;
+
+    for (unsigned i = 0; i < sent; i++) {
+        assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
+        fds.fd[i] = pipes[i][1];
+    }
+    good = bh_control_call_with(client, BH_METHOD_NIC_ADD,
+                                json_pack("{s:{s:s}, s:i}", "nic", "id", "n", "tap_queues", named),
+                                fds, TIMEOUT_MS, result, error);
+    expect_closed(pipes, sent);
+    return good;
+}
+
+static void the_queues_of_a_tap_go_along_with_one_line(void **state)
+{
+    struct bh_control_client *client = attach();
+    struct bh_control_error error;
+    json_t *result = NULL;
+
+    (void)state;
+    for (unsigned count = 1; count <= BH_FDS_MAX; count++) {
+        assert_true(add_nic(client, count, count, &result, &error));
+        assert_int_equal(json_integer_value(json_object_get(result, "descriptors")), count);
+        json_decref(result);
+    }
+    assert_false(add_nic(client, 4, 3, &result, &error));
+    assert_string_equal(error.field, "nic.tap");
+    assert_false(add_nic(client, 9, 1, &result, &error));
+    assert_string_equal(error.field, "tap_queues");
+    assert_true(add_nic(client, 2, 3, &result, &error)); /* the third is nobody's */
+    json_decref(result);
+    bh_control_close(client);
+}
+
 static void what_cannot_be_opened_says_why(void **state)
 {
     struct bh_control_error error;
+    struct bh_fds fds;
 
     (void)state;
     assert_int_equal(bh_control_open_file("/nowhere/disk", false, &error), -1);
     assert_int_equal(error.code, BH_CONTROL_RESOURCE);
     assert_non_null(strstr(error.message, "/nowhere/disk"));
-    assert_int_equal(bh_control_open_tap("bh-no-such-tap", &error), -1);
+    assert_false(bh_control_open_tap("bh-no-such-tap", 2, &fds, &error));
+    assert_int_equal(fds.count, 0);
     assert_non_null(strstr(error.message, "bh-no-such-tap"));
-    assert_int_equal(bh_control_open_tap("a-name-too-long-for-an-interface", &error), -1);
+    assert_false(bh_control_open_tap("a-name-too-long-for-an-interface", 2, &fds, &error));
 }
 
 static void the_socket_is_private_and_single(void **state)
@@ -426,6 +480,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_disc_goes_along_as_a_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(without_the_descriptor_it_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_descriptor_nobody_asked_for_is_closed, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_queues_of_a_tap_go_along_with_one_line, setup,
+                                        teardown),
         cmocka_unit_test(what_cannot_be_opened_says_why),
         cmocka_unit_test_setup_teardown(the_socket_is_private_and_single, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_socket_is_replaced, setup, teardown),

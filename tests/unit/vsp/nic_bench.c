@@ -192,15 +192,23 @@ static void bench_bring_up(void)
     bench_set_filter(NDIS_FILTER_DIRECTED | NDIS_FILTER_BROADCAST | NDIS_FILTER_ALL_MULTICAST);
 }
 
-void bench_add_card(struct bh_nic_options options)
+void bench_add_card_on(struct bh_nic_options options, unsigned queues)
 {
-    int pair[2];
+    int taps[2];
 
     memset(&bench, 0, sizeof(bench));
     bench.now = 1000 * SECOND;
     bench.guest = guest_begin();
-    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
-    bench.tap = pair[1];
+    for (unsigned i = 0; i < 2; i++) {
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
+        taps[i] = pair[0];
+        bench.taps[i] = pair[1];
+        if (i >= queues)
+            assert_int_equal(close(pair[0]), 0);
+    }
+    bench.tap = bench.taps[0];
     memcpy(options.mac, bench_own, sizeof(bench_own));
     if (options.mtu == 0)
         options.mtu = 1500;
@@ -209,8 +217,8 @@ void bench_add_card(struct bh_nic_options options)
     bench.nic =
         bh_nic_create(&options, &(struct bh_nic_place){.bus = bench.guest->bus,
                                                        .instance = bh_vmbus_instance("vm", "nic:0"),
-                                                       .taps = pair,
-                                                       .tap_count = 1,
+                                                       .taps = taps,
+                                                       .tap_count = queues,
                                                        .clock = now});
     assert_non_null(bench.nic);
     guest_connect(bench.guest);
@@ -218,16 +226,27 @@ void bench_add_card(struct bh_nic_options options)
     (void)guest_take(bench.guest, VMBUS_ALL_OFFERS_DELIVERED);
 }
 
+void bench_add_card(struct bh_nic_options options)
+{
+    bench_add_card_on(options, 1);
+}
+
+void bench_begin_on(struct bh_nic_options options, unsigned queues)
+{
+    bench_add_card_on(options, queues);
+    bench_bring_up();
+}
+
 void bench_begin(struct bh_nic_options options)
 {
-    bench_add_card(options);
-    bench_bring_up();
+    bench_begin_on(options, 1);
 }
 
 void bench_end(void)
 {
     bh_nic_destroy(bench.nic);
-    (void)close(bench.tap);
+    for (unsigned i = 0; i < 2; i++)
+        (void)close(bench.taps[i]);
     guest_end(bench.guest);
 }
 

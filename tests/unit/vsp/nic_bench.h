@@ -30,7 +30,8 @@
 struct nic_bench {
     struct guest *guest;
     struct bh_nic *nic;
-    int tap;      /* the other end */
+    int tap;      /* the other end of the tap's queue that is used */
+    int taps[2];  /* of all its queues */
     uint64_t now; /* the card's clock, ns */
     uint32_t relid[4];
     struct guest_ring ring[4];
@@ -52,12 +53,15 @@ extern const uint8_t bench_other[6];
 
 /* --- life --------------------------------------------------------------------------------- */
 
+/* On a tap of `queues` queues, at most 2. */
+void bench_add_card_on(struct bh_nic_options options, unsigned queues);
 void bench_add_card(struct bh_nic_options options);
 void bench_open_channel(unsigned n);
 void bench_bring_up_nvsp(void);
 
 /* All three, RNDIS and a filter: frames go both ways. */
 void bench_begin(struct bh_nic_options options);
+void bench_begin_on(struct bh_nic_options options, unsigned queues);
 void bench_end(void);
 
 /* --- NVSP and RNDIS ----------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,6 +48,80 @@ static void rates_are_kept(void **state)
     (void)usleep(120000);
     guest_run(bench.guest);
     assert_int_equal(bench_take_tap(&header, out), 1000);
+    bench_end();
+}
+
+static void open_second_channel(void)
+{
+    struct nvsp_message message = {.type = NVSP_SUBCHANNEL,
+                                   .subchannel = {NVSP_SUBCHANNEL_ALLOC, 1}};
+
+    (void)bench_ask(&message);
+    bench.relid[1] = guest_take(bench.guest, VMBUS_OFFER_CHANNEL).offer.relid;
+    bench_open_channel(1);
+}
+
+/* Puts `count` frames of so many bytes into a channel's ring. */
+static void fill_ring(unsigned channel, uint32_t count, uint32_t bytes)
+{
+    uint32_t page = SCRATCH_AT + channel;
+    uint8_t frame[1500] = {0};
+    uint32_t size = bench_wrap(bench_page_at(page), frame,
+                               bench_make_frame(frame, bench_other, bench_own, bytes));
+
+    for (uint32_t i = 0; i < count; i++)
+        assert_true(bench_send_direct(channel, NVSP_CHANNEL_DATA, page, 0, size));
+}
+
+/* Lets time pass until so many frames more have gone; those of each channel in `sent`. */
+static void let_go(uint32_t count, uint64_t sent[2])
+{
+    const struct bh_nic_stats *stats = bh_nic_get_stats(bench.nic);
+    struct pollfd loop = {.fd = bh_loop_fd(bench.guest->loop), .events = POLLIN};
+    uint64_t before[2] = {stats->queue[0].tx_packets, stats->queue[1].tx_packets};
+    uint64_t goal = stats->tx_packets + count;
+
+    while (stats->tx_packets < goal) {
+        bench.now += SECOND / 1000;
+        assert_int_equal(poll(&loop, 1, 10000), 1); /* the timer of the rate */
+        guest_run(bench.guest);
+    }
+    for (unsigned n = 0; n < 2; n++)
+        sent[n] = stats->queue[n].tx_packets - before[n];
+}
+
+static void a_rate_is_shared_by_the_queues(void **state)
+{
+    uint64_t sent[2];
+
+    (void)state;
+    bench_begin((struct bh_nic_options){.queues = 2});
+    open_second_channel();
+    bh_nic_set_rates(bench.nic, 100000, 0); /* a burst of 10 frames, and one more each 10 ms */
+    fill_ring(0, 60, 1000);
+    let_go(20, sent);
+    assert_int_equal(sent[0], 20);
+    fill_ring(1, 30, 1000); /* what the first had alone is not made up for */
+    let_go(20, sent);
+    assert_in_range(sent[0], 9, 11);
+    assert_in_range(sent[1], 9, 11);
+    bench_end();
+}
+
+static void a_rate_is_shared_by_bytes(void **state)
+{
+    uint64_t sent[2];
+
+    (void)state;
+    bench_begin((struct bh_nic_options){.queues = 2});
+    open_second_channel();
+    bh_nic_set_rates(bench.nic, 100000, 0);
+    fill_ring(0, 30, 1200);
+    fill_ring(1, 100, 200);
+    let_go(20, sent); /* the burst is the first one's */
+    let_go(42, sent);
+    assert_in_range(sent[0], 5, 7);
+    assert_in_range(sent[1], 35, 37);
     bench_end();
 }
 
@@ -229,8 +304,7 @@ static void flows_are_spread_over_the_queues(void **state)
 
 static void a_sub_channel_carries_data_and_nothing_else(void **state)
 {
-    struct nvsp_message message = {.type = NVSP_SUBCHANNEL,
-                                   .subchannel = {NVSP_SUBCHANNEL_ALLOC, 1}};
+    struct nvsp_message message;
     uint8_t frame[100] = {0};
     uint8_t out[70000];
     uint64_t packet[16];
@@ -239,9 +313,7 @@ static void a_sub_channel_carries_data_and_nothing_else(void **state)
 
     (void)state;
     bench_begin((struct bh_nic_options){.queues = 2});
-    (void)bench_ask(&message);
-    bench.relid[1] = guest_take(bench.guest, VMBUS_OFFER_CHANNEL).offer.relid;
-    bench_open_channel(1);
+    open_second_channel();
     size = bench_wrap(bench_scratch(), frame, bench_make_frame(frame, bench_other, bench_own, 100));
     assert_true(bench_send_direct(1, NVSP_CHANNEL_DATA, SCRATCH_AT, 0, size));
     guest_run(bench.guest);
@@ -269,8 +341,8 @@ static void a_tap_that_goes_takes_the_link_down(void **state)
     (void)state;
     bench_begin((struct bh_nic_options){0});
     (void)shutdown(bench.nic->tap[0].watch.fd, SHUT_RDWR);
-    (void)close(bench.tap);
-    bench.tap = dup(0);
+    (void)close(bench.taps[0]);
+    bench.taps[0] = dup(0);
     guest_run(bench.guest);
     assert_false(bh_nic_link(bench.nic));
     assert_int_equal(bench.guest->logged, 1);
@@ -282,16 +354,84 @@ static void a_tap_that_goes_takes_the_link_down(void **state)
     bench_end();
 }
 
+static void each_channel_has_a_queue_of_the_tap(void **state)
+{
+    const struct bh_nic_stats *stats;
+    struct virtio_net_hdr header = {0};
+    uint8_t out[70000];
+
+    (void)state;
+    bench_begin_on((struct bh_nic_options){.queues = 2}, 2);
+    open_second_channel();
+    stats = bh_nic_get_stats(bench.nic);
+    for (unsigned n = 0; n < 2; n++) {
+        fill_ring(n, 3 + n, 100);
+        guest_run(bench.guest);
+        bench.tap = bench.taps[n];
+        for (unsigned i = 0; i < 3 + n; i++)
+            assert_int_equal(bench_take_tap(&header, out), 100);
+        assert_int_equal(bench_take_tap(&header, out), 0);
+        assert_int_equal(stats->queue[n].tx_packets, 3 + n);
+        assert_int_equal(stats->tap[n].tx_packets, 3 + n);
+    }
+    for (unsigned n = 0; n < 2; n++) {
+        bench.tap = bench.taps[n];
+        bench_put_plain(bench_own, 64);
+        guest_run(bench.guest);
+        assert_int_equal(stats->tap[n].rx_packets, 1);
+    }
+    assert_int_equal(stats->queue[0].rx_packets, 2); /* without a hash */
+    assert_int_equal(bh_nic_get_tap_queues(bench.nic), 2);
+    bench_end();
+}
+
+static void channels_share_the_one_queue_of_a_tap(void **state)
+{
+    struct virtio_net_hdr header = {0};
+    uint8_t out[70000];
+
+    (void)state;
+    bench_begin((struct bh_nic_options){.queues = 2});
+    open_second_channel();
+    for (unsigned n = 0; n < 2; n++)
+        fill_ring(n, 2, 100);
+    guest_run(bench.guest);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(bench_take_tap(&header, out), 100);
+    assert_int_equal(bh_nic_get_stats(bench.nic)->tap[0].tx_packets, 4);
+    bench_end();
+}
+
+static void a_tap_that_goes_with_its_queues_is_said_once(void **state)
+{
+    (void)state;
+    bench_begin_on((struct bh_nic_options){.queues = 2}, 2);
+    for (unsigned n = 0; n < 2; n++) {
+        (void)shutdown(bench.nic->tap[n].watch.fd, SHUT_RDWR);
+        (void)close(bench.taps[n]);
+        bench.taps[n] = dup(0);
+    }
+    guest_run(bench.guest);
+    assert_false(bh_nic_link(bench.nic));
+    assert_int_equal(bench.guest->logged, 1);
+    bench_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rates_are_kept),
+        cmocka_unit_test(a_rate_is_shared_by_the_queues),
+        cmocka_unit_test(a_rate_is_shared_by_bytes),
         cmocka_unit_test(the_guest_is_told_of_the_link),
         cmocka_unit_test(a_larger_mtu_is_set_up_by_opening_again),
         cmocka_unit_test(versions_and_buffers_are_agreed_on_once),
         cmocka_unit_test(flows_are_spread_over_the_queues),
         cmocka_unit_test(a_sub_channel_carries_data_and_nothing_else),
         cmocka_unit_test(a_tap_that_goes_takes_the_link_down),
+        cmocka_unit_test(each_channel_has_a_queue_of_the_tap),
+        cmocka_unit_test(channels_share_the_one_queue_of_a_tap),
+        cmocka_unit_test(a_tap_that_goes_with_its_queues_is_said_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
