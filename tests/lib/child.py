@@ -85,7 +85,8 @@ class Child:
         ask(f"echo {shlex.quote(json.dumps(self.config()))} >{files}/config")
         ask(f"(bulkhead-worker --config {files}/config --control {self.socket} --user {self.uid} "
             f"--group {self.uid} >{files}/log 2>&1; echo $? >{files}/status) & "
-            f"until test -S {self.socket} -o -e {files}/status; do usleep 20000; done", 60)
+            f"until test -S {self.socket} -o -e {files}/status; do usleep 20000; done",
+            BOOT_SECONDS)  # the first of a kernel unpacks it
         if self.machine.run(f"test -e {files}/status")[0] == 0:
             raise Failure(f"child {self.number}: the worker ended: {self.log()}")
         # From inside the folder: a console that ends late must not mark the end of the next run's.
