@@ -62,8 +62,9 @@ struct api_request {
     json_t *body;         /* checked against the schema, sizes as integers; NULL without a body */
     const char *if_match; /* spec part of the entity tag, "*", or NULL */
     const char *idempotency_key; /* or NULL */
-    unsigned char digest[32]; /* SHA-256 of method, path, query and body: the same key with another
-                                 digest is API_PROBLEM_KEY_REUSED */
+    unsigned char digest[32]; /* With a key: SHA-256 of method, path, query and body, of an upload
+                                 once it is finished; the same key with another digest is
+                                 API_PROBLEM_KEY_REUSED */
     bool dry_run;
     unsigned wait;           /* seconds to wait for the operation's end before answering 202; for
                                 API_OPERATION_GET, before answering what it is then. 0: do not wait */
@@ -106,6 +107,8 @@ void api_problem_set(struct api_problem *problem, enum api_problem_type type, co
 /* Add one offending field by its JSON pointer. */
 void api_problem_point(struct api_problem *problem, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Say that there was no event `wanted`, so that nothing can be told since then. */
+void api_problem_unknown_sequence(struct api_problem *problem, uint64_t wanted, uint64_t newest);
 
 /* One condition of ?filter=. The column is one that x-filter of the route names. */
 struct api_condition {
@@ -143,6 +146,7 @@ struct api_events_page {
     uint64_t last;   /* sequence of the last row, or the one read up to */
     uint64_t oldest; /* oldest sequence kept */
     bool trimmed;    /* events after the wanted one were trimmed: rows begin at oldest */
+    bool unknown;    /* there was no event of the wanted number: no rows, last is the newest */
 };
 
 struct api_console_span {
@@ -185,7 +189,8 @@ struct api_backend {
     void (*handle)(void *context, struct api_request *request);
 
     /* --- Upload of request->object's content. --- */
-    /* offset: where the bytes begin; total: size of the whole, or -1 when not known. */
+    /* offset: where the bytes begin; total: size of the whole, or -1 when not known. What comes
+     * with a key that was used before changes nothing, and upload_finish() answers as before. */
     bool (*upload_begin)(void *context, const struct api_request *request, int64_t offset,
                          int64_t total, void **upload, struct api_problem *problem);
     bool (*upload_write)(void *context, void *upload, const char *bytes, size_t size,

@@ -38,7 +38,7 @@ def as_list(value):
 
 # Headers that every route of a kind takes; the paths do not repeat them.
 MUTATION_HEADERS = ("if_match", "idempotency_key", "prefer")
-UPLOAD_HEADERS = ("if_match", "prefer", "content_range")
+UPLOAD_HEADERS = MUTATION_HEADERS + ("content_range",)
 
 
 def headers_of(method, op):

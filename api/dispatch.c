@@ -74,6 +74,7 @@ void exchange_end(void *context, struct MHD_Connection *mhd, void **state,
     observe_exchange(exchange);
     json_decref(exchange->request.body);
     api_problem_clear(&exchange->problem);
+    EVP_MD_CTX_free(exchange->digest);
     free(exchange->answer.bytes);
     query_free(&exchange->query);
     text_free(&exchange->body);
@@ -310,12 +311,43 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *met
     if (admit(exchange, version))
         return MHD_YES;
     bool is_upload = exchange->match.route && exchange->match.route->is_upload;
+    uint64_t size = announced(exchange);
     bool large = exchange->has_body &&
-                 (is_upload || announced(exchange) > exchange->server->limits.body_bytes);
+                 (size > exchange->server->limits.body_bytes || (is_upload && size == 0));
     if (!large && !exchange->must_close)
         return MHD_YES; /* take() drops the body, finish() refuses; the connection lives on */
     exchange->must_close = true;
     return reply_problem(exchange);
+}
+
+/* --- What a repeat is known by: method, target, place in an upload, body --- */
+
+static bool digest_add(struct exchange *exchange, const void *bytes, size_t size)
+{
+    if (!exchange->digest || EVP_DigestUpdate(exchange->digest, bytes, size))
+        return true;
+    api_problem_set(&exchange->problem, API_PROBLEM_UNAVAILABLE, "The server is out of memory");
+    return false;
+}
+
+/* Only a request with a key is digested. */
+static bool digest_begin(struct exchange *exchange, const char *range)
+{
+    if (!exchange->request.idempotency_key)
+        return true;
+    exchange->digest = EVP_MD_CTX_new();
+    if (exchange->digest && EVP_DigestInit_ex(exchange->digest, EVP_sha256(), NULL))
+        return digest_add(exchange, exchange->method, strlen(exchange->method) + 1) &&
+               digest_add(exchange, exchange->target, strlen(exchange->target) + 1) &&
+               (!range || digest_add(exchange, range, strlen(range) + 1));
+    api_problem_set(&exchange->problem, API_PROBLEM_UNAVAILABLE, "The server is out of memory");
+    return false;
+}
+
+static bool digest_request(struct exchange *exchange)
+{
+    return digest_begin(exchange, NULL) &&
+           digest_add(exchange, exchange->body.bytes, exchange->body.size);
 }
 
 /* --- Uploads --- */
@@ -360,7 +392,8 @@ static bool begin_upload(struct exchange *exchange)
             "Content-Range must be of the form bytes FIRST-LAST/TOTAL and fit the length");
         return false;
     }
-    return backend->upload_begin(backend->context, &exchange->request, first, total,
+    return digest_begin(exchange, range) &&
+           backend->upload_begin(backend->context, &exchange->request, first, total,
                                  &exchange->upload, &exchange->problem);
 }
 
@@ -373,7 +406,8 @@ static void take_upload(struct exchange *exchange, const char *data, size_t size
         exchange->upload_checkpoint = exchange->received;
         connection_expect(exchange->connection, exchange->server->limits.request_seconds);
     }
-    if (backend->upload_write(backend->context, exchange->upload, data, size, &exchange->problem))
+    if (digest_add(exchange, data, size) &&
+        backend->upload_write(backend->context, exchange->upload, data, size, &exchange->problem))
         return;
     backend->upload_abort(backend->context, exchange->upload);
     exchange->upload = NULL;
@@ -431,17 +465,6 @@ static bool parse_body(struct exchange *exchange)
     return false;
 }
 
-static void digest_request(struct exchange *exchange)
-{
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
-        EVP_DigestUpdate(context, exchange->method, strlen(exchange->method) + 1) &&
-        EVP_DigestUpdate(context, exchange->target, strlen(exchange->target) + 1) &&
-        EVP_DigestUpdate(context, exchange->body.bytes, exchange->body.size))
-        EVP_DigestFinal_ex(context, exchange->request.digest, NULL);
-    EVP_MD_CTX_free(context);
-}
-
 /* --- Action --- */
 
 /* Answer now when the backend has, else suspend until it does. */
@@ -486,9 +509,11 @@ static enum MHD_Result ask_backend(struct exchange *exchange)
 {
     struct api_backend *backend = &exchange->server->backend;
     void *upload = exchange->upload;
+    if (exchange->match.route->is_mutation && !digest_request(exchange))
+        return reply_problem(exchange);
+    if (exchange->digest)
+        EVP_DigestFinal_ex(exchange->digest, exchange->request.digest, NULL);
     exchange->upload = NULL;
-    if (exchange->match.route->is_mutation)
-        digest_request(exchange);
     atomic_fetch_add(&exchange->server->outstanding, 1);
     if (upload)
         backend->upload_finish(backend->context, upload, &exchange->request);

@@ -3,6 +3,7 @@
  * Events, as a list and as a stream of server-sent events. The number of an event is its SSE id, so
  * a client that reconnects with Last-Event-ID misses nothing, or is told what was trimmed.
  */
+#include "api/accept.h"
 #include "api/json_scan.h"
 #include "api/stream.h"
 
@@ -54,15 +55,20 @@ static void event_row(void *context, enum api_row_kind kind, const char *bytes, 
     rows->items++;
 }
 
-static void append_trimmed(struct text *out, uint64_t oldest)
+/* The client has to list everything again. What follows begins at the oldest event, or, when its
+ * number was none of ours, behind the newest; the id makes it come back with a number of ours. */
+static void append_trimmed(struct text *out, const struct api_events_page *page)
 {
+    uint64_t sequence = page->unknown ? page->last : page->oldest;
     char now[32];
     clock_text(now);
+    if (page->unknown)
+        text_printf(out, "id: %" PRIu64 "\n", sequence);
     text_printf(out,
                 "event: trimmed\ndata: {\"sequence\":%" PRIu64
                 ",\"time\":\"%s\",\"type\":\"trimmed\","
                 "\"oldest\":%" PRIu64 ",\"data\":{\"snapshot\":\"/v1/vms\"}}\n\n",
-                oldest, now, oldest);
+                sequence, now, page->oldest);
 }
 
 /* --- Stream --- */
@@ -100,14 +106,14 @@ static ssize_t fill_events(struct stream *stream, char *buffer, size_t size)
         api_problem_clear(&problem);
         if (!good || stream->pending.failed)
             return -1;
-        if (page.trimmed) {
+        if (page.trimmed || page.unknown) {
             struct text rest = stream->pending;
             stream->pending = (struct text){0};
-            append_trimmed(&stream->pending, page.oldest);
+            append_trimmed(&stream->pending, &page);
             text_append(&stream->pending, rest.bytes, rest.size);
             text_free(&rest);
         }
-        bool moved = page.last > stream->position;
+        bool moved = page.last > stream->position || page.unknown;
         if (moved)
             stream->position = page.last;
         if (!stream->pending.size && !moved)
@@ -165,6 +171,21 @@ static void render_end(struct text *out, const struct api_events_page *page, boo
                 page->oldest);
 }
 
+/* Where the list should begin, there is nothing: it was trimmed, or never was. */
+static bool refuse_start(struct exchange *exchange, const struct api_events_page *page)
+{
+    if (page->unknown)
+        api_problem_unknown_sequence(&exchange->problem, exchange->query.since, page->last);
+    else if (page->trimmed && exchange->query.has_since)
+        api_problem_set(&exchange->problem, API_PROBLEM_TRIMMED,
+                        "Events after %" PRIu64 " were trimmed; the oldest kept is %" PRIu64,
+                        exchange->query.since, page->oldest);
+    else
+        return false;
+    exchange->problem.oldest = page->oldest;
+    return true;
+}
+
 static enum MHD_Result reply_list(struct exchange *exchange, bool lines)
 {
     struct api_backend *backend = &exchange->server->backend;
@@ -184,14 +205,7 @@ static enum MHD_Result reply_list(struct exchange *exchange, bool lines)
     bool good =
         backend->events_read(backend->context, &query, event_row, &rows, &page, &exchange->problem);
     json_fields_free(&fields);
-    if (good && page.trimmed && exchange->query.has_since) {
-        api_problem_set(&exchange->problem, API_PROBLEM_TRIMMED,
-                        "Events after %" PRIu64 " were trimmed; the oldest kept is %" PRIu64,
-                        query.since, page.oldest);
-        exchange->problem.oldest = page.oldest;
-        good = false;
-    }
-    if (!good) {
+    if (!good || refuse_start(exchange, &page)) {
         text_free(&out);
         return reply_problem(exchange);
     }
@@ -219,10 +233,15 @@ static bool take_token(struct exchange *exchange)
 
 enum MHD_Result events_reply(struct exchange *exchange)
 {
+    static const char *const forms[] = {"application/json", "application/x-ndjson",
+                                        "text/event-stream"};
     const char *accept = MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, "Accept");
-    if (!take_token(exchange))
+    int form = accept_choose(accept, forms, 3);
+    if (form < 0)
+        api_problem_set(
+            &exchange->problem, API_PROBLEM_NOT_ACCEPTABLE,
+            "Events come as application/json, application/x-ndjson or text/event-stream");
+    if (form < 0 || !take_token(exchange))
         return reply_problem(exchange);
-    if (accept && strstr(accept, "text/event-stream"))
-        return reply_stream(exchange);
-    return reply_list(exchange, accept && strstr(accept, "application/x-ndjson"));
+    return form == 2 ? reply_stream(exchange) : reply_list(exchange, form == 1);
 }

@@ -62,6 +62,7 @@ struct exchange {
     struct api_answer answer;
     struct text body;
     void *upload;
+    struct evp_md_ctx_st *digest; /* of a request with an Idempotency-Key, while it comes */
     size_t upload_checkpoint;
     size_t received;
     char *target; /* as sent */

@@ -7,6 +7,7 @@
  * rendering a change. A page is shared by reference count: the cache holds one, each answer under
  * way another.
  */
+#include "api/accept.h"
 #include "api/exchange.h"
 #include "api/json_scan.h"
 
@@ -251,10 +252,11 @@ static enum MHD_Result reply_page(struct exchange *exchange, struct page *page, 
 /* Which form does Accept want? False: neither. */
 static bool negotiate(struct exchange *exchange, bool *lines)
 {
+    static const char *const forms[] = {"application/json", "application/x-ndjson"};
     const char *accept = MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, "Accept");
-    *lines = accept && strstr(accept, "application/x-ndjson");
-    if (!accept || *lines || strstr(accept, "*/*") || strstr(accept, "application/*") ||
-        strstr(accept, "application/json"))
+    int form = accept_choose(accept, forms, 2);
+    *lines = form == 1;
+    if (form >= 0)
         return true;
     api_problem_set(&exchange->problem, API_PROBLEM_NOT_ACCEPTABLE,
                     "Lists come as application/json or application/x-ndjson");

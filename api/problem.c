@@ -2,6 +2,7 @@
 #include "api/problem.h"
 
 #include "api/contract.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,15 @@ void api_problem_parameter(struct api_problem *problem, const char *parameter, c
     va_start(arguments, format);
     problem_add(problem, "parameter", parameter, format, arguments);
     va_end(arguments);
+}
+
+void api_problem_unknown_sequence(struct api_problem *problem, uint64_t wanted, uint64_t newest)
+{
+    api_problem_set(problem, API_PROBLEM_UNKNOWN_SEQUENCE,
+                    "There is no event %" PRIu64 " here; the newest is %" PRIu64
+                    ". The server went back to a backup, or the number is another server's",
+                    wanted, newest);
+    api_problem_parameter(problem, "since", "is the number of no event");
 }
 
 void api_problem_clear(struct api_problem *problem)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one durable sequence of events. Sequence numbers are without gaps; row n
- * carries a hash over the hash of row n-1 and its own content, which the caller
- * computes (db/ knows no cryptography). Trimming moves the anchor, so that the
+ * The one durable sequence of events. Each row carries a hash over the hash of the
+ * row before it and its own content, which the caller computes (db/ knows no
+ * cryptography). Trimming moves the anchor, so that the
  * rest of the chain can still be verified.
  */
 #ifndef DB_EVENT_H
@@ -39,6 +39,9 @@ enum db_result db_event_last(struct db *db, int64_t *sequence, uint8_t hash[DB_H
 enum db_result db_event_insert(struct db *db, const struct db_event *event);
 enum db_result db_event_each(struct db *db, const struct db_event_query *query,
                              db_event_handler *handler, void *context);
+
+/* Whether there is an event of this number, or was one before it was trimmed. */
+enum db_result db_event_known(struct db *db, int64_t sequence, bool *known);
 
 /* The number and hash before the oldest row that is kept. */
 enum db_result db_event_anchor(struct db *db, int64_t *sequence, uint8_t hash[DB_HASH_SIZE]);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mgmtd/backend.h"
+#include "mgmtd/cancel.h"
 #include "mgmtd/host.h"
 #include "mgmtd/image.h"
 #include "mgmtd/operation.h"
@@ -106,24 +107,6 @@ static void answer_snapshot(struct daemon *daemon, struct api_request *request)
     object_release(&vm);
 }
 
-/* --- Operations --- */
-
-static void cancel_operation(struct daemon *daemon, struct api_request *request)
-{
-    if (request->if_match && strcmp(request->if_match, "*") != 0) {
-        struct api_problem problem = {.type = API_PROBLEM_NONE};
-
-        api_problem_set(&problem, API_PROBLEM_PRECONDITION_FAILED,
-                        "An operation has no ETag. Leave If-Match out.");
-        api_refuse(request, &problem);
-        return;
-    }
-    if (!request->dry_run && operations_cancel(daemon->operations, request->object))
-        operations_await(daemon->operations, request, request->object, false);
-    else
-        reply_operation(daemon, request, request->object, false, true);
-}
-
 static bool answer_read(struct daemon *daemon, struct api_request *request)
 {
     switch (request->route) {
@@ -140,7 +123,7 @@ static bool answer_read(struct daemon *daemon, struct api_request *request)
         operations_await(daemon->operations, request, request->object, false);
         return true;
     case API_OPERATION_CANCEL:
-        cancel_operation(daemon, request);
+        cancel_submit(daemon, request);
         return true;
     case API_VM_GET:
         reply_object(daemon, request, DB_VM, "", request->object);

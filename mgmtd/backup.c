@@ -10,6 +10,7 @@
 
 #include "mgmtd/backup.h"
 #include "mgmtd/journal.h"
+#include "mgmtd/object.h"
 
 #define MESSAGE_SIZE 1024
 #define LOCK_TRIES   200 /* two seconds */
@@ -105,8 +106,42 @@ int backup_check(const struct options *options)
     return 0;
 }
 
+struct host_row {
+    char id[UUID_SIZE];
+    char name[NAME_SIZE];
+};
+
+static bool take_host(void *context, const struct db_object *row)
+{
+    struct host_row *host = context;
+
+    snprintf(host->id, sizeof(host->id), "%s", row->id);
+    snprintf(host->name, sizeof(host->name), "%s", row->name);
+    return false;
+}
+
+/* Clients that saw what came after the backup are told by the numbers that follow. */
+static bool mark_restored(struct db *db, char *message)
+{
+    struct journal journal = {.sequence = 0};
+    struct host_row host = {.id = ""};
+    enum db_result result = db_begin(db);
+
+    if (result == DB_OK)
+        result = journal_load(&journal, db);
+    if (result == DB_OK)
+        result = db_object_each(db, DB_HOST, take_host, &host);
+    if (result == DB_OK)
+        result = journal_append_restored(&journal, db, host.id, host.name);
+    if (result == DB_OK)
+        result = db_commit(db);
+    if (result != DB_OK)
+        snprintf(message, MESSAGE_SIZE, "cannot write to the copy: %s", db_message(db));
+    return result == DB_OK;
+}
+
 /* Opened for writing, an older backup is migrated on the way. */
-static bool check_backup(const char *path, char *message)
+static bool prepare_backup(const char *path, char *message)
 {
     int64_t events;
     struct db *db;
@@ -114,7 +149,7 @@ static bool check_backup(const char *path, char *message)
 
     if (db_open(path, DB_WRITER, &db, message, MESSAGE_SIZE) != DB_OK)
         return false;
-    good = check_file(db, &events, message);
+    good = check_file(db, &events, message) && mark_restored(db, message);
     db_close(db);
     return good;
 }
@@ -163,7 +198,7 @@ int backup_restore(const struct options *options)
     if (!state_lock(options, message, sizeof(message)))
         return fail(message);
     unlink(part);
-    if (!copy_database(options->argument, part, message) || !check_backup(part, message)) {
+    if (!copy_database(options->argument, part, message) || !prepare_backup(part, message)) {
         unlink(part);
         return fail(message);
     }

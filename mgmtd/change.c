@@ -94,22 +94,6 @@ static bool may_reach(struct change *change)
     return false;
 }
 
-static bool check_precondition(struct change *change)
-{
-    const struct object *object = change->child.id[0] ? &change->child : &change->object;
-    const char *wanted = change->request ? change->request->if_match : NULL;
-    char etag[API_ETAG_SIZE];
-
-    if (!wanted || strcmp(wanted, "*") == 0)
-        return true;
-    object_etag(object->id, object->revision, etag);
-    if (strcmp(wanted, etag) == 0)
-        return true;
-    api_problem_set(&change->problem, API_PROBLEM_PRECONDITION_FAILED, "%s is at revision %lld now",
-                    object->name, (long long)object->revision);
-    return false;
-}
-
 /* Paths take a name or a uuid, so a name like a uuid could be taken for another object's. */
 static bool check_name(struct change *change)
 {
@@ -127,10 +111,10 @@ static bool load_objects(struct change *change, const char *reference)
     unsigned flags = change->mutation->flags;
     enum db_kind kind = flags & MUTATION_OF_VM ? DB_VM : change->mutation->kind;
 
-    if (flags & MUTATION_CREATES && !(flags & MUTATION_OF_VM)) {
-        const char *wanted = change->request ? change->request->if_match : NULL;
+    const char *if_match = change->request ? change->request->if_match : NULL;
 
-        if (wanted && strcmp(wanted, "*") != 0) {
+    if (flags & MUTATION_CREATES && !(flags & MUTATION_OF_VM)) {
+        if (!etag_matches(if_match, "")) {
             api_problem_set(&change->problem, API_PROBLEM_PRECONDITION_FAILED,
                             "What is to be made has no ETag yet. Leave If-Match out.");
             return false;
@@ -145,7 +129,8 @@ static bool load_objects(struct change *change, const char *reference)
     if (flags & MUTATION_CHILD &&
         !load(change, &change->child, DB_SNAPSHOT, change->object.id, change->request->child))
         return false;
-    return check_precondition(change);
+    return object_unchanged(change->child.id[0] ? &change->child : &change->object, if_match,
+                            &change->problem);
 }
 
 /* --- Rows --- */
@@ -427,6 +412,8 @@ static void finish_change(void *context, enum db_result result, const char *mess
 {
     struct change *change = context;
 
+    if (change->decided)
+        change->decided(change->context);
     if (result != DB_OK && change->problem.type == API_PROBLEM_NONE)
         object_problem(&change->problem, result, change->mutation->kind, change->object.name,
                        message);
@@ -448,10 +435,18 @@ static void finish_change(void *context, enum db_result result, const char *mess
 void change_submit(struct daemon *daemon, const struct mutation *mutation,
                    struct api_request *request)
 {
+    change_submit_with(daemon, mutation, request, NULL, NULL);
+}
+
+void change_submit_with(struct daemon *daemon, const struct mutation *mutation,
+                        struct api_request *request, void (*decided)(void *context), void *context)
+{
     struct change *change = calloc(1, sizeof(*change));
     struct api_problem problem = {.type = API_PROBLEM_NONE};
 
     if (!change) {
+        if (decided)
+            decided(context);
         api_problem_set(&problem, API_PROBLEM_UNAVAILABLE, "The host has no memory left.");
         api_refuse(request, &problem);
         return;
@@ -464,7 +459,9 @@ void change_submit(struct daemon *daemon, const struct mutation *mutation,
                               .request_id = request->request_id,
                               .traceparent = request->traceparent,
                               .body = request->body ? json_incref(request->body) : json_object(),
-                              .dry_run = request->dry_run};
+                              .dry_run = request->dry_run,
+                              .decided = decided,
+                              .context = context};
     store_submit(daemon->store, run_change, finish_change, change);
 }
 

@@ -74,11 +74,19 @@ struct change {
     /* After the commit, on the writer thread; must be quick. */
     void (*committed)(struct change *change);
     unsigned pending; /* for it: bits of enum vm_pending */
+
+    /* Whatever came of it, before the client is answered; or NULL. */
+    void (*decided)(void *context);
+    void *context;
 };
 
 /* Does what a client asks; answers or refuses the request later. */
 void change_submit(struct daemon *daemon, const struct mutation *mutation,
                    struct api_request *request);
+
+/* The same; `decided` is called once it is committed or refused, before the client is answered. */
+void change_submit_with(struct daemon *daemon, const struct mutation *mutation,
+                        struct api_request *request, void (*decided)(void *context), void *context);
 
 /* The daemon's own change of a VM, such as a restart by policy. Nobody waits for it. */
 void change_submit_internal(struct daemon *daemon, enum api_route route, const char *object_id,

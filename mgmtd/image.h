@@ -4,7 +4,7 @@
  *
  * An upload writes to a file of its own as bytes come; what was synced is in the
  * database, so that after any break the client is told where to go on. One
- * client uploads to an image at a time.
+ * client uploads to an image at a time; what a repeat of an upload sends is dropped.
  */
 #ifndef MGMTD_IMAGE_H
 #define MGMTD_IMAGE_H

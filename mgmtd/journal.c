@@ -8,6 +8,9 @@
 #include "mgmtd/ident.h"
 #include "mgmtd/journal.h"
 
+#define RESTORED     "host.restored"
+#define RESTORED_GAP 1000000000ll /* more events than a server writes between two backups */
+
 #define HASH_MEMBER      ",\"hash\":\""
 #define HASH_MEMBER_SIZE (sizeof(HASH_MEMBER) - 1 + 64 + 2) /* with the closing quote and brace */
 
@@ -98,6 +101,25 @@ enum db_result journal_append(struct journal *journal, struct db *db,
     return result;
 }
 
+enum db_result journal_append_restored(struct journal *journal, struct db *db, const char *host_id,
+                                       const char *host_name)
+{
+    const struct journal_event event = {.class = "audit",
+                                        .type = RESTORED,
+                                        .kind = DB_HOST,
+                                        .id = host_id,
+                                        .name = host_name,
+                                        .actor = "system"};
+    int64_t before = journal->sequence;
+    enum db_result result;
+
+    journal->sequence += RESTORED_GAP;
+    result = journal_append(journal, db, &event);
+    if (result != DB_OK)
+        journal->sequence = before;
+    return result;
+}
+
 void journal_mark(struct journal *journal, enum journal_mark mark)
 {
     journal->mark[mark] = journal->sequence;
@@ -110,12 +132,19 @@ struct verification {
     int64_t broken;
 };
 
+/* The number is hashed with the document; here only that no event was left out. */
+static bool follows(const struct db_event *event, int64_t sequence)
+{
+    return event->sequence == sequence + 1 ||
+           (event->sequence > sequence && strcmp(event->type, RESTORED) == 0);
+}
+
 static bool verify_event(void *context, const struct db_event *event)
 {
     struct verification *state = context;
     uint8_t hash[DB_HASH_SIZE];
 
-    if (event->sequence != state->sequence + 1 || event->document_size < HASH_MEMBER_SIZE) {
+    if (!follows(event, state->sequence) || event->document_size < HASH_MEMBER_SIZE) {
         state->broken = event->sequence;
         return false;
     }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The journal: the one durable sequence of events with its hash chain, and for
- * each collection the number of the event that changed it last.
+ * each collection the number of the event that changed it last. Numbers have no
+ * gaps but one before each host.restored, so that a history that goes on from a
+ * backup gives no number again that the lost one gave.
  *
  * The hash of an event is SHA-256 over the hash before it (32 bytes) and the
  * event's JSON up to the comma before its "hash" member, so that a client can
@@ -42,6 +44,10 @@ enum db_result journal_load(struct journal *journal, struct db *db);
 /* Appends an event and marks its kind; journal->sequence is then its number. */
 enum db_result journal_append(struct journal *journal, struct db *db,
                               const struct journal_event *event);
+
+/* The first event after a return to a backup: its number is far above any that was given since. */
+enum db_result journal_append_restored(struct journal *journal, struct db *db, const char *host_id,
+                                       const char *host_name);
 void journal_mark(struct journal *journal, enum journal_mark mark);
 
 /* Follows the whole chain. DB_CORRUPT with the first broken sequence in *broken. */

@@ -331,6 +331,23 @@ static bool list_hosts(struct daemon *daemon, struct sink *sink, struct api_page
     return result == DB_OK || refuse(problem, result, sink->db);
 }
 
+/* What changed since an event that is not of this history can not be told. */
+static bool check_since(struct daemon *daemon, struct db *db, const struct api_list_query *query,
+                        struct api_problem *problem)
+{
+    enum db_result result = DB_OK;
+    bool known = true;
+
+    if (query->has_since)
+        result = db_event_known(db, (int64_t)query->since, &known);
+    if (result != DB_OK)
+        return refuse(problem, result, db);
+    if (!known)
+        api_problem_unknown_sequence(problem, query->since,
+                                     (uint64_t)store_sequence(daemon->store));
+    return known;
+}
+
 bool lists_objects(void *context, const struct api_request *request,
                    const struct api_list_query *query, api_row_function *row, void *to,
                    struct api_page *page, struct api_problem *problem)
@@ -344,6 +361,8 @@ bool lists_objects(void *context, const struct api_request *request,
     *page = (struct api_page){.sequence = (uint64_t)store_sequence(daemon->store)};
     if (!db)
         return refuse(problem, DB_FAILED, NULL);
+    if (!check_since(daemon, db, query, problem))
+        return false;
     vms_observed(daemon->vms, sink.observed);
     if (query->collection == API_COLLECTION_HOSTS)
         done = list_hosts(daemon, &sink, page, problem);
@@ -395,6 +414,7 @@ bool lists_events(void *context, const struct api_list_query *query, api_row_fun
     struct db_event_query events = {.since = (int64_t)query->since, .limit = -1};
     uint8_t hash[DB_HASH_SIZE];
     int64_t anchor = 0;
+    bool known = false;
     enum db_result result = db ? db_event_anchor(db, &anchor, hash) : DB_FAILED;
 
     for (size_t i = 0; i < query->condition_count; i++)
@@ -403,9 +423,13 @@ bool lists_events(void *context, const struct api_list_query *query, api_row_fun
             events.object_id = query->conditions[i].value;
     sink.last = events.since;
     if (result == DB_OK)
+        result = db_event_known(db, events.since, &known);
+    if (result == DB_OK && known)
         result = db_event_each(db, &events, give_event, &sink);
-    *page = (struct api_events_page){.last = (uint64_t)sink.last,
-                                     .oldest = (uint64_t)anchor + 1,
-                                     .trimmed = events.since < anchor};
+    *page = (struct api_events_page){
+        .last = (uint64_t)(known ? sink.last : store_sequence(daemon->store)),
+        .oldest = (uint64_t)anchor + 1,
+        .trimmed = events.since < anchor,
+        .unknown = !known};
     return result == DB_OK || refuse(problem, result, db);
 }

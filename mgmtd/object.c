@@ -152,6 +152,29 @@ void object_etag(const char *id, int64_t revision, char etag[API_ETAG_SIZE])
     snprintf(etag, API_ETAG_SIZE, "%.13s-%lld", id, (long long)revision);
 }
 
+bool etag_matches(const char *if_match, const char *etag)
+{
+    return !if_match || strcmp(if_match, "*") == 0 || strcmp(if_match, etag) == 0;
+}
+
+bool object_unchanged(const struct object *object, const char *if_match,
+                      struct api_problem *problem)
+{
+    char etag[API_ETAG_SIZE];
+
+    object_etag(object->id, object->revision, etag);
+    if (etag_matches(if_match, etag))
+        return true;
+    api_problem_set(problem, API_PROBLEM_PRECONDITION_FAILED, "%s is at revision %lld now",
+                    object->name, (long long)object->revision);
+    return false;
+}
+
+void operation_etag(const struct db_operation *row, char etag[API_ETAG_SIZE])
+{
+    snprintf(etag, API_ETAG_SIZE, "%.13s-%s%lld", row->id, row->state, (long long)row->position);
+}
+
 void operation_write(struct text *text, const struct db_operation *row)
 {
     text_append(text, row->head, row->head_size);

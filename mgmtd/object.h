@@ -54,6 +54,17 @@ void object_write(struct text *text, const struct db_object *row, const char *ob
 /* The entity tag of what the client can set: never the same for two objects. */
 void object_etag(const char *id, int64_t revision, char etag[API_ETAG_SIZE]);
 
+/*
+ * Whether If-Match, as a request has it (NULL: not sent), allows a change of what has this tag;
+ * "" of what has none. object_unchanged says it of an object, with a problem.
+ */
+bool etag_matches(const char *if_match, const char *etag);
+bool object_unchanged(const struct object *object, const char *if_match,
+                      struct api_problem *problem);
+
+/* The entity tag of an operation: of its state and its place in the queue. */
+void operation_etag(const struct db_operation *row, char etag[API_ETAG_SIZE]);
+
 /* Appends an operation's document. */
 void operation_write(struct text *text, const struct db_operation *row);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "db/list.h"
 #include "db/token.h"
 #include "mgmtd/operation.h"
 
@@ -79,14 +80,20 @@ static bool save(struct change *change, struct object *object)
     return result == DB_OK || change_refuse(change, result);
 }
 
-static bool refuse_busy(struct change *change, const struct object *vm)
+/* Saves the document that says the new name, unless an operation may put the old one back. */
+static bool save_idle(struct change *change, struct object *object)
 {
+    const char *noun = object->kind == DB_VM ? "VM" : "disk";
+
+    if (!operations_busy(change->daemon->operations, object->id))
+        return save(change, object);
     api_problem_set(&change->problem, API_PROBLEM_WRONG_STATE,
-                    "The VM %s names the %s %s, and an operation on it is under way. Try again "
+                    "The %s %s names the %s %s, and an operation on it is under way. Try again "
                     "when it is done.",
-                    vm->name, db_kind_name(change->object.kind), change->object.name);
-    api_problem_point(&change->problem, "/name", "is in the document of the VM %s", vm->name);
-    operations_holder(change->daemon->operations, vm->id, change->problem.holder);
+                    noun, object->name, db_kind_name(change->object.kind), change->object.name);
+    api_problem_point(&change->problem, "/name", "is in the document of the %s %s", noun,
+                      object->name);
+    operations_holder(change->daemon->operations, object->id, change->problem.holder);
     return false;
 }
 
@@ -98,9 +105,28 @@ static bool follow_vm(struct following *following, const char *id)
     bool done = result == DB_OK || change_refuse(change, result);
 
     if (done && replace_all(following, &vm))
-        done = operations_busy(change->daemon->operations, id) ? refuse_busy(change, &vm)
-                                                               : save(change, &vm);
+        done = save_idle(change, &vm);
     object_release(&vm);
+    return done;
+}
+
+/* A disk is found by the image's uuid and by the name that its document says. */
+static bool follow_disk(struct following *following, const char *id)
+{
+    struct change *change = following->change;
+    struct object disk;
+    enum db_result result = object_load(&disk, change->db, DB_DISK, "", id);
+    bool done = result == DB_OK || change_refuse(change, result);
+
+    if (done && strcmp(json_text(disk.document, "image"), following->old_name) == 0) {
+        json_object_set_new(disk.document, "image", json_string(change->object.name));
+        done = save_idle(change, &disk);
+        result = db_label_set(change->db, id, "image", change->object.name);
+        if (result == DB_OK)
+            result = db_label_add(change->db, id, "image", change->object.id);
+        done = done && (result == DB_OK || change_refuse(change, result));
+    }
+    object_release(&disk);
     return done;
 }
 
@@ -131,6 +157,14 @@ static bool collect_vm(void *context, const char *id, const char *kind, const ch
     return true;
 }
 
+static bool collect_disk(void *context, const struct db_object *row)
+{
+    struct following *following = context;
+
+    json_array_append_new(following->ids, json_string(row->id));
+    return true;
+}
+
 static bool collect_token(void *context, const struct db_token *row)
 {
     struct following *following = context;
@@ -140,27 +174,53 @@ static bool collect_token(void *context, const struct db_token *row)
     return true;
 }
 
+typedef bool follow_one(struct following *following, const char *id);
+
+/* Goes through what was collected, and begins anew. */
+static bool follow_each(struct following *following, enum db_result collected, follow_one *follow)
+{
+    bool done = collected == DB_OK || change_refuse(following->change, collected);
+    const json_t *id;
+    size_t index;
+
+    json_array_foreach(following->ids, index, id)
+    {
+        done = done && follow(following, json_string_value(id));
+    }
+    json_array_clear(following->ids);
+    return done;
+}
+
+static bool follow_disks(struct following *following)
+{
+    const struct change *change = following->change;
+    const struct db_list made_from = {.kind = DB_DISK,
+                                      .filter = {{"image", DB_MATCH_EQUAL, change->object.id}},
+                                      .filter_count = 1,
+                                      .limit = -1};
+
+    return follow_each(following, db_list(change->db, &made_from, collect_disk, following),
+                       follow_disk);
+}
+
 bool rename_follow(struct change *change, const char *old_name)
 {
     struct following following = {change, old_name, NULL};
-    bool of_user = change->object.kind == DB_USER;
-    enum db_result result;
-    const json_t *id;
-    size_t index;
+    const struct object *object = &change->object;
     bool done;
 
-    if (strcmp(old_name, change->object.name) == 0)
+    if (strcmp(old_name, object->name) == 0)
         return true;
     following.ids = json_array();
-    result = of_user ? db_token_each(change->db, collect_token, &following)
-                     : db_reference_users(change->db, change->object.id, collect_vm, &following);
-    done = result == DB_OK || change_refuse(change, result);
-    json_array_foreach(following.ids, index, id)
-    {
-        if (done)
-            done = of_user ? follow_token(&following, json_string_value(id))
-                           : follow_vm(&following, json_string_value(id));
-    }
+    if (object->kind == DB_USER)
+        done = follow_each(&following, db_token_each(change->db, collect_token, &following),
+                           follow_token);
+    else
+        done = follow_each(&following,
+                           db_reference_users(change->db, object->id, collect_vm, &following),
+                           follow_vm);
+    if (object->kind == DB_IMAGE)
+        done = done && follow_disks(&following);
     json_decref(following.ids);
     return done;
 }

@@ -12,8 +12,9 @@
 
 /*
  * For plan, after the object was written: puts its name for `old_name` in the
- * documents of VMs (disks, images, networks) and tokens (users). Refuses with
- * 409 while such a VM has an operation under way, which may put its document back.
+ * documents of VMs (disks, images, networks), of disks made from it (images) and of
+ * tokens (users). Refuses with 409 while such a VM or disk has an operation under way,
+ * which may put its document back.
  */
 bool rename_follow(struct change *change, const char *old_name);
 

@@ -150,6 +150,7 @@ struct outcome {
     char result[UUID_SIZE];
     const struct mutation *mutation;
     int64_t sequence;
+    char etag[API_ETAG_SIZE];
     struct text document;
     json_t *tail;
     json_t *issued; /* by a mutation that issues: the answer's document */
@@ -180,12 +181,18 @@ static bool read_outcome(void *context, const struct db_operation *row)
     outcome->sequence = row->sequence;
     snprintf(outcome->object_id, sizeof(outcome->object_id), "%s", row->object_id);
     snprintf(outcome->result, sizeof(outcome->result), "%s", json_text(arguments, "result"));
+    operation_etag(row, outcome->etag);
     operation_write(&outcome->document, row);
     outcome->tail = parse_tail(row->tail);
     if (outcome->mutation && outcome->mutation->flags & MUTATION_ISSUES)
         outcome->issued = json_incref(json_object_get(arguments, "run"));
     json_decref(arguments);
     return false;
+}
+
+static bool asks_for_operation(const struct api_request *request)
+{
+    return request->route == API_OPERATION_GET || request->route == API_OPERATION_CANCEL;
 }
 
 /* The operation's own document: for those who asked for it, or for who must go on waiting. */
@@ -198,6 +205,8 @@ static void send_operation(struct api_request *request, struct outcome *outcome,
                                 .replayed = replayed};
 
     answer.bytes = text_take(&outcome->document);
+    if (asks_for_operation(request))
+        snprintf(answer.etag, sizeof(answer.etag), "%s", outcome->etag);
     snprintf(answer.operation, sizeof(answer.operation), "%s", id);
     if (status == 202)
         snprintf(answer.location, sizeof(answer.location), "/v1/operations/%s", id);
@@ -280,8 +289,7 @@ static void send_result(struct daemon *daemon, struct api_request *request, stru
 static void send_outcome(struct daemon *daemon, struct api_request *request,
                          struct outcome *outcome, const char *id, bool replayed)
 {
-    if (request->route == API_OPERATION_GET || request->route == API_OPERATION_CANCEL ||
-        !outcome->mutation)
+    if (asks_for_operation(request) || !outcome->mutation)
         send_operation(request, outcome, id, 200, replayed);
     else if (outcome->succeeded)
         send_result(daemon, request, outcome, id, replayed);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads of image contents, as the API's server calls them. */
+/*
+ * Uploads of image contents, as the API's server calls them. An upload is listed until its end is
+ * committed, so that no other one writes to the file between its last byte and the new state. A
+ * repeat, whose Idempotency-Key was used before, has no file: its bytes are dropped, and the change
+ * at its end finds the first answer.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,7 +20,7 @@
 struct upload {
     struct upload *next;
     char image_id[UUID_SIZE];
-    int fd;
+    int fd; /* -1: a repeat */
     int64_t received;
     int64_t announced; /* 0: not known */
 };
@@ -121,39 +126,71 @@ static bool find_image(struct daemon *daemon, const char *reference, struct obje
     return true;
 }
 
+static bool is_repeat(struct daemon *daemon, const struct api_request *request)
+{
+    struct db *db = store_reader(daemon->store);
+    struct db_idempotency found;
+
+    return request->idempotency_key && db &&
+           db_idempotency_get(db, request->caller.name, request->idempotency_key, &found) == DB_OK;
+}
+
+/* Of an upload that is listed: looks at the image again, since another one may just have ended. */
+static bool open_upload(struct daemon *daemon, const struct api_request *request,
+                        struct upload *upload, int64_t offset, int64_t total,
+                        struct api_problem *problem)
+{
+    struct object image;
+    int64_t received = 0;
+    bool good = find_image(daemon, upload->image_id, &image, &received, problem) &&
+                object_unchanged(&image, request->if_match, problem) &&
+                check_image(&image, offset, total, received, problem);
+
+    upload->announced = good ? json_number(image.document, "size", 0) : 0;
+    object_release(&image);
+    return good && open_file(daemon, upload, offset, problem);
+}
+
+static bool begin(struct daemon *daemon, const struct api_request *request, struct upload *upload,
+                  int64_t offset, int64_t total, struct api_problem *problem)
+{
+    struct object image;
+    int64_t received;
+
+    upload->fd = -1;
+    if (is_repeat(daemon, request))
+        return true;
+    if (!find_image(daemon, request->object, &image, &received, problem))
+        return false;
+    memcpy(upload->image_id, image.id, sizeof(upload->image_id));
+    object_release(&image);
+    if (!enlist(upload)) {
+        api_problem_set(problem, API_PROBLEM_IN_USE, "Another upload to this image goes on.");
+        return false;
+    }
+    if (open_upload(daemon, request, upload, offset, total, problem))
+        return true;
+    delist(upload);
+    return false;
+}
+
 bool image_upload_begin(void *context, const struct api_request *request, int64_t offset,
                         int64_t total, void **handle, struct api_problem *problem)
 {
-    struct daemon *daemon = context;
     struct upload *upload = calloc(1, sizeof(*upload));
-    struct object image;
-    int64_t received = 0;
-    bool begun;
 
-    if (!upload || !find_image(daemon, request->object, &image, &received, problem)) {
-        free(upload);
+    if (!upload) {
+        api_problem_set(problem, API_PROBLEM_UNAVAILABLE, "The host has no memory left.");
         return false;
     }
-    upload->fd = -1;
-    upload->announced = json_number(image.document, "size", 0);
-    memcpy(upload->image_id, image.id, sizeof(upload->image_id));
-    begun = check_image(&image, offset, total, received, problem);
-    object_release(&image);
-    if (begun && !enlist(upload)) {
-        api_problem_set(problem, API_PROBLEM_IN_USE, "Another upload to this image goes on.");
-        begun = false;
-    } else if (begun && !open_file(daemon, upload, offset, problem)) {
-        delist(upload);
-        begun = false;
+    if (begin(context, request, upload, offset, total, problem)) {
+        *handle = upload;
+        return true;
     }
-    if (!begun) {
-        if (upload->fd >= 0)
-            close(upload->fd);
-        free(upload);
-        return false;
-    }
-    *handle = upload;
-    return true;
+    if (upload->fd >= 0)
+        close(upload->fd);
+    free(upload);
+    return false;
 }
 
 bool image_upload_write(void *context, void *handle, const char *bytes, size_t size,
@@ -162,6 +199,8 @@ bool image_upload_write(void *context, void *handle, const char *bytes, size_t s
     struct upload *upload = handle;
 
     (void)context;
+    if (upload->fd < 0)
+        return true;
     if (upload->announced > 0 && upload->received + (int64_t)size > upload->announced) {
         api_problem_set(problem, API_PROBLEM_INVALID_REQUEST,
                         "More than the announced %lld bytes came.", (long long)upload->announced);
@@ -181,46 +220,45 @@ bool image_upload_write(void *context, void *handle, const char *bytes, size_t s
     return true;
 }
 
-static void end(struct upload *upload)
+static void forget(void *context)
 {
-    close(upload->fd);
+    struct upload *upload = context;
+
     delist(upload);
     free(upload);
 }
 
 void image_upload_finish(void *context, void *handle, struct api_request *request)
 {
-    end(handle);
-    change_submit(context, mutation_of_route(API_IMAGE_UPLOAD), request);
+    struct upload *upload = handle;
+
+    if (upload->fd >= 0)
+        close(upload->fd);
+    change_submit_with(context, mutation_of_route(API_IMAGE_UPLOAD), request, forget, upload);
 }
 
 /* --- A break: what came is kept, and said in the image's status. --- */
 
-struct broken {
-    char image_id[UUID_SIZE];
-    int64_t received;
-};
-
 static bool break_job(void *context, struct db *db, struct journal *journal)
 {
-    struct broken *broken = context;
+    const struct upload *upload = context;
     struct object image;
     struct journal_event event = {.class = "lifecycle",
                                   .type = "image.received",
                                   .kind = DB_IMAGE,
-                                  .id = broken->image_id,
+                                  .id = upload->image_id,
                                   .actor = "system"};
     char more[64];
-    bool done = object_load(&image, db, DB_IMAGE, "", broken->image_id) == DB_OK;
+    bool done = object_load(&image, db, DB_IMAGE, "", upload->image_id) == DB_OK;
 
     event.name = image.name;
-    snprintf(more, sizeof(more), ",\"received\":%lld", (long long)broken->received);
+    snprintf(more, sizeof(more), ",\"received\":%lld", (long long)upload->received);
     if (done) {
         object_set_status(&image, "uploading", more);
         done = journal_append(journal, db, &event) == DB_OK;
         image.sequence = journal->sequence;
         done = done && object_update(&image, db) == DB_OK &&
-               db_upload_set(db, image.id, broken->received, time_now()) == DB_OK;
+               db_upload_set(db, image.id, upload->received, time_now()) == DB_OK;
     }
     object_release(&image);
     return done;
@@ -230,20 +268,18 @@ static void break_done(void *context, enum db_result result, const char *message
 {
     (void)result;
     (void)message;
-    free(context);
+    forget(context);
 }
 
 void image_upload_abort(void *context, void *handle)
 {
     struct daemon *daemon = context;
     struct upload *upload = handle;
-    struct broken *broken = calloc(1, sizeof(*broken));
 
-    if (broken) {
-        memcpy(broken->image_id, upload->image_id, sizeof(broken->image_id));
-        broken->received = upload->received;
+    if (upload->fd < 0) {
+        forget(upload);
+        return;
     }
-    end(upload);
-    if (broken)
-        store_submit(daemon->store, break_job, break_done, broken);
+    close(upload->fd);
+    store_submit(daemon->store, break_job, break_done, upload);
 }

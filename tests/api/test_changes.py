@@ -275,6 +275,52 @@ class Changes(ApiCase):
             ended = self.api.get(asked.headers["Location"]).json
             self.assertEqual((ended["state"], ended["problem"]["status"]), ("cancelled", 409))
 
+    def test_an_operation_is_polled_by_its_tag(self):
+        self.make_vm("polled", boot={"kernel": "linux", "cmdline": "sim.late=60000"})
+        start, pause = (self.api.post(f"/v1/vms/polled/{verb}").headers["Location"] for verb in ("start", "pause"))
+        queued = self.api.get(pause)
+        for wait in ("", "?wait=1"):
+            same = self.api.get(pause + wait, headers={"If-None-Match": queued.headers["ETag"]})
+            self.assertEqual((same.status, same.body, same.headers["ETag"]), (304, b"", queued.headers["ETag"]))
+        self.api.good("POST", "/v1/vms/polled/poweroff")
+        for operation in (start, pause):
+            ended = self.api.get(operation, headers={"If-None-Match": queued.headers["ETag"]})
+            self.assertEqual((ended.status, ended.json["state"]), (200, "cancelled"))
+            again = self.api.get(operation, headers={"If-None-Match": ended.headers["ETag"]})
+            self.assertEqual(again.status, 304)
+
+    def test_a_place_in_the_queue_is_in_the_tag(self):
+        self.make_vm("places", boot={"kernel": "linux", "cmdline": "sim.late=60000"})
+        start, pause, resume = (self.api.post(f"/v1/vms/places/{verb}").headers["Location"]
+                                for verb in ("start", "pause", "resume"))
+        tag = self.api.get(resume).headers["ETag"]
+        self.api.good("POST", f"{start}/cancel")
+        moved = self.api.get(resume + "?wait=20", headers={"If-None-Match": tag})
+        self.assertEqual(moved.status, 200)
+        self.assertNotEqual(moved.headers["ETag"], tag)
+        self.api.get(pause + "?wait=20")
+        self.api.good("POST", "/v1/vms/places/poweroff")
+
+    def test_only_what_was_seen_is_cancelled(self):
+        self.make_vm("spared", boot={"kernel": "linux", "cmdline": "sim.late=60000"})
+        start, pause = (self.api.post(f"/v1/vms/spared/{verb}").headers["Location"] for verb in ("start", "pause"))
+        queued = self.api.get(pause).headers["ETag"]
+        stale = self.api.post(f"{start}/cancel", headers={"If-Match": queued})
+        self.assert_problem(stale, 412, "precondition-failed")
+        self.assertIn("running", stale.json["detail"])
+        self.assertEqual(self.api.post(f"{pause}/cancel?dry_run=true", headers={"If-Match": queued}).json["state"], "queued")
+        self.assert_problem(self.api.post("/v1/operations/0b9d1c52-6a7e-4f0c-9f0e-3d8f6f1c2a11/cancel"), 404, "not-found")
+        self.assertEqual(self.api.post(f"{pause}/cancel", headers={"If-Match": queued}).status, 202)
+        ended = self.api.good("POST", f"{start}/cancel", headers={"If-Match": self.api.get(start).headers["ETag"]})
+        self.assertEqual(ended["state"], "cancelled")
+        self.assertEqual(self.api.get(pause + "?wait=20").json["state"], "cancelled")
+        asked = self.api.get("/v1/events?filter=object=spared,type=operation.cancelling").json["items"]
+        self.assertEqual([(e["operation"], e["actor"]) for e in asked],
+                         [(path.rpartition("/")[2], "user:admin") for path in (pause, start)])
+        again = self.api.good("POST", f"{start}/cancel")
+        self.assertEqual(again["state"], "cancelled")
+        self.assertEqual(len(self.api.get("/v1/events?filter=object=spared,type=operation.cancelling").json["items"]), 2)
+
     def test_clone_and_snapshots(self):
         self.api.good("POST", "/v1/disks", {"name": "orig-root", "size": "4MiB"})
         self.make_vm("orig", disks={"root": {"disk": "orig-root"}})

@@ -121,6 +121,31 @@ class Lists(ApiCase):
         self.assertEqual([row["name"] for row in rows], ["vm-00", "vm-01", "vm-02"])
         self.assertTrue(answer.headers["Next-Page-Token"])
 
+    def test_a_number_of_no_event_is_refused(self):
+        """A client that knows another history has to list everything again; silence would leave it wrong for ever."""
+        newest = self.api.get("/v1/events?limit=1000").json["sequence"]
+        for path in ("vms", "disks", "images", "networks", "snapshots", "vms/vm-00/snapshots", "hosts", "operations", "events",
+                     "users", "tokens"):
+            with self.subTest(path):
+                answer = self.api.get(f"/v1/{path}?since={newest + 1}")
+                self.assert_problem(answer, 410, "unknown-sequence")
+                self.assertEqual(answer.pointers, ["since"])
+                self.assertIn(f"newest is {newest}", answer.json["detail"])
+                self.assertEqual(self.api.get(f"/v1/{path}?since={newest}").status, 200)
+        answer = self.api.get(f"/v1/vms?since={newest + 1}", headers={"Accept": "application/x-ndjson"})
+        self.assert_problem(answer, 410, "unknown-sequence")
+
+    def test_the_form_liked_most_is_sent(self):
+        for path in ("vms", "events"):
+            for accept, form in (("application/x-ndjson;q=0.5, application/json", "application/json"),
+                                 ("application/json;q=0.1, application/x-ndjson;q=0.2", "application/x-ndjson"),
+                                 ("text/html, */*;q=0.1", "application/json"),
+                                 ("application/json;q=0, */*", "application/x-ndjson")):
+                with self.subTest(path, accept=accept):
+                    answer = self.api.get(f"/v1/{path}", headers={"Accept": accept})
+                    self.assertEqual((answer.status, answer.headers["Content-Type"]), (200, form))
+            self.assert_problem(self.api.get(f"/v1/{path}", headers={"Accept": "application/json;q=0"}), 406, "not-acceptable")
+
     def test_all_collections_answer(self):
         for path in ("vms", "disks", "images", "networks", "snapshots", "hosts", "operations", "events", "users", "tokens"):
             with self.subTest(path):

@@ -96,6 +96,26 @@ class Names(ApiCase):
         self.assertEqual(self.api.get(f"/v1/vms/{uuid}").status, 404)
         self.assertEqual(self.api.delete(f"/v1/vms/{uuid}").status, 404)
 
+    def test_a_disk_says_the_new_name_of_its_image(self):
+        old = self.api.upload("image-old", b"i" * 4096, "disk", format="raw")
+        self.api.good("POST", "/v1/disks", {"name": "by-name", "image": "image-old"})
+        self.api.good("POST", "/v1/disks", {"name": "by-uuid", "image": old["uuid"]})
+        since = self.api.get("/v1/disks?limit=1").json["sequence"]
+        etag = self.api.get("/v1/disks/by-name").headers["ETag"]
+        self.rename("/v1/images/image-old", "image-new")
+        self.assertEqual(self.api.get("/v1/disks/by-name").json["image"], "image-new")
+        self.assertNotEqual(self.api.get("/v1/disks/by-name").headers["ETag"], etag)
+        self.assertEqual(self.api.get("/v1/disks/by-uuid").json["image"], old["uuid"])
+        self.assertEqual(self.listed(f"/v1/disks?since={since}"), ["by-name"])
+        new = self.api.upload("image-old", b"n" * 4096, "disk", format="raw")
+        self.api.good("POST", "/v1/disks", {"name": "of-the-new", "image": "image-old"})
+        for condition, names in (("image=image-old", ["of-the-new"]), (f"image={new['uuid']}", ["of-the-new"]),
+                                 ("image=image-new", ["by-name"]), (f"image={old['uuid']}", ["by-name", "by-uuid"])):
+            self.assertEqual(self.listed(f"/v1/disks?filter={condition}"), names, condition)
+        self.rename("/v1/images/image-new", "image-newest")
+        self.assertEqual(self.listed("/v1/disks?filter=image=image-newest"), ["by-name"])
+        self.assertEqual(self.api.get("/v1/disks/of-the-new").json["image"], "image-old")
+
     def test_a_disk_keeps_what_it_is_found_by(self):
         image = self.api.upload("base", b"b" * 4096, "disk", format="raw")
         self.api.good("POST", "/v1/disks", {"name": "based", "image": "base", "tags": ["x"]})

@@ -45,8 +45,10 @@ class Requests(ApiCase):
     def tag_of(self, path):
         """The entity tag that If-Match must name for this path; None where an object is made."""
         parts = path.partition("?")[0].split("/")[2:]
-        if len(parts) == 1 or parts[0] == "operations":
+        if len(parts) == 1:
             return None
+        if parts[0] == "operations":
+            return self.api.get(f"/v1/operations/{parts[1]}").headers["ETag"]
         kind = "snapshots" if "snapshots" in parts and parts[-1] != "snapshots" else parts[0]
         return self.api.get(TAGS[kind]).headers["ETag"]
 

@@ -19,7 +19,7 @@ import random
 import shutil
 from dataclasses import dataclass, field
 
-from lib.suite import Reporter, chooser, run_item
+from lib.suite import Counts, Reporter, chooser, run_item
 
 LANES_MAX = 4  # a machine takes up to 3 GiB
 
@@ -38,24 +38,19 @@ class Result:
     piece: int
     position: int
     name: str
-    counts: tuple  # passed, failed, skipped
+    counts: Counts
     text: str
 
     def failed(self):
-        return self.counts[1] > 0
+        return self.counts.failed > 0
 
 
 @dataclass
-class Totals:
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
+class Totals(Counts):
     unsteady: list = field(default_factory=list)
 
     def take(self, result):
-        self.passed += result.counts[0]
-        self.failed += result.counts[1]
-        self.skipped += result.counts[2]
+        self.add(result.counts)
         print(result.text, end="", flush=True)
 
 
@@ -84,7 +79,7 @@ class Lanes:
         report = Reporter(self.site)
         with contextlib.redirect_stdout(io.StringIO()) as said:
             run_item(self.site, report, item, piece.wanted)
-        return Result(index, position, item.name, report.counts(), said.getvalue())
+        return Result(index, position, item.name, report.counts, said.getvalue())
 
     def run_piece(self, index):
         return [self.run_item(index, position) for position in range(len(self.pieces[index].items))]

@@ -10,6 +10,7 @@ import re
 import shutil
 import time
 import traceback
+from dataclasses import dataclass
 
 from lib import parent
 from lib.machine import Failure
@@ -79,28 +80,38 @@ class Group:
         return register
 
 
+@dataclass
+class Counts:
+    """How many results there are of each kind."""
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+
 class Reporter:
     """Prints a line per result and counts."""
 
     def __init__(self, site):
         self.site = site
-        self.passed = self.failed = self.skipped = 0
-
-    def counts(self):
-        return self.passed, self.failed, self.skipped
+        self.counts = Counts()
 
     def ok(self, name, seconds):
-        self.passed += 1
+        self.counts.passed += 1
         print(f"ok {name} ({seconds:.0f} s)", flush=True)
 
     def fail(self, name, reason, folder=None):
-        self.failed += 1
+        self.counts.failed += 1
         reason = re.sub(r"\s+", " ", str(reason)).strip()
         where = f", log in {folder.relative_to(self.site.top)}" if folder else ""
         print(f"FAILED {name}: {reason}{where}", flush=True)
 
     def skip(self, name, reason):
-        self.skipped += 1
+        self.counts.skipped += 1
         print(f"skipped {name}: {reason}", flush=True)
 
 

@@ -257,6 +257,7 @@ def the_database_is_saved_and_put_back(daemon):
     assert subprocess.run(daemon.arguments("backup", copy), capture_output=True,
                           timeout=60).returncode == 1, "a backup was overwritten"
     make_vm(daemon, "newer")
+    lost = daemon.good("GET", "/v1/vms")["sequence"]
     refused = subprocess.run(daemon.arguments("restore", copy), capture_output=True, text=True,
                              timeout=60)
     assert refused.returncode == 1 and "stop it first" in refused.stderr, refused
@@ -270,6 +271,16 @@ def the_database_is_saved_and_put_back(daemon):
     daemon.start()
     assert daemon.call("GET", "/v1/vms/saved")[0] == 200
     assert daemon.call("GET", "/v1/vms/newer")[0] == 404
+    kept = [e for e in daemon.good("GET", "/v1/events?limit=1000&since=1")["items"] if e["sequence"] < 1000000000]
+    for number in range(50):  # more events than were lost
+        make_vm(daemon, f"after-{number}")
+    status, _, problem = daemon.call("GET", f"/v1/vms?since={lost}")
+    assert status == 410 and problem["type"].endswith("unknown-sequence"), (status, problem)
+    assert daemon.call("GET", f"/v1/vms?since={kept[-1]['sequence']}")[0] == 200, "the backup has this event"
+    first = daemon.good("GET", f"/v1/events?since={kept[-1]['sequence']}&limit=1")["items"][0]
+    assert (first["type"], first["object"]["kind"]) == ("host.restored", "host") and first["sequence"] > lost, first
+    checked = subprocess.run(daemon.arguments("check"), capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked
 
 
 def a_locked_database_is_said(daemon):

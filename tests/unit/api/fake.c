@@ -154,6 +154,7 @@ static bool events_read(void *context, const struct api_list_query *query, api_r
     uint64_t at = query->since;
     page->oldest = event_oldest;
     page->trimmed = at + 1 < event_oldest;
+    page->unknown = at > event_count;
     if (page->trimmed)
         at = event_oldest - 1;
     for (unsigned i = 0; i < query->limit && at < event_count; i++) {
@@ -162,7 +163,7 @@ static bool events_read(void *context, const struct api_list_query *query, api_r
                             at, events[(at - 1) % FAKE_EVENTS]);
         row(sink, API_ROW_ITEM, document, (size_t)size);
     }
-    page->last = at;
+    page->last = page->unknown ? event_count : at;
     pthread_mutex_unlock(&lock);
     return true;
 }

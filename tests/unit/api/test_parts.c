@@ -2,6 +2,7 @@
 /*
  * The parts of the server that are pure: routes, queries, schemas, JSON bytes, problems, metrics.
  */
+#include "api/accept.h"
 #include "api/contract.h"
 #include "api/exchange.h"
 #include "api/json_scan.h"
@@ -44,6 +45,45 @@ static void test_fields_are_picked(void **state)
     check_pick("a", "{ \"a\" : 1 , \"b\" : 2 }", "{\"a\":1}");
     check_pick("a", "[1]", "[1]");
     check_pick("a", "{\"a\":", "{\"a\":");
+}
+
+static void test_the_wanted_form_is_chosen(void **state)
+{
+    static const char *const forms[] = {"application/json", "application/x-ndjson",
+                                        "text/event-stream"};
+    static const struct {
+        const char *accept;
+        int form;
+    } cases[] = {
+        {NULL, 0},
+        {"", 0},
+        {" , ", 0},
+        {"*/*", 0},
+        {"application/*", 0},
+        {"APPLICATION/X-NDJSON", 1},
+        {"text/*", 2},
+        {"text/html, application/xml;q=0.9, */*;q=0.8", 0},
+        {"application/x-ndjson, */*", 1}, /* named wins over a star */
+        {"application/x-ndjson;q=0.5, application/json", 0},
+        {"application/json;q=0.1,application/x-ndjson ; q=0.2", 1},
+        {"application/json;q=0, */*", 1},
+        {"application/json;q=0.000", -1},
+        {"application/json;q=0,application/x-ndjson;q=0.001", 1},
+        {"text/event-stream;q=1.000, application/json;q=0.999", 2},
+        {"application/json;charset=utf-8;q=0.2, text/*;q=0.3", 2},
+        {"application/json;Q=0.2, text/event-stream;q=0.3", 2},
+        {"application/json;q=high, application/x-ndjson;q=0.9", 0}, /* no quality: 1 */
+        {"text/csv", -1},
+        {"text/csv, image/*", -1},
+        {"application/jsonx", -1},
+        {"application/json;title=\"a, text/event-stream;q=1\";q=0.1, application/x-ndjson", 1},
+        {"*/*;q=0", -1},
+        {"json", -1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (accept_choose(cases[i].accept, forms, 3) != cases[i].form)
+            fail_msg("%s: %d", cases[i].accept, accept_choose(cases[i].accept, forms, 3));
 }
 
 static void test_depth_is_measured(void **state)
@@ -352,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields_are_picked),
+        cmocka_unit_test(test_the_wanted_form_is_chosen),
         cmocka_unit_test(test_depth_is_measured),
         cmocka_unit_test(test_members_are_found),
         cmocka_unit_test(test_strings_are_escaped),

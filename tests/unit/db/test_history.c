@@ -159,6 +159,7 @@ static void events_are_read_and_trimmed_from_the_old_end(void **state)
     uint8_t last[DB_HASH_SIZE];
     int64_t sequence = -1;
     int64_t trimmed = 0;
+    bool known = false;
 
     assert_int_equal(db_event_last(db, &sequence, last), DB_OK);
     assert_int_equal(sequence, 0);
@@ -170,6 +171,10 @@ static void events_are_read_and_trimmed_from_the_old_end(void **state)
     check_events(db, (struct db_event_query){.limit = -1, .class = "operation"}, "");
     assert_int_equal(db_event_trim(db, 35, 2, &trimmed), DB_OK);
     assert_int_equal(trimmed, 2);
+    assert_int_equal(db_event_known(db, 1, &known), DB_OK);
+    assert_true(known); /* trimmed, but it was there */
+    assert_int_equal(db_event_known(db, 1000, &known), DB_OK);
+    assert_false(known);
     assert_int_equal(db_event_trim(db, 35, 10, &trimmed), DB_OK);
     assert_int_equal(trimmed, 1);
     assert_int_equal(db_event_trim(db, 35, 10, &trimmed), DB_OK);

@@ -168,6 +168,51 @@ static void a_forged_event_breaks_the_chain(void **state)
     store_close(store);
 }
 
+static bool restore_job(void *context, struct db *db, struct journal *journal)
+{
+    (void)context;
+    return journal_append_restored(journal, db, "host", "here") == DB_OK;
+}
+
+static bool skip_job(void *context, struct db *db, struct journal *journal)
+{
+    (void)context;
+    (void)db;
+    journal->sequence++;
+    return true;
+}
+
+static void a_restored_chain_has_one_gap(void **state)
+{
+    struct store *store = open_store(*state);
+    struct insertion insertion = {.name = "vm"};
+    char message[256];
+    int64_t events = 0;
+    int64_t broken = 0;
+    bool known = true;
+
+    store_call(store, insert_job, &insertion, message, sizeof(message));
+    assert_int_equal(store_call(store, restore_job, NULL, message, sizeof(message)), DB_OK);
+    assert_true(store_sequence(store) > 1000000000);
+    snprintf(insertion.name, sizeof(insertion.name), "vm-2");
+    store_call(store, insert_job, &insertion, message, sizeof(message));
+    assert_int_equal(journal_verify(store_reader(store), &events, &broken), DB_OK);
+    assert_int_equal(events, 3);
+    assert_int_equal(db_event_known(store_reader(store), 1, &known), DB_OK);
+    assert_true(known);
+    assert_int_equal(db_event_known(store_reader(store), 2, &known), DB_OK);
+    assert_false(known);
+    assert_int_equal(db_event_known(store_reader(store), store_sequence(store), &known), DB_OK);
+    assert_true(known);
+    /* A gap before any other event is a break. */
+    store_call(store, skip_job, NULL, message, sizeof(message));
+    snprintf(insertion.name, sizeof(insertion.name), "vm-3");
+    store_call(store, insert_job, &insertion, message, sizeof(message));
+    assert_int_equal(journal_verify(store_reader(store), &events, &broken), DB_CORRUPT);
+    assert_int_equal(broken, store_sequence(store));
+    store_close(store);
+}
+
 static bool trim_job(void *context, struct db *db, struct journal *journal)
 {
     int64_t trimmed = 0;
@@ -248,6 +293,7 @@ int main(void)
         DIRECTORY_TEST(a_second_thread_reads_the_last_commit),
         DIRECTORY_TEST(a_forged_event_breaks_the_chain),
         DIRECTORY_TEST(the_rest_of_a_trimmed_chain_verifies),
+        DIRECTORY_TEST(a_restored_chain_has_one_gap),
         DIRECTORY_TEST(a_lost_transaction_is_refused_and_the_next_works),
     };
 
