@@ -171,6 +171,8 @@ class Contract:
                 derived = self.request_form(derived, rule["as"] == "patch")
                 if "only" in rule:
                     derived["properties"] = {k: derived["properties"][k] for k in rule["only"]}
+                for key in rule.get("keep", []):
+                    derived["properties"][key]["type"].remove("null")
             self.schemas[name] = derived
         for base in sorted(bases):
             self.answer_form(self.schemas[base])

@@ -56,9 +56,8 @@ void api_problem_parameter(struct api_problem *problem, const char *parameter, c
 void api_problem_unknown_sequence(struct api_problem *problem, uint64_t wanted, uint64_t newest)
 {
     api_problem_set(problem, API_PROBLEM_UNKNOWN_SEQUENCE,
-                    "There is no event %" PRIu64 " here; the newest is %" PRIu64
-                    ". The server went back to a backup, or the number is another server's",
-                    wanted, newest);
+                    "There is no event %" PRIu64 " here; the newest is %" PRIu64 ".", wanted,
+                    newest);
     api_problem_parameter(problem, "since", "is the number of no event");
 }
 

@@ -167,8 +167,9 @@ bool storage_unused(struct change *change)
     db_reference_users(change->db, change->object.id, take_user, &user);
     if (!user.id[0])
         return true;
-    api_problem_set(&change->problem, API_PROBLEM_IN_USE, "The %s %s is used by the %s %s",
-                    db_kind_name(change->object.kind), change->object.name, user.kind, user.name);
+    api_problem_set(&change->problem, API_PROBLEM_IN_USE, "The %s %s is used by the %s %s.",
+                    db_kind_name(change->object.kind), change->object.name,
+                    strcmp(user.kind, db_kind_name(DB_VM)) == 0 ? "VM" : user.kind, user.name);
     snprintf(change->problem.holder, sizeof(change->problem.holder), "%s", user.id);
     return false;
 }

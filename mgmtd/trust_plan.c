@@ -57,7 +57,7 @@ static bool another_admin(struct change *change)
     db_object_each(change->db, DB_USER, count_admin, &admins);
     if (admins.count > 0)
         return true;
-    api_problem_set(&change->problem, API_PROBLEM_IN_USE,
+    api_problem_set(&change->problem, API_PROBLEM_WRONG_STATE,
                     "%s is the last administrator. Make another one first.", change->object.name);
     return false;
 }

@@ -107,8 +107,8 @@ static bool has_room(struct operation *operation, int64_t memory)
     if (memory <= room)
         return true;
     return operation_fail(operation, API_PROBLEM_NO_CAPACITY,
-                          "The VM needs %lld bytes of memory and the host has %lld left for VMs.",
-                          (long long)memory, (long long)(room > 0 ? room : 0));
+                          "The VM needs %lld MiB of memory and the host has %lld MiB left for VMs.",
+                          (long long)(memory >> 20), (long long)(room > 0 ? room >> 20 : 0));
 }
 
 /* The worker before this one may still be on its way out. */
@@ -321,13 +321,17 @@ bool vm_run_shutdown(struct operation *operation)
 
     if (!get(operation, &view))
         return false;
-    if (view.state == VM_STOPPED || view.state == VM_CRASHED)
-        return true;
-    if (view.state != VM_RUNNING && view.state != VM_STOPPING)
+    if (view.state != VM_STOPPED && view.state != VM_CRASHED && view.state != VM_RUNNING &&
+        view.state != VM_STOPPING)
         return wrong_state(operation, &view,
                            "Only a running guest can shut down; resume it or "
                            "power it off.");
+    /* Of a VM that has ended, too: its restart policy may be about to start it again. */
     vms_set_desired(operation->daemon->vms, operation->object_id, VM_WANT_STOPPED, true, operation);
+    if (view.state == VM_STOPPED || view.state == VM_CRASHED) {
+        set_state(operation, view.state, ""); /* makes the wish known */
+        return true;
+    }
     if (view.state == VM_RUNNING && !call(operation, BH_METHOD_SHUTDOWN, NULL)) {
         if (force_after > 0)
             return power_off(operation, &view);

@@ -96,12 +96,18 @@ static void check_memory(const json_t *memory, struct api_problem *problem)
     if (size < MEMORY_LEAST || size > MEMORY_MOST || size % MEMORY_STEP)
         api_problem_point(problem, "/memory/size",
                           "must be a multiple of 2 MiB from 32 MiB to 1 TiB");
-    if (minimum > size || minimum % MEMORY_STEP)
-        api_problem_point(problem, "/memory/minimum",
-                          "must be a multiple of 2 MiB and at most the size");
-    if (maximum < size || maximum % MEMORY_STEP)
-        api_problem_point(problem, "/memory/maximum",
-                          "must be a multiple of 2 MiB and at least the size");
+    if (minimum > size)
+        api_problem_point(problem, "/memory/size",
+                          "must be at least /memory/minimum, which is %lld MiB",
+                          (long long)(minimum / MIB));
+    if (minimum % MEMORY_STEP)
+        api_problem_point(problem, "/memory/minimum", "must be a multiple of 2 MiB");
+    if (maximum < size)
+        api_problem_point(problem, "/memory/size",
+                          "must be at most /memory/maximum, which is %lld MiB",
+                          (long long)(maximum / MIB));
+    if (maximum % MEMORY_STEP)
+        api_problem_point(problem, "/memory/maximum", "must be a multiple of 2 MiB");
 }
 
 static void check_disk(const char *name, const json_t *disk, struct api_problem *problem)

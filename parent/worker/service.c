@@ -165,7 +165,8 @@ static json_t *set(struct bh_service *service, const json_t *params, struct bh_c
                       "'reserve_percent' must not be above cap_percent.");
     if (json_object_get(params, "memory_target_bytes") != NULL)
         return refuse(error, BH_CONTROL_NOT_SUPPORTED, "memory_target_bytes",
-                      "No balloon runs in this guest.");
+                      "This guest has no balloon, which would give and take memory while it runs. "
+                      "Stop the VM, change its memory, and start it.");
     if (!bh_vm_set_shares(service->vm, integer_or_minus_1(params, "weight"), cap, reserve, &reason))
         return refuse(error, BH_CONTROL_RESOURCE,
                       reason.number == ENOSPC ? "reserve_percent" : NULL, reason.text);

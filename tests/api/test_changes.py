@@ -215,6 +215,32 @@ class Changes(ApiCase):
         self.assertIn("/processors/count", answer.pointers)
         self.assert_problem(self.api.delete("/v1/vms/stiff"), 409, "wrong-state")
 
+    def test_memory_stays_without_a_balloon(self):
+        """As every worker of this version answers: 409, and the document says what is true."""
+        self.make_vm("rigid", boot={"kernel": "linux", "cmdline": "sim.rigid"}, memory={"size": "64MiB", "maximum": "128MiB"})
+        self.api.good("POST", "/v1/vms/rigid/start")
+        answer = self.api.patch("/v1/vms/rigid?wait=20", {"memory": {"size": "96MiB"}})
+        self.assert_problem(answer, 409, "not-changeable")
+        self.assertEqual(answer.pointers, ["/memory/size"])
+        self.assertIn("balloon", answer.json["detail"])
+        self.assertIn("Stop", answer.json["detail"])
+        self.assertEqual(self.api.get("/v1/vms/rigid").json["memory"], {"size": 64 << 20, "maximum": 128 << 20})
+        for size, words in (("160MiB", "at most /memory/maximum, which is 128 MiB"), ("62MiB", "from 64 MiB to 128 MiB")):
+            answer = self.api.patch("/v1/vms/rigid?wait=20", {"memory": {"size": size}})
+            self.assertEqual(answer.pointers, ["/memory/size"])
+            self.assertIn(words, answer.json["detail"])
+        self.api.good("POST", "/v1/vms/rigid/poweroff")  # the remedy helps
+        self.api.good("PATCH", "/v1/vms/rigid", {"memory": {"size": "96MiB"}})
+        self.assertEqual(self.api.good("POST", "/v1/vms/rigid/start")["memory"]["size"], 96 << 20)
+        self.api.good("POST", "/v1/vms/rigid/poweroff")
+
+    def test_a_disk_keeps_its_size(self):
+        self.api.good("POST", "/v1/disks", {"name": "sized", "size": "1MiB"})
+        answer = self.api.patch("/v1/disks/sized", {"size": None})
+        self.assert_problem(answer, 422, "invalid-fields")
+        self.assertEqual(answer.pointers, ["/size"])
+        self.assertEqual(self.api.get("/v1/disks/sized").json["size"], 1 << 20)
+
     def test_what_is_not_there_yet_is_refused(self):
         for boot, pointer in (({"firmware": "seabios"}, "/boot/firmware"), ({"kernel": "linux", "order": ["root"]}, "/boot/order")):
             answer = self.api.post("/v1/vms", {"name": "early", "memory": {"size": "64MiB"}, "boot": boot})

@@ -94,6 +94,19 @@ def restarts_back_off_and_give_up(daemon):
     assert len(times) == 3, times
 
 
+def a_shutdown_ends_the_restarts(daemon):
+    make_vm(daemon, "tired", "sim.crash=50", restart={"policy": "always", "delay": 3000, "maximum_delay": 3000})
+    daemon.good("POST", "/v1/vms/tired/start?wait=30")
+    wait_for(daemon, "tired", "crashed")
+    daemon.good("POST", "/v1/vms/tired/shutdown?wait=30")
+    assert daemon.good("GET", "/v1/vms/tired")["desired_state"] == "stopped"
+    make_vm(daemon, "never", boot={})
+    status, _, problem = daemon.call("POST", "/v1/vms/never/start?wait=30")
+    assert status == 409 and problem["errors"][0]["pointer"] == "/boot/kernel", problem
+    daemon.good("POST", "/v1/vms/never/shutdown?wait=30")
+    assert daemon.good("GET", "/v1/vms/never")["desired_state"] == "stopped"
+
+
 def each_worker_has_a_user_of_its_own(daemon):
     if os.geteuid() != 0:
         return
@@ -396,7 +409,7 @@ def a_start_is_quick(daemon):
 
 
 TESTS = [a_newer_poweroff_cancels_an_older_start, a_start_goes_on_after_a_restart,
-         a_shutdown_that_is_ignored, a_worker_that_dies, restarts_back_off_and_give_up,
+         a_shutdown_that_is_ignored, a_worker_that_dies, restarts_back_off_and_give_up, a_shutdown_ends_the_restarts,
          each_worker_has_a_user_of_its_own, a_guest_that_powers_off_stays_off,
          what_ended_while_the_daemon_was_away, what_the_guest_says_is_in_the_status,
          a_worker_that_hangs_is_unknown_not_gone,

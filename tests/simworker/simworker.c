@@ -9,6 +9,7 @@
  * `sim.crash=MS` crashes after MS, `sim.off=MS` powers off after MS, `sim.deaf`
  * ignores a shutdown, `sim.slow=MS` takes MS to shut down, `sim.die=MS` ends the
  * process without a word, `sim.late=MS` opens its socket only after MS,
+ * `sim.rigid` takes no other memory size, as a worker without a balloon does,
  * each `sim.address=TEXT` is an address that the guest says it has.
  *
  * Like the real one it opens what its configuration names, then becomes the user
@@ -324,10 +325,15 @@ static json_t *stats(const struct worker *worker)
 
 /* --- Live changes --- */
 
-static json_t *set(struct worker *worker, const json_t *params)
+static json_t *set(struct worker *worker, const json_t *params, struct bh_control_error *error)
 {
     const json_t *value;
 
+    if (json_object_get(params, "memory_target_bytes") && word(worker, "sim.rigid") >= 0) {
+        error->code = BH_CONTROL_NOT_SUPPORTED;
+        snprintf(error->message, sizeof(error->message), "This guest has no balloon.");
+        return NULL;
+    }
     if ((value = json_object_get(params, "weight")) != NULL)
         worker->config.weight = (uint32_t)json_integer_value(value);
     if ((value = json_object_get(params, "cap_percent")) != NULL)
@@ -367,7 +373,7 @@ static json_t *serve(void *context, struct bh_control_request *request, int *fd,
     case BH_METHOD_STATS:
         return stats(worker);
     case BH_METHOD_SET:
-        return set(worker, request->params);
+        return set(worker, request->params, error);
     case BH_METHOD_DISK_ADD:
     case BH_METHOD_DISK_REMOVE:
     case BH_METHOD_CD_INSERT:
