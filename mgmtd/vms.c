@@ -91,6 +91,8 @@ void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const
         vm->view.heard_at = 0;
         memset(&vm->view.guest, 0, sizeof(vm->view.guest));
         vm->guest_changed = false;
+    } else if (vm->view.memory_assigned == 0) {
+        vm->view.memory_assigned = vm->view.memory; /* until the worker says something else */
     }
     if (!(VM_STATE_BIT(state) & VM_STATES_ACTIVE) || state == VM_STARTING)
         vm->view.pending = 0;

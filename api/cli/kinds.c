@@ -42,7 +42,7 @@ static const struct verb vm_verbs[] = {
     END};
 static const struct verb common_verbs[] = {LIST, SHOW, CREATE, SET, DELETE, END};
 static const struct verb snapshot_verbs[] = {
-    {"list", VERB_LIST, "VM [COLUMN=VALUE,...]  list a VM's snapshots"},
+    {"list", VERB_LIST, "[VM] [COLUMN=VALUE,...]  list a VM's, or all"},
     {"show", VERB_SHOW, "VM NAME  show one"},
     {"create", VERB_CREATE, "VM NAME [FIELD=VALUE...]  save the disks of a stopped VM"},
     {"delete", VERB_DELETE, "VM NAME...  delete"},
@@ -73,7 +73,7 @@ const struct kind kinds[] = {
      common_verbs},
     {"snapshot", "/v1/vms/%s/snapshots",
      "NAME=name,STATE=status.state,SIZE=status.size,CREATED=created_at,DESCRIPTION=description,"
-     "UUID=uuid",
+     "UUID=uuid,VM=vm",
      snapshot_verbs},
     {"host", "/v1/hosts",
      "NAME=name,STATE=status.state,VERSION=version,CPUS=status.processors,MEMORY=status.memory_"

@@ -26,8 +26,9 @@ struct verb {
 
 struct kind {
     const char *name;
-    const char *collection;   /* path; with %s: the first word after the verb names the parent */
-    const char *columns;      /* of the table */
+    const char *collection; /* path; with %s: the first word after the verb names the parent, and a
+                               list without one is of all, at /v1 and what follows the %s */
+    const char *columns;    /* of the table */
     const struct verb *verbs; /* ends with a NULL name */
 };
 

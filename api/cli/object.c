@@ -171,9 +171,13 @@ int object_command(const struct command *command, const struct kind *kind, const
     struct command inner = *command;
     if (!strstr(kind->collection, "%s"))
         return run_verb(command, kind, verb, kind->collection);
+    const char *mark = strstr(kind->collection, "%s");
+    if (verb->shape == VERB_LIST && (!command->count || strchr(command->words[0], '='))) {
+        snprintf(collection, sizeof collection, "/v1%s", mark + 2);
+        return run_verb(command, kind, verb, collection);
+    }
     if (!command->count)
         return usage(kind, verb);
-    const char *mark = strstr(kind->collection, "%s");
     snprintf(collection, sizeof collection, "%.*s%s%s", (int)(mark - kind->collection),
              kind->collection, command->words[0], mark + 2);
     inner.count--;

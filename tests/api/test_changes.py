@@ -231,8 +231,9 @@ class Changes(ApiCase):
             self.assertIn(words, answer.json["detail"])
         self.api.good("POST", "/v1/vms/rigid/poweroff")  # the remedy helps
         self.api.good("PATCH", "/v1/vms/rigid", {"memory": {"size": "96MiB"}})
-        self.assertEqual(self.api.good("POST", "/v1/vms/rigid/start")["memory"]["size"], 96 << 20)
-        self.api.good("POST", "/v1/vms/rigid/poweroff")
+        started = self.api.good("POST", "/v1/vms/rigid/start")
+        self.assertEqual((started["memory"]["size"], started["status"]["memory_assigned"]), (96 << 20, 96 << 20))
+        self.assertNotIn("memory_assigned", self.api.good("POST", "/v1/vms/rigid/poweroff")["status"])
 
     def test_a_disk_keeps_its_size(self):
         self.api.good("POST", "/v1/disks", {"name": "sized", "size": "1MiB"})

@@ -47,7 +47,9 @@ class CommandLine(ApiCase):
         self.assertRegex(self.bh_ok("top"), r"web +running")
         self.bh_ok("vm", "poweroff", "web")
         self.bh_ok("snapshot", "create", "web", "clean")
-        self.assertIn("clean", self.bh_ok("snapshot", "list", "web"))
+        for words in (("web",), (), ("vm=web",), ("web", "name=cl*")):
+            self.assertIn("clean", self.bh_ok("snapshot", "list", *words))
+        self.assertNotIn("clean", self.bh_ok("snapshot", "list", "name=other"))
         self.bh_ok("snapshot", "revert", "web", "clean")
         self.bh_ok("vm", "clone", "web", "web-2")
         self.bh_ok("vm", "delete", "web-2")
