@@ -88,7 +88,10 @@ void arch_call_on_vp(struct vp *vp, void (*function)(void *argument), void *argu
 /* Makes every LP forget cached translations of the partition, and look up its VPs' pages anew. */
 void arch_flush_partition(struct partition *partition);
 
-/* explicit_suspend or intercept_suspend of the VP changed. On its LP. */
+/* The VP's TSC is behind the machine's by this much. On its LP, or before it runs. */
+void arch_set_time_lag(struct vp *vp, reftime_t lag);
+
+/* Whether the VP may run changed. On its LP. */
 void arch_suspend_changed(struct vp *vp);
 
 /* The parent's VP of the same LP. */

@@ -104,6 +104,11 @@ static enum hv_status set_property(struct partition *partition, uint32_t code, u
             return HV_STATUS_INVALID_PARAMETER;
         partition->ignores_unknown_msrs = value == 1;
         return HV_STATUS_SUCCESS;
+    case HV_PROPERTY_TIME_FREEZE:
+        if (value > 1)
+            return HV_STATUS_INVALID_PARAMETER;
+        partition_freeze_time(partition, value == 1);
+        return HV_STATUS_SUCCESS;
     case HV_PROPERTY_SYNTHETIC_FEATURES:
         if (partition->state != PARTITION_CREATED)
             return HV_STATUS_INVALID_PARTITION_STATE;

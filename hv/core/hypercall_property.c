@@ -43,6 +43,8 @@ static bool get_property(struct vp *vp, const struct partition *partition, uint3
     } table[] = {
         {HV_PROPERTY_PRIVILEGE_FLAGS, cpuid_privileges(partition)},
         {HV_PROPERTY_SYNTHETIC_FEATURES, partition->synthetic_features & HV_SYNTHETIC_ALL},
+        {HV_PROPERTY_TIME_FREEZE, partition->time_frozen},
+        {HV_PROPERTY_REFERENCE_TIME, partition_time(partition)},
         {HV_PROPERTY_GPA_ACCESS_TRACKING, partition->tracks_access},
         {HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, partition->ignores_unknown_msrs},
         {HV_PROPERTY_PROCESSOR_VENDOR, cpuid_is_intel(vp) ? VENDOR_INTEL : VENDOR_AMD},

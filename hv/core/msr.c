@@ -120,7 +120,7 @@ static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
         *value = arch_ticks_to_reftime(vp->stats.time_guest + vp->stats.time_hypervisor);
         return true;
     case HV_MSR_TIME_REF_COUNT:
-        *value = arch_time_now();
+        *value = partition_time(partition);
         return true;
     case HV_MSR_REFERENCE_TSC:
         *value = partition->reference_tsc.msr;

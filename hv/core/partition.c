@@ -5,6 +5,7 @@
 #include "hv/abi/partition.h"
 #include "hv/arch.h"
 #include "hv/core/lib.h"
+#include "hv/core/vp.h"
 
 static struct {
     struct spinlock lock;
@@ -119,6 +120,7 @@ enum hv_status partition_add_vp(struct partition *partition, uint32_t index)
     const enum hv_status status = arch_vp_create(partition, index, &vp);
     if (status != HV_STATUS_SUCCESS)
         return status;
+    arch_set_time_lag(vp, partition->time_lag);
     __atomic_store_n(&partition->vp[index], vp, __ATOMIC_RELEASE);
     if (index >= partition->vp_count)
         partition->vp_count = index + 1;
@@ -152,6 +154,30 @@ enum hv_status partition_set_share(struct partition *partition, const struct sch
         if (partition->vp[i] != NULL)
             arch_vp_set_share(partition->vp[i], &partition->share);
     return status;
+}
+
+/* ---- time ---- */
+
+reftime_t partition_time(const struct partition *partition)
+{
+    return (partition->time_frozen_at != 0 ? partition->time_frozen_at : arch_time_now()) -
+           partition->time_lag;
+}
+
+/* The VPs stop before the clock and go on after it, so that none sees it jump. */
+void partition_freeze_time(struct partition *partition, bool freeze)
+{
+    if (freeze == partition->time_frozen)
+        return;
+    if (!freeze)
+        partition->time_lag = arch_time_now() - partition_time(partition);
+    partition->time_frozen_at = 0;
+    partition->time_frozen = freeze;
+    for (uint32_t i = 0; i < partition->vp_count; i++)
+        if (partition->vp[i] != NULL)
+            arch_call_on_vp(partition->vp[i], vp_take_time, partition->vp[i]);
+    if (freeze)
+        partition->time_frozen_at = arch_time_now();
 }
 
 /* ---- reaching memory ---- */
@@ -188,17 +214,19 @@ bool partition_translate(struct partition *partition, gpa_t gpa, bool write, spa
                                           : translate_child(partition, gpa, write, page);
 }
 
-static bool crosses_page(gpa_t gpa, size_t size)
+/* NULL: the range crosses a page, or no memory of the partition is there. */
+static char *open_range(struct partition *partition, gpa_t gpa, size_t size, bool write)
 {
-    return size > PAGE_SIZE || (gpa.raw & PAGE_MASK) + size > PAGE_SIZE;
+    spa_t page;
+    const bool fits = size <= PAGE_SIZE && (gpa.raw & PAGE_MASK) + size <= PAGE_SIZE;
+    return fits && partition_translate(partition, gpa, write, &page) ? arch_window_map(page) : NULL;
 }
 
 bool partition_read(struct partition *partition, gpa_t gpa, void *to, size_t size)
 {
-    spa_t page;
-    if (crosses_page(gpa, size) || !partition_translate(partition, gpa, false, &page))
+    char *window = open_range(partition, gpa, size, false);
+    if (window == NULL)
         return false;
-    char *window = arch_window_map(page);
     memcpy(to, window + (gpa.raw & PAGE_MASK), size);
     arch_window_unmap(window);
     return true;
@@ -206,10 +234,9 @@ bool partition_read(struct partition *partition, gpa_t gpa, void *to, size_t siz
 
 bool partition_write(struct partition *partition, gpa_t gpa, const void *from, size_t size)
 {
-    spa_t page;
-    if (crosses_page(gpa, size) || !partition_translate(partition, gpa, true, &page))
+    char *window = open_range(partition, gpa, size, true);
+    if (window == NULL)
         return false;
-    char *window = arch_window_map(page);
     memcpy(window + (gpa.raw & PAGE_MASK), from, size);
     arch_window_unmap(window);
     return true;

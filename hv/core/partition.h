@@ -59,6 +59,9 @@ struct partition {
     uint64_t synthetic_features;               /* HV_SYNTHETIC_*, of those there are */
     uint64_t disabled_features[FEATURE_BANKS]; /* of the processor */
     bool ignores_unknown_msrs;
+    bool time_frozen;          /* no VP runs and no timer of theirs expires */
+    reftime_t time_frozen_at;  /* 0: the partition's time goes on */
+    reftime_t time_lag;        /* how long it has stood still, in all */
     bool tracks_access;        /* accessed and dirty bits may be asked for */
     struct sched_params share; /* for each of its VPs */
     uint64_t crash_parameter[CRASH_PARAMETER_COUNT];
@@ -97,6 +100,9 @@ uint32_t partition_count(void);
 struct partition *partition_acquire(struct partition *caller, uint64_t id, enum hv_status *status);
 void partition_release(struct partition *partition);
 
+/* The reference time of the partition: the machine's, less what it was frozen. */
+reftime_t partition_time(const struct partition *partition);
+
 /* The page of memory behind a guest address, if the partition may access it so. */
 bool partition_translate(struct partition *partition, gpa_t gpa, bool write, spa_t *page);
 
@@ -117,6 +123,9 @@ void partition_destroy_vp(struct partition *partition, uint32_t index);
 
 /* The share of each VP, also of those that are there: INVALID_PARAMETER, NO_RESOURCES. */
 enum hv_status partition_set_share(struct partition *partition, const struct sched_params *share);
+
+/* Stops the partition's time, with its VPs, or lets it go on where it stopped. */
+void partition_freeze_time(struct partition *partition, bool freeze);
 
 /* ---- memory of a child; the caller holds it ---- */
 

@@ -6,6 +6,7 @@
 #include "hv/abi/vp.h"
 #include "hv/arch.h"
 #include "hv/core/lib.h"
+#include "hv/core/partition.h"
 #include "hv/core/vp.h"
 
 #define LOWEST_VECTOR  16u
@@ -26,7 +27,7 @@ static bool send_message(struct vp *vp, const struct stimer *stimer)
     const struct hv_timer_message_payload payload = {
         .timer_index = stimer->index,
         .expiration_time = stimer->expiration,
-        .delivery_time = arch_time_now(),
+        .delivery_time = partition_time(vp->partition),
     };
     struct hv_message message = {.type = HV_MESSAGE_TIMER_EXPIRED, .payload_size = sizeof payload};
     memcpy(message.payload, &payload, sizeof payload);
@@ -55,11 +56,11 @@ static reftime_t later_by(reftime_t time, reftime_t wait)
 
 static void rearm_periodic(struct vp *vp, struct stimer *stimer)
 {
-    const reftime_t now = arch_time_now();
+    const reftime_t now = partition_time(vp->partition);
     stimer->expiration = later_by(stimer->expiration, period(stimer));
     if (later_by(stimer->expiration, period(stimer)) < now)
         stimer->expiration = now; /* far behind, after a long stop: periods are not made up for */
-    timer_arm(vp->timers, &stimer->timer, stimer->expiration);
+    vp_arm_timer(vp, &stimer->timer, stimer->expiration);
 }
 
 static void expire(struct timer *timer)
@@ -98,9 +99,9 @@ static void restart(struct vp *vp, struct stimer *stimer)
     if (!(stimer->config & HV_STIMER_ENABLE) || stimer->count == 0)
         return;
     stimer->expiration = stimer->config & HV_STIMER_PERIODIC
-                             ? later_by(arch_time_now(), period(stimer))
+                             ? later_by(partition_time(vp->partition), period(stimer))
                              : stimer->count;
-    timer_arm(vp->timers, &stimer->timer, stimer->expiration);
+    vp_arm_timer(vp, &stimer->timer, stimer->expiration);
 }
 
 /* A timer that sends messages can not have SINT 0 (TLFS, "Synthetic Timer Configuration"). */

@@ -19,6 +19,7 @@
 struct timer {
     struct heap_node node;
     reftime_t deadline;
+    reftime_t time;                      /* the same in the time of its owner: vp_arm_timer */
     void (*expire)(struct timer *timer); /* may arm and cancel timers of the queue */
     bool armed;
 };

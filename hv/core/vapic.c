@@ -268,7 +268,7 @@ bool vapic_read(struct vp *vp, uint32_t reg, uint64_t *value)
     else if (reg == VAPIC_ICR)
         *value = x2apic ? apic->icr : (uint32_t)apic->icr;
     else if (reg == VAPIC_TIMER_CURRENT)
-        *value = vapic_timer_current(apic);
+        *value = vapic_timer_current(vp);
     else if (x2apic) /* which has no others */
         return false;
     else if (reg == VAPIC_DFR)

@@ -27,6 +27,6 @@ void vapic_timer_expire(struct timer *timer);
 void vapic_timer_load(struct vp *vp, uint32_t initial, uint32_t current);
 void vapic_timer_set_divide(struct vp *vp, uint32_t divide);
 void vapic_timer_mode_changed(struct vp *vp, uint32_t old_lvt);
-uint32_t vapic_timer_current(const struct vapic *apic);
+uint32_t vapic_timer_current(const struct vp *vp);
 
 #endif

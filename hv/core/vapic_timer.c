@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The virtual APIC timer: one-shot, periodic and TSC-deadline modes on the LP's timer queue. */
 #include "hv/arch.h"
+#include "hv/core/partition.h"
 #include "hv/core/vapic_parts.h"
 #include "hv/core/vp.h"
 
@@ -49,10 +50,10 @@ void vapic_timer_expire(struct timer *timer)
     struct vapic *apic = &vp->apic;
     if (timer_mode(apic) == VAPIC_TIMER_MODE_PERIODIC && apic->timer_initial != 0) {
         apic->timer_started += period(apic);
-        if (apic->timer_started + period(apic) < arch_time_now())
-            apic->timer_started =
-                arch_time_now(); /* after a long stop periods are not made up for */
-        timer_arm(vp->timers, timer, apic->timer_started + period(apic));
+        if (apic->timer_started + period(apic) < partition_time(vp->partition))
+            apic->timer_started = /* after a long stop periods are not made up for */
+                partition_time(vp->partition);
+        vp_arm_timer(vp, timer, apic->timer_started + period(apic));
     }
     apic->tsc_deadline = 0;
     fire(vp);
@@ -64,9 +65,9 @@ static void rearm(struct vp *vp)
     timer_cancel(vp->timers, &apic->timer);
     if (timer_mode(apic) == VAPIC_TIMER_MODE_DEADLINE) {
         if (apic->tsc_deadline != 0)
-            timer_arm(vp->timers, &apic->timer, arch_time_from_tsc(apic->tsc_deadline) + 1);
+            vp_arm_timer(vp, &apic->timer, arch_time_from_tsc(apic->tsc_deadline) + 1);
     } else if (apic->timer_initial != 0) {
-        timer_arm(vp->timers, &apic->timer, apic->timer_started + period(apic));
+        vp_arm_timer(vp, &apic->timer, apic->timer_started + period(apic));
     }
 }
 
@@ -77,7 +78,7 @@ void vapic_timer_load(struct vp *vp, uint32_t initial, uint32_t current)
         return;
     const uint64_t counted = (uint64_t)(initial - current) << divide_shift(apic);
     apic->timer_initial = initial;
-    apic->timer_started = arch_time_now() - counted / COUNTS_PER_REFTIME;
+    apic->timer_started = partition_time(vp->partition) - counted / COUNTS_PER_REFTIME;
     rearm(vp);
 }
 
@@ -108,11 +109,13 @@ void vapic_write_deadline(struct vp *vp, uint64_t tsc)
     rearm(vp);
 }
 
-uint32_t vapic_timer_current(const struct vapic *apic)
+uint32_t vapic_timer_current(const struct vp *vp)
 {
+    const struct vapic *apic = &vp->apic;
     if (!apic->timer.armed || timer_mode(apic) == VAPIC_TIMER_MODE_DEADLINE)
         return 0;
-    const uint64_t elapsed = (arch_time_now() - apic->timer_started) * COUNTS_PER_REFTIME;
+    const uint64_t elapsed =
+        (partition_time(vp->partition) - apic->timer_started) * COUNTS_PER_REFTIME;
     const uint64_t counted = elapsed >> divide_shift(apic);
     return counted >= apic->timer_initial ? 0 : apic->timer_initial - (uint32_t)counted;
 }

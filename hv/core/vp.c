@@ -71,7 +71,7 @@ void vp_take_requests(struct vp *vp)
 
 bool vp_is_runnable(const struct vp *vp)
 {
-    if (vp->explicit_suspend || vp->intercept_suspend)
+    if (vp->explicit_suspend || vp->intercept_suspend || vp->partition->time_frozen)
         return false;
     switch (vp->activity) {
     case VP_ACTIVE:
@@ -101,6 +101,30 @@ void vp_halt(struct vp *vp)
 {
     vp->activity = VP_HALTED;
     vp->waits_for = NULL;
+}
+
+void vp_arm_timer(struct vp *vp, struct timer *timer, reftime_t time)
+{
+    const struct partition *partition = vp->partition;
+    const bool never = partition->time_frozen || time > TIMER_NEVER - partition->time_lag;
+    timer->time = time;
+    timer_arm(vp->timers, timer, never ? TIMER_NEVER : time + partition->time_lag);
+}
+
+static void rearm(struct vp *vp, struct timer *timer)
+{
+    if (timer->armed)
+        vp_arm_timer(vp, timer, timer->time);
+}
+
+void vp_take_time(void *argument)
+{
+    struct vp *vp = argument;
+    rearm(vp, &vp->apic.timer);
+    for (unsigned i = 0; i < HV_STIMER_COUNT; i++)
+        rearm(vp, &vp->stimer[i].timer);
+    arch_set_time_lag(vp, vp->partition->time_lag);
+    arch_suspend_changed(vp);
 }
 
 uint32_t vp_read_assist(struct vp *vp)

@@ -120,6 +120,11 @@ void vp_check_overlays(struct vp *vp);
 /* HLT: the VP rests until vp_is_runnable. */
 void vp_halt(struct vp *vp);
 
+/* A timer of the VP, at a time of its partition. */
+void vp_arm_timer(struct vp *vp, struct timer *timer, reftime_t time);
+/* On its LP, after the partition's time stopped or went on: takes a struct vp. */
+void vp_take_time(void *argument);
+
 /* The first word of the VP assist page. Writing tells whether there is such a page. */
 uint32_t vp_read_assist(struct vp *vp);
 bool vp_write_assist(struct vp *vp, uint32_t value);

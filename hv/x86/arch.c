@@ -48,6 +48,13 @@ void arch_fill_reference_tsc(struct hv_reference_tsc_page *page)
     __atomic_store_n(&page->sequence, time_base.synchronized ? 1 : 0, __ATOMIC_RELEASE);
 }
 
+void arch_set_time_lag(struct vp *vp, reftime_t lag)
+{
+    const uint64_t ticks =
+        lag / REFTIME_HZ * time_base.tsc_hz + lag % REFTIME_HZ * time_base.tsc_hz / REFTIME_HZ;
+    vendor->set(vp, VENDOR_TSC_OFFSET, -ticks);
+}
+
 /* ---- virtual processors ---- */
 
 void arch_vp_init(struct vp *vp)
@@ -103,7 +110,7 @@ bool arch_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
 {
     switch (index) {
     case MSR_TSC:
-        *value = cpu_read_tsc();
+        *value = cpu_read_tsc() + vendor->get(vp, VENDOR_TSC_OFFSET);
         return true;
     case MSR_PAT:
         *value = vendor->get(vp, VENDOR_PAT);

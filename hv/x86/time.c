@@ -11,7 +11,6 @@
 #define PM_TIMER_HZ          3579545ull
 #define CALIBRATION_TICKS    (PM_TIMER_HZ / 20) /* 50 ms */
 #define CALIBRATION_READINGS 10
-#define REFTIME_HZ           10000000ull
 #define LAPIC_COUNT_MAX      0xffffffffull
 
 struct time_base time_base;

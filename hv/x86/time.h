@@ -8,6 +8,8 @@
 
 #include "hv/x86/boot/acpi.h"
 
+#define REFTIME_HZ 10000000ull
+
 /* Reference time = ((tsc * scale) >> 64) + offset, as the reference TSC page says it. */
 struct time_base {
     uint64_t tsc_hz;

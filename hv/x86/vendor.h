@@ -11,7 +11,14 @@
 #include "hv/x86/boot/linux.h"
 #include "hv/x86/lp.h"
 
-enum vendor_register { VENDOR_CR0, VENDOR_CR4, VENDOR_EFER, VENDOR_RFLAGS, VENDOR_PAT };
+enum vendor_register {
+    VENDOR_CR0,
+    VENDOR_CR4,
+    VENDOR_EFER,
+    VENDOR_RFLAGS,
+    VENDOR_PAT,
+    VENDOR_TSC_OFFSET
+};
 
 struct vendor_ops {
     uint32_t id; /* enum bh_vendor */

@@ -109,6 +109,28 @@ bool bh_partition_set_property(struct bh_partition *partition, uint32_t code, ui
     return pass(partition->layer, partition->fd, &what, error);
 }
 
+bool bh_partition_freeze_time(struct bh_partition *partition, bool freeze, struct bh_error *error)
+{
+    return bh_partition_set_property(partition, HV_PROPERTY_TIME_FREEZE, freeze, error);
+}
+
+bool bh_partition_reference_time(struct bh_partition *partition, uint64_t *time,
+                                 struct bh_error *error)
+{
+    struct hv_input_get_partition_property input = {.code = HV_PROPERTY_REFERENCE_TIME};
+    struct hv_output_get_partition_property output = {0};
+    struct pass what = {.code = HVCALL_GET_PARTITION_PROPERTY,
+                        .in = &input,
+                        .in_size = sizeof(input),
+                        .out = &output,
+                        .out_size = sizeof(output)};
+
+    if (!pass(partition->layer, partition->fd, &what, error))
+        return false;
+    *time = output.value;
+    return true;
+}
+
 bool bh_partition_set_share(struct bh_partition *partition, uint64_t share, struct bh_error *error)
 {
     struct hv_input_set_partition_property input = {.code = BH_PROPERTY_SHARE, .value = share};

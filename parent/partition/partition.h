@@ -44,6 +44,11 @@ bool bh_partition_set_property(struct bh_partition *partition, uint32_t code, ui
 /* BH_SHARE of hv/abi/partition.h, at any time. error->number is ENOSPC when the reserve can not be
  * kept; nothing has changed then. */
 bool bh_partition_set_share(struct bh_partition *partition, uint64_t share, struct bh_error *error);
+/* Stops the child's time and its VPs, or lets them go on where they stopped. */
+bool bh_partition_freeze_time(struct bh_partition *partition, bool freeze, struct bh_error *error);
+/* The child's reference time, in 100 ns. */
+bool bh_partition_reference_time(struct bh_partition *partition, uint64_t *time,
+                                 struct bh_error *error);
 bool bh_partition_initialize(struct bh_partition *partition, struct bh_error *error);
 
 /* Gives the child readable, writable, executable RAM at `gpa`; all 4 KiB-aligned. */

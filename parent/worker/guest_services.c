@@ -17,18 +17,11 @@ static uint64_t utc(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* The hypervisor keeps one reference time for all partitions. */
 static bool reference(void *context, uint64_t *time)
 {
-    struct bh_guest_services *services = context;
-    struct bh_hypervisor_stats stats;
-    struct bh_error error;
+    const struct bh_guest_services *services = context;
 
-    if (services->host.host == NULL ||
-        !bh_host_hypervisor_stats(services->host.host, &stats, &error))
-        return false;
-    *time = stats.uptime;
-    return true;
+    return services->host.reference(services->host.context, time);
 }
 
 static void set_text(json_t *object, const char *name, const char *text)

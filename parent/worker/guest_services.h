@@ -5,7 +5,6 @@
 
 #include <jansson.h>
 
-#include "parent/partition/host.h"
 #include "vsp/services/services.h"
 
 struct bh_guest_services;
@@ -16,7 +15,8 @@ typedef void bh_guest_told(void *context, json_t *stolen_guest);
 typedef void bh_guest_shutdown_answered(void *context, bool accepted);
 
 struct bh_guest_services_host {
-    struct bh_host *host; /* for the reference time; NULL where there is no access */
+    /* The guest's reference time, 100 ns; false while it has none. */
+    bool (*reference)(void *context, uint64_t *time);
     bh_guest_told *told;
     bh_guest_shutdown_answered *shutdown_answered;
     void *context;

@@ -246,11 +246,18 @@ static void on_shutdown_answered(void *context, bool accepted)
         bh_vm_shutting_down(worker->service.vm, false);
 }
 
+static bool reference_time(void *context, uint64_t *time)
+{
+    const struct worker *worker = context;
+
+    return bh_vm_reference_time(worker->service.vm, time);
+}
+
 static bool add_devices(struct worker *worker)
 {
     struct bh_vmbus *vmbus = bh_guest_bus_vmbus(bh_vm_get_bus(worker->service.vm));
     struct bh_service *service = &worker->service;
-    const struct bh_guest_services_host host = {.host = service->host,
+    const struct bh_guest_services_host host = {.reference = reference_time,
                                                 .told = on_guest_told,
                                                 .shutdown_answered = on_shutdown_answered,
                                                 .context = worker};

@@ -3,10 +3,20 @@
 
 static uint32_t ticks(const struct bh_pmtimer *timer)
 {
-    uint64_t ns = timer->now(timer->context);
+    uint64_t ns = timer->now(timer->context) - timer->stood;
     uint64_t seconds = ns / 1000000000u;
 
     return (uint32_t)(seconds * BH_PMTIMER_HZ + ns % 1000000000u * BH_PMTIMER_HZ / 1000000000u);
+}
+
+void bh_pmtimer_hold(struct bh_pmtimer *timer)
+{
+    timer->held_at = timer->now(timer->context);
+}
+
+void bh_pmtimer_release(struct bh_pmtimer *timer)
+{
+    timer->stood += timer->now(timer->context) - timer->held_at;
 }
 
 static uint64_t pmtimer_read(void *context, uint64_t offset, unsigned size)

@@ -12,7 +12,13 @@
 struct bh_pmtimer {
     uint64_t (*now)(void *context); /* nanoseconds, never going back */
     void *context;
+    uint64_t held_at; /* nanoseconds */
+    uint64_t stood;   /* how long it was held, in all */
 };
+
+/* It stands still from hold to release, while no VP runs. */
+void bh_pmtimer_hold(struct bh_pmtimer *timer);
+void bh_pmtimer_release(struct bh_pmtimer *timer);
 
 struct bh_bus_device bh_pmtimer_device(struct bh_pmtimer *timer);
 

@@ -374,6 +374,28 @@ static void end_run(struct bh_vm *vm, enum ending ending, enum bh_vm_reason reas
 
 /* --- requests ----------------------------------------------------------------------------- */
 
+/* The VPs are parked. A hypervisor that can not do it has the guest see how long it stood. */
+static void freeze_time(struct bh_vm *vm, bool freeze)
+{
+    struct bh_error error;
+
+    if (!bh_partition_freeze_time(vm->partition, freeze, &error))
+        (void)fprintf(stderr, "bulkhead-worker: The guest's time is not %s: %s\n",
+                      freeze ? "stopped" : "let go on", error.text);
+}
+
+static void hold_time(struct bh_vm *vm)
+{
+    bh_pmtimer_hold(&vm->chipset.pmtimer);
+    freeze_time(vm, true);
+}
+
+static void release_time(struct bh_vm *vm)
+{
+    freeze_time(vm, false);
+    bh_pmtimer_release(&vm->chipset.pmtimer);
+}
+
 bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
 {
     if (!build(vm, error)) {
@@ -381,7 +403,9 @@ bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
         fail(vm, error->text);
         return false;
     }
-    if (!paused)
+    if (paused)
+        hold_time(vm);
+    else
         bh_vcpus_run(&vm->vcpus);
     change(vm, paused ? BH_VM_PAUSED : BH_VM_RUNNING, BH_REASON_REQUESTED);
     return true;
@@ -390,13 +414,22 @@ bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
 void bh_vm_pause(struct bh_vm *vm)
 {
     bh_vcpus_park(&vm->vcpus);
+    hold_time(vm);
     change(vm, BH_VM_PAUSED, BH_REASON_REQUESTED);
 }
 
 void bh_vm_resume(struct bh_vm *vm)
 {
+    release_time(vm);
     bh_vcpus_run(&vm->vcpus);
     change(vm, BH_VM_RUNNING, BH_REASON_REQUESTED);
+}
+
+bool bh_vm_reference_time(const struct bh_vm *vm, uint64_t *time)
+{
+    struct bh_error error;
+
+    return vm->partition != NULL && bh_partition_reference_time(vm->partition, time, &error);
 }
 
 void bh_vm_shutting_down(struct bh_vm *vm, bool is)

@@ -59,8 +59,11 @@ void bh_vm_serve(struct bh_vm *vm, uint32_t news);
  * on with them: the reset when that I/O has ended, power_off after five seconds at the latest.
  */
 bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error);
+/* In a pause the guest's clocks and timers stand still, but for the real-time clock. */
 void bh_vm_pause(struct bh_vm *vm);
 void bh_vm_resume(struct bh_vm *vm);
+/* The guest's reference time, in 100 ns; false when there is none: the VM does not run. */
+bool bh_vm_reference_time(const struct bh_vm *vm, uint64_t *time);
 bool bh_vm_reset(struct bh_vm *vm, enum bh_vm_reason reason, struct bh_error *error);
 void bh_vm_power_off(struct bh_vm *vm, enum bh_vm_reason reason);
 

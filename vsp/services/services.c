@@ -129,7 +129,6 @@ static bool start(struct bh_services *services, const char *vm)
     const struct bh_component_kind *const kinds[COMPONENTS] = {
         &bh_shutdown_kind, &bh_heartbeat_kind, &bh_time_sync_kind, &bh_kvp_kind};
     struct bh_component *all[COMPONENTS];
-    uint64_t reference;
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 
     services->timer = (struct bh_watch){on_timer, services, fd};
@@ -144,8 +143,7 @@ static bool start(struct bh_services *services, const char *vm)
                                         .context = services};
     }
     /* Version 4.0 of time needs it. */
-    services->time_sync.component.first_version =
-        services->host.reference(services->host.context, &reference) ? 0 : 1;
+    services->time_sync.component.first_version = services->host.reference != NULL ? 0 : 1;
     for (int i = 0; i < COMPONENTS; i++)
         if (!bh_component_start(all[i], vm))
             return false;

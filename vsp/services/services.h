@@ -31,8 +31,8 @@ struct bh_services_host {
     void *context;
     uint64_t (*clock)(void); /* ns, never goes back */
     uint64_t (*utc)(void);   /* ns since 1970 */
-    /* The partition's reference time, 100 ns; false when it cannot be read. Then, when that is so
-     * at the beginning, the guest gets its time less exactly. */
+    /* The partition's reference time, 100 ns, which stands still in a pause; false when it can not
+     * be read now. NULL: the guest gets its time less exactly. */
     bool (*reference)(void *context, uint64_t *time);
     /* What the guest says of itself has changed. */
     void (*changed)(void *context, const struct bh_guest_info *info);

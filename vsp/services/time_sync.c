@@ -28,31 +28,46 @@ static uint64_t parent_time(const struct bh_services *services)
 
 /*
  * The time of the parent, and the reference time at that moment: read before and after, the
- * middle counts. When that fails once, the last sample is as good: both times run alike.
+ * middle counts. False: it could not be read.
  */
-static void write_reference(struct bh_time_sync *sync, const struct bh_services *services,
-                            uint8_t flags, uint8_t *body)
+static bool read_sample(struct bh_time_sync *sync, const struct bh_services *services)
 {
     const struct bh_services_host *host = &services->host;
     uint64_t before;
     uint64_t after;
     uint64_t time;
 
-    if (host->reference(host->context, &before)) {
-        time = parent_time(services);
-        if (host->reference(host->context, &after)) {
-            sync->sample.parent_time = time;
-            sync->sample.reference_time = before + (after - before) / 2;
-        }
-    }
-    sync->sample.flags = flags;
+    if (!host->reference(host->context, &before))
+        return false;
+    time = parent_time(services);
+    if (!host->reference(host->context, &after))
+        return false;
+    sync->sample.parent_time = time;
+    sync->sample.reference_time = before + (after - before) / 2;
+    return true;
+}
+
+/*
+ * When the times can not be read, the last sample is sent again, and no clock is set by it: in a
+ * pause the guest's time stands still, and the parent's does not.
+ */
+static void write_sample(struct bh_time_sync *sync, const struct bh_services *services,
+                         uint8_t *body)
+{
+    const bool read = read_sample(sync, services);
+
+    sync->sample.flags = read && sync->set ? IC_TIME_SYNC_SET : IC_TIME_SYNC_SAMPLE;
+    sync->set = sync->set && !read;
     memcpy(body, &sync->sample, sizeof(sync->sample));
 }
 
-static void write_plain(const struct bh_services *services, uint8_t flags, uint8_t *body)
+static void write_plain(struct bh_time_sync *sync, const struct bh_services *services,
+                        uint8_t *body)
 {
-    const struct ic_time time = {.parent_time = parent_time(services), .flags = flags};
+    const struct ic_time time = {.parent_time = parent_time(services),
+                                 .flags = sync->set ? IC_TIME_SYNC_SET : IC_TIME_SYNC_SAMPLE};
 
+    sync->set = false;
     memcpy(body, &time, sizeof(time));
 }
 
@@ -60,13 +75,11 @@ static void ask(struct bh_component *component, uint64_t now, uint8_t *body)
 {
     struct bh_time_sync *sync = time_sync_of(component);
     const struct bh_services *services = bh_services_of(component);
-    uint8_t flags = sync->set ? IC_TIME_SYNC_SET : IC_TIME_SYNC_SAMPLE;
 
     if (component->version.major >= 4)
-        write_reference(sync, services, flags, body);
+        write_sample(sync, services, body);
     else
-        write_plain(services, flags, body);
-    sync->set = false;
+        write_plain(sync, services, body);
     sync->next = now + INTERVAL;
 }
 

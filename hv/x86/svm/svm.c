@@ -250,6 +250,7 @@ static uint64_t *field(const struct vp *vp, enum vendor_register reg)
         [VENDOR_EFER] = offsetof(struct vmcb, efer),
         [VENDOR_RFLAGS] = offsetof(struct vmcb, rflags),
         [VENDOR_PAT] = offsetof(struct vmcb, pat),
+        [VENDOR_TSC_OFFSET] = offsetof(struct vmcb, tsc_offset),
     };
     return (uint64_t *)(void *)((char *)svm_of(vp)->vmcb + offset[reg]);
 }

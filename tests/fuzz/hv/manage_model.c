@@ -408,6 +408,23 @@ static void check_news(void)
     }
 }
 
+static void check_time(struct model_child *child)
+{
+    const reftime_t time = partition_time(model_partition(child));
+
+    model_require(child->frozen ? time == child->time : time >= child->time, "the time of a child");
+    child->time = time;
+    for (uint32_t i = 0; i < MODEL_VPS && child->frozen; i++) {
+        const struct vp *vp = model_vp(child, i);
+
+        for (unsigned at = 0; vp != NULL && at < HV_STIMER_COUNT; at++) {
+            const struct timer *timer = &vp->stimer[at].timer;
+
+            model_require(!timer->armed || timer->deadline == TIMER_NEVER, "a timer is held");
+        }
+    }
+}
+
 void model_check(void)
 {
     bool (*const allowed)(spa_t page) = host_window_allowed;
@@ -419,6 +436,7 @@ void model_check(void)
     for (unsigned i = 0; i <= MODEL_NEIGHBOUR; i++) {
         if (model.child[i].id != 0) {
             check_child(&model.child[i]);
+            check_time(&model.child[i]);
         }
     }
     check_news();

@@ -7,6 +7,7 @@
  *     deposited for one child; the parent's tables map it exactly when it is not deposited;
  *   - each page of a pool is on its free list, or in use at one place;
  *   - pools hold what was deposited, no page more or less;
+ *   - the time of a child never goes back, and stands still while it is frozen, with its timers;
  *   - the neighbour, its VP, its tables and its memory are as they were.
  */
 #ifndef TESTS_FUZZ_HV_MANAGE_MODEL_H
@@ -44,6 +45,8 @@ struct model_child {
     enum partition_state state;
     bool vp[MODEL_VPS];
     bool tracks_access;
+    bool frozen;                   /* its time */
+    reftime_t time;                /* when it was looked at last */
     uint32_t map[MODEL_GPA_COUNT]; /* frames, or FRAME_NONE */
     struct model_port port[MODEL_PORTS];
     unsigned overrides; /* of CPUID */

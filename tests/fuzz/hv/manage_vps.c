@@ -231,7 +231,7 @@ void step_property(struct caller *caller)
 {
     static const uint32_t codes[] = {HV_PROPERTY_GPA_ACCESS_TRACKING,
                                      HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, BH_PROPERTY_SHARE,
-                                     HV_PROPERTY_PRIVILEGE_FLAGS};
+                                     HV_PROPERTY_TIME_FREEZE, HV_PROPERTY_PRIVILEGE_FLAGS};
     const struct hv_input_set_partition_property block = {
         .partition_id = take_child(&caller->child),
         .code = codes[take(1) % ARRAY_COUNT(codes)],
@@ -243,7 +243,14 @@ void step_property(struct caller *caller)
         if (block.value <= 1) {
             caller->child->tracks_access = block.value == 1;
         }
+    } else if (named(caller) && block.code == HV_PROPERTY_TIME_FREEZE) {
+        model_require((caller->status == HV_STATUS_SUCCESS) == (block.value <= 1), "a time");
+        if (block.value <= 1) {
+            caller->child->frozen = block.value == 1;
+            caller->child->time = partition_time(model_partition(caller->child));
+        }
     }
+    host_time_set(host.now + take(1) * HYPERCALL_TIME_MAX);
 }
 
 /* ---- the children ---- */
@@ -270,8 +277,10 @@ void step_child(struct caller *caller)
         (void)msr_write(vp, pages[form / 4 % ARRAY_COUNT(pages)], page | (form & 0x80 ? 0 : 1));
     } else if (form % 4 == 1) {
         (void)msr_write(vp, HV_MSR_SCONTROL, form >> 7);
-    } else if (form % 4 == 2) {
+    } else if (form % 8 == 2) {
         (void)msr_write(vp, HV_MSR_EOM, 0);
+    } else if (form % 8 == 6) {
+        (void)msr_write(vp, HV_MSR_STIMER0_CONFIG + form / 8 % 8, take(2) << 1 | 1);
     } else if (!vp->intercept_suspend) {
         intercept_raise(vp, HV_MESSAGE_OPAQUE_INTERCEPT, &payload, sizeof payload);
     }

@@ -51,20 +51,30 @@ def _(machine):
     machine.ask("true")
 
 
+def uptime(child):
+    """The guest's own, in seconds."""
+    return float(child.ask("cut -d' ' -f1 /proc/uptime"))
+
+
 @control.check("pause")
 def _(_machine):
-    """A paused guest does nothing, and goes on where it was."""
+    """A paused guest does nothing, and goes on where it was, with its clock."""
     child = running[0]
+    before, began = uptime(child), time.monotonic()
     child.ask("(while true; do echo tick >>/tmp/ticks; usleep 50000; done) & true")
     child.control("pause")
     first = [vp["guest_ns"] for vp in child.control("stats")["vps"]]
-    time.sleep(1)
+    time.sleep(5)
     expect(first == [vp["guest_ns"] for vp in child.control("stats")["vps"]],
            "a paused guest ran")
     child.control("resume")
     ticks = int(child.ask("wc -l </tmp/ticks"))
     child.ask("usleep 500000")
     expect(int(child.ask("wc -l </tmp/ticks")) > ticks, "the guest's loop did not go on")
+    passed, meanwhile = uptime(child) - before, time.monotonic() - began
+    expect(0.5 < passed < meanwhile - 4.9, f"{passed} s of {meanwhile} passed in the guest")
+    log = child.ask("dmesg | grep -iE 'stall|lockup|skew'; true")
+    expect(log == "", f"the guest's kernel noticed: {log}")
 
 
 @control.check("two-readers")

@@ -382,6 +382,8 @@ void arch_vp_destroy(struct vp *vp)
         at = &(*at)->next_on_lp;
     }
     *at = vp->next_on_lp;
+    vapic_reset(vp);
+    stimer_reset(vp);
     synic_reset(vp);
     intercept_forget(vp);
     free(vp);
@@ -403,6 +405,11 @@ void arch_flush_partition(struct partition *partition)
     for (struct vp *vp = host.child_vps; vp != NULL; vp = vp->next_on_lp) {
         vp_check_overlays(vp);
     }
+}
+
+void arch_set_time_lag(struct vp *vp, reftime_t lag)
+{
+    host.time_lag[vp->index] = lag;
 }
 
 void arch_suspend_changed(struct vp *vp)

@@ -92,7 +92,16 @@ static int set_property(const struct hv_input_set_partition_property *input)
 {
     if (input->code == BH_PROPERTY_SHARE)
         fake_mshv.share = input->value;
+    if (input->code == HV_PROPERTY_TIME_FREEZE)
+        fake_mshv.frozen = input->value;
     return 0;
+}
+
+static int get_property(const struct hv_input_get_partition_property *input,
+                        struct hv_output_get_partition_property *output)
+{
+    output->value = fake_mshv.reference_time;
+    return input->code == HV_PROPERTY_REFERENCE_TIME ? 0 : fail(EIO);
 }
 
 static int hypercall(struct mshv_root_hvcall *args)
@@ -115,6 +124,9 @@ static int hypercall(struct mshv_root_hvcall *args)
     case HVCALL_SET_PARTITION_PROPERTY:
         args->status = fake_mshv.property_status;
         return args->status != 0 ? fail(EIO) : set_property((const void *)(uintptr_t)args->in_ptr);
+    case HVCALL_GET_PARTITION_PROPERTY:
+        return get_property((const void *)(uintptr_t)args->in_ptr,
+                            (void *)(uintptr_t)args->out_ptr);
     default:
         return fail(EINVAL);
     }
@@ -124,6 +136,8 @@ static int run(struct fake_vp *vp, struct hv_message *message)
 {
     const struct timespec long_time = {.tv_sec = 1};
 
+    if (fake_mshv.frozen != 0)
+        atomic_fetch_add(&fake_mshv.frozen_runs, 1);
     atomic_fetch_add(&vp->runs, 1);
     if (vp->next < vp->scripted) {
         *message = vp->script[vp->next++];

@@ -39,7 +39,10 @@ struct fake_mshv {
     struct hv_input_assert_interrupt interrupt;
     unsigned interrupts;
     uint64_t share;
-    uint8_t *ram; /* translation is one to one below 4 GiB */
+    uint64_t frozen; /* the partition's time */
+    uint64_t reference_time;
+    atomic_uint frozen_runs; /* of VPs, while it was */
+    uint8_t *ram;            /* translation is one to one below 4 GiB */
     struct fake_vp vp[FAKE_VPS];
 };
 

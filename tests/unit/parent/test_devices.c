@@ -257,7 +257,7 @@ static uint64_t fixed_ns(void *context)
 static void the_timer_counts_at_its_rate(void **state)
 {
     uint64_t ns = 0;
-    struct bh_pmtimer timer = {fixed_ns, &ns};
+    struct bh_pmtimer timer = {.now = fixed_ns, .context = &ns};
     struct bh_bus bus = {0};
     struct bh_bus_device device = bh_pmtimer_device(&timer);
 
@@ -270,6 +270,25 @@ static void the_timer_counts_at_its_rate(void **state)
     ns = 3600ull * 24 * 365 * 1000000000; /* wraps at 32 bits, without overflow before */
     assert_int_equal(bh_bus_read(&bus, BH_PMTIMER_PORT, 4),
                      (uint32_t)(3600ull * 24 * 365 * BH_PMTIMER_HZ));
+}
+
+static void the_timer_stands_still_while_it_is_held(void **state)
+{
+    uint64_t ns = 1000000000;
+    struct bh_pmtimer timer = {.now = fixed_ns, .context = &ns};
+    struct bh_bus bus = {0};
+    struct bh_bus_device device = bh_pmtimer_device(&timer);
+
+    (void)state;
+    assert_true(bh_bus_add(&bus, BH_PMTIMER_PORT, BH_PMTIMER_PORTS, &device));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(bh_bus_read(&bus, BH_PMTIMER_PORT, 4), BH_PMTIMER_HZ);
+        bh_pmtimer_hold(&timer);
+        ns += 30000000000;
+        bh_pmtimer_release(&timer);
+    }
+    ns += 1000000000;
+    assert_int_equal(bh_bus_read(&bus, BH_PMTIMER_PORT, 4), 2 * BH_PMTIMER_HZ);
 }
 
 /* --- I/O APIC ----------------------------------------------------------------------------- */
@@ -434,6 +453,7 @@ int main(void)
         cmocka_unit_test_setup(serial_loopback_is_what_probing_expects, serial_setup),
         cmocka_unit_test(the_clock_tells_and_takes_the_time),
         cmocka_unit_test(the_timer_counts_at_its_rate),
+        cmocka_unit_test(the_timer_stands_still_while_it_is_held),
         cmocka_unit_test_setup(ioapic_registers_are_as_documented, ioapic_setup),
         cmocka_unit_test_setup(ioapic_edges_are_delivered_unless_masked, ioapic_setup),
         cmocka_unit_test_setup(ioapic_levels_wait_for_their_end, ioapic_setup),

@@ -375,6 +375,50 @@ static void pause_holds_every_vp(void **state)
     assert_int_equal(atomic_load(&fake_mshv.open_files), 1); /* the node, for another start */
 }
 
+/* The guest's time is stopped when its VPs have, and goes on before they do. */
+static void time_stands_still_in_a_pause(void **state)
+{
+    uint64_t time;
+
+    (void)state;
+    assert_false(bh_vm_reference_time(vm, &time));
+    start(false);
+    fake_mshv.reference_time = 12345;
+    assert_true(bh_vm_reference_time(vm, &time));
+    assert_int_equal(time, 12345);
+    assert_int_equal(fake_mshv.frozen, 0);
+    for (unsigned round = 0; round < 20; round++) {
+        bh_vm_pause(vm);
+        assert_int_equal(fake_mshv.frozen, 1);
+        bh_vm_resume(vm);
+        assert_int_equal(fake_mshv.frozen, 0);
+    }
+    bh_vm_power_off(vm, BH_REASON_REQUESTED);
+    assert_int_equal(atomic_load(&fake_mshv.frozen_runs), 0);
+    assert_false(bh_vm_reference_time(vm, &time));
+}
+
+/* A driver that refuses is no reason to refuse the pause. */
+static void a_pause_without_frozen_time(void **state)
+{
+    (void)state;
+    start(false);
+    fake_mshv.property_status = HV_STATUS_INVALID_PARAMETER;
+    bh_vm_pause(vm);
+    assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_PAUSED);
+    bh_vm_resume(vm);
+    assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_RUNNING);
+}
+
+static void a_vm_started_paused_has_no_time(void **state)
+{
+    (void)state;
+    start(true);
+    assert_int_equal(fake_mshv.frozen, 1);
+    bh_vm_resume(vm);
+    assert_int_equal(fake_mshv.frozen, 0);
+}
+
 static void a_failed_start_says_why_and_leaves_nothing(void **state)
 {
     struct bh_error error;
@@ -461,6 +505,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_register_page_is_used_where_there_is_one, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(pause_holds_every_vp, setup, teardown),
+        cmocka_unit_test_setup_teardown(time_stands_still_in_a_pause, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_pause_without_frozen_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_vm_started_paused_has_no_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_start_says_why_and_leaves_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(shares_change_and_are_kept_when_refused, setup, teardown),

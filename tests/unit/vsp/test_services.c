@@ -65,7 +65,7 @@ static void shutdown_answered(void *context, bool accepted)
     bench.accepted = accepted;
 }
 
-static const struct bh_services_host host = {
+static struct bh_services_host host = {
     .clock = now,
     .utc = utc,
     .reference = reference,
@@ -82,6 +82,7 @@ static void begin(bool has_reference)
                            .utc = 1700000000 * BH_SECOND,
                            .has_reference = has_reference,
                            .accepted = -1};
+    host.reference = has_reference ? reference : NULL;
     bench.guest = guest_begin();
     bench.services = bh_services_create(bench.guest->bus, "vm", &host);
     assert_non_null(bench.services);
@@ -306,6 +307,31 @@ static void time_is_set_at_first_and_after_a_pause_and_sampled_between(void **st
     end();
 }
 
+/* The last pair of times is from before the pause: it does not set the clock. */
+static void a_clock_is_set_once_its_time_can_be_read(void **state)
+{
+    struct ic_time_reference time;
+
+    (void)state;
+    begin(true);
+    open_channel(TIME);
+    negotiate(TIME, (struct ic_version){4, 0});
+    (void)take_time();
+    bh_services_pause(bench.services);
+    bench.utc += 30 * BH_SECOND;
+    bench.has_reference = false;
+    bh_services_resume(bench.services);
+    assert_int_equal(take_time().flags, IC_TIME_SYNC_SAMPLE);
+    bench.has_reference = true;
+    pass(5 * BH_SECOND);
+    time = take_time();
+    assert_int_equal(time.flags, IC_TIME_SYNC_SET);
+    assert_int_equal(time.reference_time, bench.now / 100 + 7);
+    pass(5 * BH_SECOND);
+    assert_int_equal(take_time().flags, IC_TIME_SYNC_SAMPLE);
+    end();
+}
+
 static void without_a_reference_an_older_version_is_spoken(void **state)
 {
     struct packet packet;
@@ -489,6 +515,7 @@ int main(void)
         cmocka_unit_test(wrong_answers_are_ignored),
         cmocka_unit_test(no_version_in_common_is_said_and_the_end),
         cmocka_unit_test(time_is_set_at_first_and_after_a_pause_and_sampled_between),
+        cmocka_unit_test(a_clock_is_set_once_its_time_can_be_read),
         cmocka_unit_test(without_a_reference_an_older_version_is_spoken),
         cmocka_unit_test(what_the_guest_says_of_itself_is_heard),
         cmocka_unit_test(a_guest_without_end_is_cut_short),
