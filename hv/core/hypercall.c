@@ -67,6 +67,7 @@ static const struct call_entry call_table[] = {
      sizeof(struct hv_vmm_capabilities), 0, hypercall_get_partition_property_ex},
     {HVCALL_SET_PARTITION_PROPERTY, ON_CHILD, IN(set_partition_property), 0, 0,
      hypercall_set_partition_property},
+    {HVCALL_INSTALL_INTERCEPT, ON_CHILD, IN(install_intercept), 0, 0, hypercall_install_intercept},
     {HVCALL_DEPOSIT_MEMORY, ON_CHILD | CALL_REP, IN(deposit_memory), 0, sizeof(uint64_t),
      hypercall_deposit_memory},
     {HVCALL_WITHDRAW_MEMORY, ON_CHILD | CALL_REP, IN(withdraw_memory), sizeof(uint64_t), 0,

@@ -88,6 +88,7 @@ enum hv_status hypercall_finalize_partition(struct hypercall *call);
 enum hv_status hypercall_delete_partition(struct hypercall *call);
 enum hv_status hypercall_get_partition_property_ex(struct hypercall *call);
 enum hv_status hypercall_set_partition_property(struct hypercall *call);
+enum hv_status hypercall_install_intercept(struct hypercall *call);
 enum hv_status hypercall_deposit_memory(struct hypercall *call);
 enum hv_status hypercall_withdraw_memory(struct hypercall *call);
 enum hv_status hypercall_map_gpa_pages(struct hypercall *call);

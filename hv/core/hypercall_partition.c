@@ -131,3 +131,20 @@ enum hv_status hypercall_set_partition_property(struct hypercall *call)
     const struct hv_input_set_partition_property *input = call->input;
     return set_property(call->target, input->code, input->value);
 }
+
+/* All ports and all addresses without memory intercept, whoever asks for it, and for ever. */
+enum hv_status hypercall_install_intercept(struct hypercall *call)
+{
+    const struct hv_input_install_intercept *input = call->input;
+    const bool is_memory = input->type == HV_INTERCEPT_MMIO;
+    const bool is_always = is_memory || input->type == HV_INTERCEPT_IO_PORT ||
+                           input->type == HV_INTERCEPT_IO_PORT_RANGE;
+    const uint32_t possible = HV_INTERCEPT_ACCESS_READ | HV_INTERCEPT_ACCESS_WRITE |
+                              (is_memory ? HV_INTERCEPT_ACCESS_EXECUTE : 0);
+    if ((input->access & ~possible) || (!is_always && input->type != HV_INTERCEPT_MSR))
+        return HV_STATUS_INVALID_PARAMETER;
+    if (is_always)
+        return input->access != 0 ? HV_STATUS_SUCCESS : HV_STATUS_OPERATION_DENIED;
+    call->target->msr_intercepts = input->access;
+    return HV_STATUS_SUCCESS;
+}

@@ -5,6 +5,7 @@
 #include "hv/arch.h"
 #include "hv/core/cpuid.h"
 #include "hv/core/hypercall.h"
+#include "hv/core/named_value.h"
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
 
@@ -37,10 +38,7 @@ static bool get_features(struct vp *vp, const struct partition *partition, uint3
 static bool get_property(struct vp *vp, const struct partition *partition, uint32_t code,
                          uint64_t *value)
 {
-    const struct {
-        uint32_t code;
-        uint64_t value;
-    } table[] = {
+    const struct named_value table[] = {
         {HV_PROPERTY_PRIVILEGE_FLAGS, cpuid_privileges(partition)},
         {HV_PROPERTY_SYNTHETIC_FEATURES, partition->synthetic_features & HV_SYNTHETIC_ALL},
         {HV_PROPERTY_TIME_FREEZE, partition->time_frozen},
@@ -53,12 +51,8 @@ static bool get_property(struct vp *vp, const struct partition *partition, uint3
         {HV_PROPERTY_MAX_XSAVE_SIZE, arch_xsave_size()},
         {HV_PROPERTY_PROCESSOR_CLOCK, arch_tsc_hz()},
     };
-    for (unsigned i = 0; i < ARRAY_COUNT(table); i++) {
-        *value = table[i].value;
-        if (table[i].code == code)
-            return true;
-    }
-    return get_features(vp, partition, code, value);
+    return named_value_find(table, ARRAY_COUNT(table), code, value) ||
+           get_features(vp, partition, code, value);
 }
 
 enum hv_status hypercall_get_partition_property(struct hypercall *call)

@@ -6,6 +6,7 @@
 #include "hv/arch.h"
 #include "hv/core/crash.h"
 #include "hv/core/lib.h"
+#include "hv/core/named_value.h"
 #include "hv/core/partition.h"
 #include "hv/core/registers.h"
 #include "hv/core/vp.h"
@@ -106,45 +107,24 @@ static bool has_tsc_invariant_control(void)
 static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
 {
     const struct partition *partition = vp->partition;
-    switch (index) {
-    case HV_MSR_GUEST_OS_ID:
-        *value = partition->guest_os_id;
-        return true;
-    case HV_MSR_HYPERCALL:
-        *value = partition->hypercall_page.msr;
-        return true;
-    case HV_MSR_VP_INDEX:
-        *value = vp->index;
-        return true;
-    case HV_MSR_VP_RUNTIME:
-        *value = arch_ticks_to_reftime(vp->stats.time_guest + vp->stats.time_hypervisor);
-        return true;
-    case HV_MSR_TIME_REF_COUNT:
-        *value = partition_time(partition);
-        return true;
-    case HV_MSR_REFERENCE_TSC:
-        *value = partition->reference_tsc.msr;
-        return true;
-    case HV_MSR_TSC_FREQUENCY:
-        *value = arch_tsc_hz();
-        return true;
-    case HV_MSR_APIC_FREQUENCY:
-        *value = VAPIC_TIMER_HZ;
-        return true;
-    case HV_MSR_ICR:
-        *value = vp->apic.icr;
-        return true;
-    case HV_MSR_TPR:
+    const struct named_value table[] = {
+        {HV_MSR_GUEST_OS_ID, partition->guest_os_id},
+        {HV_MSR_HYPERCALL, partition->hypercall_page.msr},
+        {HV_MSR_VP_INDEX, vp->index},
+        {HV_MSR_VP_RUNTIME,
+         arch_ticks_to_reftime(vp->stats.time_guest + vp->stats.time_hypervisor)},
+        {HV_MSR_TIME_REF_COUNT, partition_time(partition)},
+        {HV_MSR_REFERENCE_TSC, partition->reference_tsc.msr},
+        {HV_MSR_TSC_FREQUENCY, arch_tsc_hz()},
+        {HV_MSR_APIC_FREQUENCY, VAPIC_TIMER_HZ},
+        {HV_MSR_ICR, vp->apic.icr},
+        {HV_MSR_VP_ASSIST_PAGE, vp->assist.msr},
+        {HV_MSR_TSC_INVARIANT, partition->tsc_invariant_shown},
+    };
+    if (index == HV_MSR_TPR)
         return vapic_read(vp, VAPIC_TPR, value);
-    case HV_MSR_VP_ASSIST_PAGE:
-        *value = vp->assist.msr;
-        return true;
-    case HV_MSR_TSC_INVARIANT:
-        *value = partition->tsc_invariant_shown;
-        return has_tsc_invariant_control();
-    default:
-        return false;
-    }
+    return (index != HV_MSR_TSC_INVARIANT || has_tsc_invariant_control()) &&
+           named_value_find(table, ARRAY_COUNT(table), index, value);
 }
 
 static bool write_tsc_invariant(struct partition *partition, uint64_t value)

@@ -7,6 +7,7 @@
 #include "hv/arch.h"
 #include "hv/core/intercept.h"
 #include "hv/core/lib.h"
+#include "hv/core/named_value.h"
 #include "hv/core/partition.h"
 #include "hv/core/stimer.h"
 #include "hv/core/vp.h"
@@ -154,32 +155,17 @@ static void deliver_queued(struct vp *vp)
 bool synic_read_msr(struct vp *vp, uint32_t index, uint64_t *value)
 {
     const struct synic *synic = &vp->synic;
+    const struct named_value table[] = {
+        {HV_MSR_SCONTROL, synic->control}, {HV_MSR_SVERSION, SYNIC_VERSION},
+        {HV_MSR_SIEFP, synic->events.msr}, {HV_MSR_SIMP, synic->messages.msr},
+        {HV_MSR_SIRBP, synic->rings.msr},  {HV_MSR_EOM, 0},
+    };
     if (index >= HV_MSR_SINT0 && index <= HV_MSR_SINT15) {
         *value = synic->sint[index - HV_MSR_SINT0];
         return true;
     }
-    switch (index) {
-    case HV_MSR_SCONTROL:
-        *value = synic->control;
-        return true;
-    case HV_MSR_SVERSION:
-        *value = SYNIC_VERSION;
-        return true;
-    case HV_MSR_SIEFP:
-        *value = synic->events.msr;
-        return true;
-    case HV_MSR_SIMP:
-        *value = synic->messages.msr;
-        return true;
-    case HV_MSR_SIRBP:
-        *value = synic->rings.msr;
-        return partition_is_parent(vp->partition);
-    case HV_MSR_EOM:
-        *value = 0;
-        return true;
-    default:
-        return false;
-    }
+    return (index != HV_MSR_SIRBP || partition_is_parent(vp->partition)) &&
+           named_value_find(table, ARRAY_COUNT(table), index, value);
 }
 
 static bool write_sint(struct synic *synic, uint32_t sint, uint64_t value)

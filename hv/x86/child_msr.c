@@ -2,12 +2,18 @@
 /* A child never reaches an MSR of the machine here: constants, or the partition's policy. */
 #include "hv/x86/child_msr.h"
 
+#include "hv/abi/partition.h"
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
 
 #define MSR_PLATFORM_ID 0x17u
 #define MSR_MISC_ENABLE 0x1a0u
 #define MTRR_ENABLED_WB 0x806u
+
+static bool ignores(const struct partition *partition, uint32_t access)
+{
+    return partition->ignores_unknown_msrs && !(partition->msr_intercepts & access);
+}
 
 bool child_read_msr(const struct vp *vp, uint32_t index, uint64_t *value)
 {
@@ -24,7 +30,7 @@ bool child_read_msr(const struct vp *vp, uint32_t index, uint64_t *value)
         *value = MTRR_ENABLED_WB;
         return true;
     default:
-        return vp->partition->ignores_unknown_msrs;
+        return ignores(vp->partition, HV_INTERCEPT_ACCESS_READ);
     }
 }
 
@@ -32,5 +38,5 @@ bool child_write_msr(const struct vp *vp, uint32_t index, uint64_t value)
 {
     (void)value;
     return index == MSR_MTRR_DEF_TYPE || index == MSR_MISC_ENABLE ||
-           vp->partition->ignores_unknown_msrs;
+           ignores(vp->partition, HV_INTERCEPT_ACCESS_WRITE);
 }

@@ -4,7 +4,9 @@
 
 #include "hv/core/cpuid.h"
 #include "hv/core/hypercall.h"
+#include "hv/core/intercept.h"
 #include "hv/core/msr.h"
+#include "hv/core/partition.h"
 #include "hv/x86/cpu.h"
 #include "hv/x86/vendor.h"
 
@@ -25,12 +27,29 @@ void exit_cpuid(struct vp *vp)
     vendor->advance(vp, CPUID_LENGTH);
 }
 
+/* A fault, or, when the parent wants to answer, an intercept. */
+static void refuse_msr(struct vp *vp, enum hv_intercept_access access)
+{
+    const struct vp_registers *r = &vp->registers;
+    struct lp *lp = vp->lp;
+    if (!(vp->partition->msr_intercepts & 1u << access)) {
+        vendor->inject_fault(vp, VECTOR_GP, true, 0);
+        return;
+    }
+    const struct hv_msr_intercept message = {.header = vendor->make_header(vp, access, MSR_LENGTH),
+                                             .number = (uint32_t)r->rcx,
+                                             .rdx = r->rdx,
+                                             .rax = r->rax};
+    intercept_raise(vp, HV_MESSAGE_MSR, &message, sizeof message);
+    lp->reschedule = true;
+}
+
 void exit_read_msr(struct vp *vp)
 {
     struct vp_registers *r = &vp->registers;
     uint64_t value;
     if (!msr_read(vp, (uint32_t)r->rcx, &value)) {
-        vendor->inject_fault(vp, VECTOR_GP, true, 0);
+        refuse_msr(vp, HV_ACCESS_READ);
         return;
     }
     r->rax = (uint32_t)value;
@@ -43,7 +62,7 @@ void exit_write_msr(struct vp *vp)
     const struct vp_registers *r = &vp->registers;
     const uint64_t value = r->rdx << 32 | (uint32_t)r->rax;
     if (!msr_write(vp, (uint32_t)r->rcx, value)) {
-        vendor->inject_fault(vp, VECTOR_GP, true, 0);
+        refuse_msr(vp, HV_ACCESS_WRITE);
         return;
     }
     vendor->advance(vp, MSR_LENGTH);

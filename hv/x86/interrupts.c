@@ -54,11 +54,9 @@ static void forward_device(struct lp *lp, uint8_t vector)
 /* An LVT entry of the parent in fixed mode fires as one of our vectors. */
 static void forward_lvt(struct lp *lp, enum vapic_lvt index)
 {
-    lapic_eoi();
     struct vp *vp = lp->parent_vp;
-    if (vp == NULL)
-        return;
-    const uint32_t lvt = vp->apic.lvt[index];
+    const uint32_t lvt = vp != NULL ? vp->apic.lvt[index] : VAPIC_LVT_MASKED;
+    lapic_eoi();
     if (!(lvt & VAPIC_LVT_MASKED) && (lvt & 0xff) >= VECTOR_EXTERNAL)
         vapic_send_fixed(vp, (uint8_t)lvt);
 }

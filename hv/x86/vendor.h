@@ -6,6 +6,7 @@
 #ifndef HV_X86_VENDOR_H
 #define HV_X86_VENDOR_H
 
+#include "hv/abi/intercept.h"
 #include "hv/abi/vp.h"
 #include "hv/core/vp.h"
 #include "hv/x86/boot/linux.h"
@@ -46,6 +47,9 @@ struct vendor_ops {
     bool (*get_register)(struct vp *vp, uint32_t name, union hv_register_value *value);
     bool (*set_register)(struct vp *vp, uint32_t name, const union hv_register_value *value);
     void (*fill_register_page)(const struct vp *vp, struct hv_register_page *page);
+    /* Of an intercept message, for an instruction of that length; 0: not known. */
+    struct hv_intercept_header (*make_header)(const struct vp *vp, enum hv_intercept_access access,
+                                              uint64_t length);
 
     /* Steps over an instruction of `length` bytes, or as many as the processor reported. */
     void (*advance)(struct vp *vp, unsigned length);

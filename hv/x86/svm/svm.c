@@ -461,6 +461,7 @@ const struct vendor_ops svm_ops = {
     .get_register = svm_get_register,
     .set_register = svm_set_register,
     .fill_register_page = svm_fill_register_page,
+    .make_header = svm_make_header,
     .advance = svm_advance,
     .inject_fault = svm_inject_fault,
 };

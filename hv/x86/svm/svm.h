@@ -55,6 +55,9 @@ void svm_handle_exit(struct vp *vp);
 void svm_handle_child_exit(struct vp *vp);
 bool svm_handle_common_exit(struct vp *vp);
 
+struct hv_intercept_header svm_make_header(const struct vp *vp, enum hv_intercept_access access,
+                                           uint64_t length);
+
 /* In the order of instruction encoding. */
 uint64_t svm_general_register(const struct vp *vp, unsigned number);
 

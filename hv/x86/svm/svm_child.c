@@ -26,8 +26,8 @@ static uint16_t execution_state(const struct vmcb *vmcb)
                            : 0));
 }
 
-static struct hv_intercept_header make_header(const struct vp *vp, enum hv_intercept_access access,
-                                              uint64_t length)
+struct hv_intercept_header svm_make_header(const struct vp *vp, enum hv_intercept_access access,
+                                           uint64_t length)
 {
     const struct vmcb *vmcb = svm_of(vp)->vmcb;
     struct hv_intercept_header header = {
@@ -58,8 +58,8 @@ static void exit_io(struct vp *vp)
     const uint64_t info = vmcb->exit_info1;
     vp->stats.exits[BH_EXIT_IO]++;
     struct hv_io_port_intercept message = {
-        .header = make_header(vp, info & IO_IN ? HV_ACCESS_READ : HV_ACCESS_WRITE,
-                              vmcb->exit_info2 - vmcb->rip),
+        .header = svm_make_header(vp, info & IO_IN ? HV_ACCESS_READ : HV_ACCESS_WRITE,
+                                  vmcb->exit_info2 - vmcb->rip),
         .port = IO_PORT(info),
         .access_info = (uint8_t)(IO_SIZE(info) | (info & IO_STRING ? HV_IO_STRING : 0) |
                                  (info & IO_REP ? HV_IO_REP : 0)),
@@ -109,7 +109,7 @@ static bool exit_memory(struct vp *vp)
     const struct vmcb *vmcb = svm_of(vp)->vmcb;
     vp->stats.exits[BH_EXIT_NESTED_FAULT]++;
     struct hv_gpa_intercept message = {
-        .header = make_header(vp, access_of(vmcb->exit_info1), 0),
+        .header = svm_make_header(vp, access_of(vmcb->exit_info1), 0),
         .tpr_priority = (uint8_t)(vp->apic.tpr >> 4),
         .gpa = vmcb->exit_info2,
     };
@@ -134,7 +134,7 @@ static void exit_fatal(struct vp *vp)
                  "cr3 %lx, asid %x",
                  vp->partition->id, vp->index, vmcb->exit_code, vmcb->exit_info1, vmcb->exit_info2,
                  vmcb->exit_interrupt, vmcb->rip, vmcb->cr3, vmcb->asid);
-    const struct hv_intercept_header message = make_header(vp, HV_ACCESS_EXECUTE, 0);
+    const struct hv_intercept_header message = svm_make_header(vp, HV_ACCESS_EXECUTE, 0);
     intercept_raise(vp, HV_MESSAGE_UNRECOVERABLE_EXCEPTION, &message, sizeof message);
 }
 

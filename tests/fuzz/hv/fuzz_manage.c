@@ -405,7 +405,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step_set_register, step_interrupt,   step_override,
         step_create_port,  step_connect,     step_delete_port,
         step_property,     step_post_direct, step_child,
-        step_time,         step_access};
+        step_intercept,    step_time,        step_access};
 
     input_set(data, size);
     log_set_console_level(LOG_DEBUG);

@@ -70,5 +70,6 @@ void step_delete_port(struct caller *caller);
 void step_post_direct(struct caller *caller);
 void step_property(struct caller *caller);
 void step_child(struct caller *caller);
+void step_intercept(struct caller *caller);
 
 #endif

@@ -253,6 +253,32 @@ void step_property(struct caller *caller)
     host_time_set(host.now + take(1) * HYPERCALL_TIME_MAX);
 }
 
+void step_intercept(struct caller *caller)
+{
+    const struct hv_input_install_intercept block = {.partition_id = take_child(&caller->child),
+                                                     .access = (uint32_t)take(1) % 16,
+                                                     .type = (uint32_t)take(1) % 32,
+                                                     .parameter = take(2)};
+    const uint32_t read_write = HV_INTERCEPT_ACCESS_READ | HV_INTERCEPT_ACCESS_WRITE;
+    bool may = block.access != 0 && block.access <= read_write;
+
+    call(caller, HVCALL_INSTALL_INTERCEPT, &block, sizeof block);
+    if (!named(caller)) {
+        return;
+    }
+    if (block.type == HV_INTERCEPT_MSR) {
+        may = block.access <= read_write;
+    } else if (block.type == HV_INTERCEPT_MMIO) {
+        may = block.access != 0 && block.access < 8;
+    } else if (block.type != HV_INTERCEPT_IO_PORT && block.type != HV_INTERCEPT_IO_PORT_RANGE) {
+        may = false;
+    }
+    model_require((caller->status == HV_STATUS_SUCCESS) == may, "an intercept");
+    if (may && block.type == HV_INTERCEPT_MSR) {
+        model_require(model_partition(caller->child)->msr_intercepts == block.access, "of MSRs");
+    }
+}
+
 /* ---- the children ---- */
 
 static struct vp *take_vp(void)

@@ -12,6 +12,7 @@ ANSWERS = {
     "leak": "leak none",
     "eoi": "eoi told",
     "dirty": "dirty exact",
+    "msr": "msr answered",
 }
 
 

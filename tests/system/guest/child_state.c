@@ -7,6 +7,7 @@
  *   child_state leak       two children take turns, each with its own registers
  *   child_state eoi        the end of a level-triggered interrupt
  *   child_state dirty      the dirty bits of a guest that writes, in large pages
+ *   child_state msr        MSRs that the parent answers
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -381,16 +382,79 @@ static void test_dirty(void)
     printf("dirty exact\n");
 }
 
+/* ---- MSRs ---- */
+
+/* Real mode: an MSR that there is; then one that there is not, read and written. */
+static const unsigned char stranger[] = {
+    0x66, 0xb9,     0x1b, 0x00, 0x00, 0x00, /* mov ecx, 0x1b */
+    0x0f, 0x32,                             /* rdmsr */
+    0x66, 0xb9,     0x45, 0x23, 0x01, 0x00, /* mov ecx, 0x12345 */
+    0x0f, 0x32,                             /* rdmsr */
+    0x0f, 0x30,                             /* wrmsr */
+    0xe6, PORT_END,                         /* out 0x80, al */
+    0xeb, 0xea,                             /* jmp to the start */
+};
+
+static int install_intercept(const struct child *child, unsigned type, unsigned access)
+{
+    struct hv_input_install_intercept input = {.access = access, .type = type};
+    struct mshv_root_hvcall arguments = {
+        .code = HVCALL_INSTALL_INTERCEPT, .in_sz = sizeof input, .in_ptr = (__u64)&input};
+    return ioctl(child->partition, MSHV_ROOT_HVCALL, &arguments) == 0 ? 0 : arguments.status;
+}
+
+/* The next stop is this access to the MSR; goes over it. */
+static void expect_msr(struct child *child, unsigned access, unsigned long rdx, unsigned long rax)
+{
+    const struct hv_msr_intercept *msr = (const void *)child->message.payload;
+    call(child->vp, MSHV_RUN_VP, &child->message, "run");
+    expect(child->message.type == HV_MESSAGE_MSR && msr->header.access == access &&
+               msr->number == 0x12345,
+           "not the MSR that the guest used");
+    expect(access == HV_ACCESS_READ || (msr->rdx == rdx && msr->rax == rax), "not what it wrote");
+    set_scalar(child, HV_REGISTER_RIP,
+               msr->header.rip + (msr->header.length_and_cr8 & HV_INTERCEPT_LENGTH_MASK));
+}
+
+static void test_msr(void)
+{
+    const unsigned both = HV_INTERCEPT_ACCESS_READ | HV_INTERCEPT_ACCESS_WRITE;
+    struct hv_input_set_partition_property input = {.code = HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION,
+                                                    .value = 1};
+    struct mshv_root_hvcall ignore = {
+        .code = HVCALL_SET_PARTITION_PROPERTY, .in_sz = sizeof input, .in_ptr = (__u64)&input};
+    struct child child;
+    create(&child, stranger, sizeof stranger);
+    expect(install_intercept(&child, HV_INTERCEPT_MSR, both) == 0, "install");
+    expect(install_intercept(&child, HV_INTERCEPT_IO_PORT, both) == 0, "install for ports");
+    expect(install_intercept(&child, HV_INTERCEPT_IO_PORT, 0) == HV_STATUS_OPERATION_DENIED &&
+               install_intercept(&child, HV_INTERCEPT_HYPERCALL, 1) == HV_STATUS_INVALID_PARAMETER,
+           "an intercept that there is not");
+    for (unsigned round = 0; round < 2; round++) { /* the second one, with unknown ones ignored */
+        expect_msr(&child, HV_ACCESS_READ, 0, 0);
+        set_scalar(&child, HV_REGISTER_RAX, 0x89abcdef);
+        set_scalar(&child, HV_REGISTER_RDX, 0x01234567);
+        expect_msr(&child, HV_ACCESS_WRITE, 0x01234567, 0x89abcdef);
+        expect(run(&child) == PORT_END, "the guest does not go on");
+        call(child.partition, MSHV_ROOT_HVCALL, &ignore, "ignore unknown MSRs");
+    }
+    expect(install_intercept(&child, HV_INTERCEPT_MSR, HV_INTERCEPT_ACCESS_WRITE) == 0, "writes");
+    expect_msr(&child, HV_ACCESS_WRITE, 0, 0);
+    expect(run(&child) == PORT_END, "the guest does not go on");
+    expect(install_intercept(&child, HV_INTERCEPT_MSR, 0) == 0, "remove");
+    expect(run(&child) == PORT_END, "the intercept is still there");
+    destroy(&child);
+    printf("msr answered\n");
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*test)(void);
-    } tests[] = {{"registers", test_registers},
-                 {"blobs", test_blobs},
-                 {"leak", test_leak},
-                 {"eoi", test_eoi},
-                 {"dirty", test_dirty}};
+    } tests[] = {{"registers", test_registers}, {"blobs", test_blobs},
+                 {"leak", test_leak},           {"eoi", test_eoi},
+                 {"dirty", test_dirty},         {"msr", test_msr}};
     node = open("/dev/mshv", O_RDWR | O_CLOEXEC);
     if (node < 0)
         fail("/dev/mshv");
@@ -400,6 +464,6 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    printf("usage: child_state registers | blobs | leak | eoi | dirty\n");
+    printf("usage: child_state registers | blobs | leak | eoi | dirty | msr\n");
     return 2;
 }
