@@ -50,6 +50,16 @@ def headers_of(method, op):
     return ("if_none_match",) if method == "get" and any(n.endswith("fields") for n in names) else ()
 
 
+def resolve(doc, node):
+    """Follow a $ref one step at a time until there is none."""
+    while "$ref" in node:
+        target = doc
+        for part in node["$ref"].lstrip("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
 class Contract:
     def __init__(self, path):
         self.doc = yaml.safe_load(pathlib.Path(path).read_text())
@@ -60,13 +70,7 @@ class Contract:
         self.check_schemas()
 
     def resolve(self, node):
-        """Follow a $ref one step at a time until there is none."""
-        while "$ref" in node:
-            target = self.doc
-            for part in node["$ref"].lstrip("#/").split("/"):
-                target = target[part]
-            node = target
-        return node
+        return resolve(self.doc, node)
 
     # --- derived schemas ---
 

@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 
-from contract import METHODS, blob
+from contract import METHODS, blob, resolve
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8881}
@@ -56,12 +56,7 @@ class Page:
         self.doc = doc
 
     def resolve(self, node):
-        while "$ref" in node:
-            target = self.doc
-            for part in node["$ref"].lstrip("#/").split("/"):
-                target = target[part]
-            node = target
-        return node
+        return resolve(self.doc, node)
 
     def type_text(self, node):
         if "$ref" in node:

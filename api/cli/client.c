@@ -57,7 +57,7 @@ struct curl_slist *client_headers(const struct client *client, const char *type)
     return curl_slist_append(headers, "Expect:");
 }
 
-static size_t take_body(char *bytes, size_t one, size_t size, void *context)
+size_t response_take(char *bytes, size_t one, size_t size, void *context)
 {
     struct response *response = context;
     (void)one;
@@ -100,7 +100,7 @@ bool client_send(struct client *client, const char *method, const char *path, co
     curl_easy_reset(curl);
     client_prepare(client, curl, path);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, response_take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, response);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, response);

@@ -33,6 +33,8 @@ bool client_call(struct client *client, const char *method, const char *path, co
 bool client_send(struct client *client, const char *method, const char *path, const char *type,
                  const char *bytes, size_t size, struct response *response);
 void response_free(struct response *response);
+/* Adds bytes to the body: curl's CURLOPT_WRITEFUNCTION, with a struct response as its data. */
+size_t response_take(char *bytes, size_t one, size_t size, void *response);
 
 /* Say a refusal on standard error, each field with its pointer. Returns the exit status, 1. */
 int client_complain(const struct response *response);

@@ -27,20 +27,6 @@ static size_t give_bytes(char *buffer, size_t one, size_t count, void *context)
     return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
 }
 
-static size_t take_answer(char *bytes, size_t one, size_t size, void *context)
-{
-    struct response *response = &((struct upload *)context)->response;
-    char *grown = realloc(response->body, response->size + size + 1);
-    (void)one;
-    if (!grown)
-        return 0;
-    memcpy(grown + response->size, bytes, size);
-    response->body = grown;
-    response->size += size;
-    grown[response->size] = '\0';
-    return size;
-}
-
 static int show_progress(void *context, curl_off_t down, curl_off_t down_now, curl_off_t up,
                          curl_off_t up_now)
 {
@@ -90,8 +76,8 @@ static int send_file(const struct command *command, struct upload *upload)
     curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, upload->size - upload->offset);
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_bytes);
     curl_easy_setopt(curl, CURLOPT_READDATA, upload);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, upload);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, response_take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &upload->response);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, show_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, upload);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
