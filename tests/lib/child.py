@@ -133,7 +133,8 @@ class Child:
         log = self.log().splitlines()[-LAST_LINES:]
         return (f"its worker {worker}, whose log ends with {log}; the hypervisor's last lines are "
                 f"{self.machine.complaints(LAST_LINES)}, the parent's kernel's first "
-                f"{self.machine.kernel_complaints(LAST_LINES)}; {self.vital_signs()}")
+                f"{self.machine.kernel_complaints(LAST_LINES)}; {self.vital_signs()}; "
+                f"{self.machine.whereabouts()}")
 
     def vital_signs(self):
         """What the machine's LPs and VPs did in a second: a guest that stands still says why here."""

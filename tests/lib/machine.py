@@ -139,7 +139,7 @@ class Machine:
             if time.monotonic() > deadline:
                 lines = text.rstrip().splitlines()
                 raise Failure(f"no {pattern!r} in the log within {seconds:.0f} s; it ends with "
-                              f"{lines[-1] if lines else ''!r}")
+                              f"{lines[-1] if lines else ''!r}; {self.whereabouts()}")
             time.sleep(POLL)
 
     def exit_reason(self):
@@ -200,6 +200,17 @@ class Machine:
 
     def all_halted(self):
         """True when every processor sits in HLT."""
-        text = self.qmp("human-monitor-command", **{"command-line": "info registers -a"})
-        flags = re.findall(r"HLT=(\d)", text)
+        flags = re.findall(r"HLT=(\d)", self.registers())
         return bool(flags) and all(flag == "1" for flag in flags)
+
+    def registers(self):
+        return self.qmp("human-monitor-command", **{"command-line": "info registers -a"})
+
+    def whereabouts(self, looks=6):
+        """Where each processor is, several times: of a machine that stands still, in guests too."""
+        places = []
+        for _ in range(looks):
+            found = re.findall(r"RIP=(\w+) RFL=(\w+).*HLT=(\d)", self.registers())
+            places.append(" ".join(f"{rip}/{flags}/{halted}" for rip, flags, halted in found))
+            time.sleep(POLL)
+        return f"RIP/RFLAGS/HLT of its processors: {', '.join(places)}"
