@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Runs machines side by side, each lane of them on one processor of this computer.
 
-Why one: QEMU 7.2 writes the flags of its first virtual processor from the threads of the others,
-without a lock, whenever a guest restores its x87 state (FXRSTOR, XRSTOR). A write that hits the
-moment of a VMRUN or VMEXIT loses or brings back the flag "nested paging is on": the guest then ends
-with a triple fault, or the hypervisor with a fault of its own. Threads that share a processor
-can not do this to each other, since the write is one instruction.
+Why one: the threads of QEMU 7.2 write each other's flags without a lock. With a thread for each
+virtual processor, a guest that restores its x87 state (FXRSTOR, XRSTOR) can so lose another's flag
+"nested paging is on", and now and then a machine stands still. All virtual processors of a machine are
+therefore run by one thread (`thread=single`), and that one and QEMU's own share a processor, where a
+write of one instruction can not be divided. docs/testbeds.md 1.1 and 1.2 say more.
 
 What needs quiet runs alone, after all others, and so do second attempts. What a machine said
 is printed as a whole, when it has ended.

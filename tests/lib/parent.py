@@ -35,7 +35,7 @@ class Plan:
     modules: bool = True             # hand kernel and RAM disk to the hypervisor
     initrd: str = "initrd.img"
     vmlinuz: str = "vmlinuz"
-    accelerator: str = "tcg,thread=multi"
+    accelerator: str = "tcg,thread=single"
 
 
 @dataclass(frozen=True)

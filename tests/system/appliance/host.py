@@ -81,7 +81,7 @@ def cdrom_arguments(site, folder):
 
 def boot(site, folder, disks, network=True, medium=kernel_arguments):
     """The appliance with raw disks of the folder; returns the machine before it is ready."""
-    arguments = ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
+    arguments = ["-M", "q35", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "2048",
                  *medium(site, folder)]
     for disk in disks:
         arguments += ["-drive", f"file={disk},if=virtio,format=raw"]
