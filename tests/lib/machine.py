@@ -207,10 +207,16 @@ class Machine:
         return self.qmp("human-monitor-command", **{"command-line": "info registers -a"})
 
     def whereabouts(self, looks=6):
-        """Where each processor is, several times: of a machine that stands still, in guests too."""
+        """Where each processor is, several times: of a machine that stands still, in guests too.
+
+        It is said beside a failure, so it must not fail itself: a silent monitor ends the list.
+        """
         places = []
-        for _ in range(looks):
-            found = re.findall(r"RIP=(\w+) RFL=(\w+).*HLT=(\d)", self.registers())
-            places.append(" ".join(f"{rip}/{flags}/{halted}" for rip, flags, halted in found))
-            time.sleep(POLL)
+        try:
+            for _ in range(looks):
+                found = re.findall(r"RIP=(\w+) RFL=(\w+).*HLT=(\d)", self.registers())
+                places.append(" ".join(f"{rip}/{flags}/{halted}" for rip, flags, halted in found))
+                time.sleep(POLL)
+        except (Failure, OSError) as silence:
+            places.append(f"no more: {silence}")
         return f"RIP/RFLAGS/HLT of its processors: {', '.join(places)}"
