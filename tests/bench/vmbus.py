@@ -14,6 +14,7 @@ hypervisor counted for the guest between two lines of it, and for the parent mea
 row in which the guest only rests.
 
 There is no peer here: QEMU has no storage on VMBus, and the small guest has no driver of virtio.
+vmbus_linux.py compares the two with Linux in the guest.
 """
 
 import json
@@ -75,7 +76,7 @@ def prepare(site):
         child_image.add_ours(root, site)
         add_network(root, site)
         child_image.add_file(root, site.build / "vsc/guest/vsc_guest", f"{FILES}/small")
-        child_image.add_file(root, site.build / "tests/bench/guest/own_disk", "/bin/own_disk")
+        child_image.add_file(root, site.build / "tests/bench/guest/disk_load", "/bin/disk_load")
         release = kernel_release()
         for file in module_files(site.image / f"linux-{release}" / "lib" / "modules" / release, ["brd"]):
             child_image.add_file(root, file, f"{FILES}/{file.name}")
@@ -132,8 +133,13 @@ def run_guest(machine, tests, size, requests):
 
 
 def run_own(machine, size, requests):
-    said = machine.ask(f"own_disk {DISK} {size} {DEPTH} {requests}", 600)
-    return {name: int(ticks) for name, ticks in re.findall(r"^own\.(\S+) (\d+)", said, re.MULTILINE)}
+    """name of the guest's row -> ticks"""
+    own = {}
+    for way in ("read", "write"):
+        for name, depth in (("one", 1), ("deep", DEPTH)):
+            said = machine.ask(f"disk_load {DISK} {way} random {size} {depth} {requests}", 600)
+            own[f"{way}.{name}"] = int(re.match(r"ticks (\d+)", said).group(1))
+    return own
 
 
 def measure(site, sizes, requests):

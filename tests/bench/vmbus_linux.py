@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What a Linux guest's disk and network card cost: over VMBus, over virtio, and as the parent's own.
+
+    vmbus_linux.py --build FOLDER [--short]
+
+Two machines with -icount shift=0 and one processor each, as in child.py: in one the parent runs
+bulkhead-worker, in the other the same kernel without the hypervisor runs Debian's QEMU with kvm-amd. Both
+run Debian's cloud kernel with the same loads, which reach a disk in the parent's memory (brd) past the
+page cache and a TCP server in the parent over a tap. The peer has what a careful person gives it: virtio-blk
+with io_uring and O_DIRECT, virtio-net with vhost. The parent's own: the same loads on the same disk, and
+over a veth pair out of another network namespace.
+
+A figure is all instructions of the machine for one request, or for one KiB of a stream: guest, hypervisor,
+worker or QEMU, and the parent's kernel. Exits are the guest's; of the rests around a load a few are in it.
+"""
+
+import json
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.child import FILES, MEMORY, PEER_TRIES, PLAN, QEMU, READER  # noqa: E402
+from lib import bench, child_image  # noqa: E402
+from lib.machine import Failure  # noqa: E402
+from lib.parent import prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
+from lib.parent_image import DIRECTORIES, make_initrd, module_files  # noqa: E402
+
+DISK_KIB = 65536
+ADDRESS = "10.1.0.1"  # the parent's
+PORT = 7
+MAC = "52:54:00:00:01:01"
+NAMESPACE = "ip2 netns exec other"
+PARENT_MODULES = ("brd", "veth", "tun")
+LOADS = ("disk_load", "net_load")
+
+SPEED = 0.8    # of the parent's own, at least
+MANY_REQUESTS, FEW_REQUESTS = 2000, 400
+MANY_KIB, FEW_KIB = 16384, 2048
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    load: str      # {disk}, {address}, {requests} and {kib} are filled in
+    short: bool = True
+
+
+def disk_row(way, order, size, depth, short=True):
+    load = f"disk_load {{disk}} {way} {order} {size} {depth} {{requests}}"
+    return Row(f"{way}-{order}-{size >> 10}K-{depth}", load, short)
+
+
+def net_row(name, kind, count):
+    return Row(name, f"net_load {kind} {{address}} {PORT} {{{count}}}")
+
+
+ROWS = (
+    *(disk_row(way, "random", 4096, depth) for way in ("read", "write") for depth in (1, 32)),
+    *(disk_row(way, "sequential", 131072, 8, short=False) for way in ("read", "write")),
+    net_row("tcp-send-KiB", "send", "kib"),
+    net_row("tcp-receive-KiB", "receive", "kib"),
+    net_row("tcp-request-answer", "ask", "requests"),
+)
+
+
+@dataclass
+class Figures:
+    ticks: int
+    exits: float = 0
+    interrupts: float = 0
+
+
+@dataclass
+class Work:
+    """The rows that are measured and how much of each."""
+    rows: tuple
+    requests: int
+    kib: int
+
+    def load(self, row, disk, address=ADDRESS):
+        return row.load.format(disk=disk, address=address, requests=self.requests, kib=self.kib)
+
+    def count(self, row):
+        return self.kib if row.name.endswith("KiB") else self.requests
+
+    def lines(self, disk):
+        return "".join(f"{row.name} {self.load(row, disk)}\n" for row in self.rows)
+
+
+def guest_initrd(site, name, modules, loads):
+    """A RAM disk with the cloud kernel's modules, in load order, and the loads."""
+    root = site.image / f"{name}-root"
+    shutil.rmtree(root, ignore_errors=True)
+    for folder in DIRECTORIES:
+        (root / folder).mkdir(parents=True)
+    shutil.copy2("/bin/busybox", root / "bin" / "busybox")
+    shutil.copy2(site.top / "tests/bench/guest/load_init", root / "init")
+    for program in LOADS:
+        shutil.copy2(site.build / "tests/bench/guest" / program, root / "bin" / program)
+    release = child_image.cloud_kernel(site).name.removeprefix("vmlinuz-")
+    files = module_files(site.image / f"linux-{release}" / "lib" / "modules" / release, modules)
+    for file in files:
+        shutil.copy2(file, root / "lib" / file.name)
+    (root / "etc" / "modules").write_text("".join(f"/lib/{file.name}\n" for file in files))
+    (root / "etc" / "loads").write_text(loads)
+    make_initrd(root, site.image / f"{name}.img")
+    return site.image / f"{name}.img"
+
+
+def add_parent_modules(root, site, names):
+    """Copies modules of the parent's kernel; the shell command that loads them."""
+    release = (site.image / "release").read_text().strip()
+    files = module_files(site.image / f"linux-{release}" / "lib" / "modules" / release, names)
+    for file in files:
+        child_image.add_file(root, file, f"{FILES}/{file.name}")
+    return " && ".join(f"insmod {FILES}/{file.name}" + (f" rd_nr=1 rd_size={DISK_KIB}" if file.stem == "brd" else "")
+                       for file in files)
+
+
+class Side:
+    """One of the two machines: how it is filled, made ready, and run."""
+
+    def __init__(self, work):
+        self.work = work
+        self.load_modules = ""
+
+    def prepare(self, site):
+        def fill(root):
+            self.load_modules = add_parent_modules(root, site, (*PARENT_MODULES, *self.parent_modules))
+            child_image.add_file(root, child_image.cloud_kernel(site), f"{FILES}/cloud")
+            initrd = guest_initrd(site, f"bench-loads-{self.name}", self.guest_modules, self.work.lines(self.disk))
+            child_image.add_file(root, initrd, f"{FILES}/initrd")
+            for program in LOADS:
+                child_image.add_file(root, site.build / "tests/bench/guest" / program, f"/bin/{program}")
+            self.add_own(root, site)
+        return child_image.make(site, f"bench-vmbus-{self.name}", fill)
+
+    def begin(self, machine):
+        machine.ask(self.load_modules)
+        machine.ask(f"tunctl -t bh0 && ip addr add {ADDRESS}/24 dev bh0 && ip link set bh0 up", 60)
+        machine.ask(f"(net_load serve {PORT} >/dev/null 2>&1 &); true")
+
+    def parse(self, said, exits_of):
+        """exits_of: from what the reader's look said to a number."""
+        figures, before = {}, 0
+        counts = {row.name: self.work.count(row) for row in self.work.rows}
+        for what, name, rest, look in re.findall(r"^(begin|end) (\S+)(.*)\n@(.*)$", said, re.MULTILINE):
+            if what == "begin":
+                before = exits_of(look)
+                continue
+            ticks, interrupts = (int(word) for word in rest.split())
+            count = counts[name]
+            figures[name] = Figures(ticks, (exits_of(look) - before) / count, interrupts / count)
+        missing = [name for name in counts if name not in figures]
+        if missing:
+            raise Failure(f"{self.name}: no figure for {', '.join(missing)}; the guest said: {said[-300:]}")
+        return figures
+
+
+class Peer(Side):
+    name = "peer"
+    disk = "/dev/vda"
+    guest_modules = ("virtio_pci", "virtio_blk", "virtio_net")
+    parent_modules = ("vhost_net",)
+
+    def add_own(self, root, site):
+        self.kvm = child_image.add_peer(root, site)
+
+    def run(self, machine):
+        for name in self.kvm:
+            machine.ask(f"insmod /lib/kvm/{name}")
+        machine.ask("mount -t debugfs none /sys/kernel/debug; mkdir -p /var/tmp /dev/net; "
+                    "test -c /dev/vhost-net")
+        command = (f"{QEMU} -cpu host -kernel {FILES}/cloud -initrd {FILES}/initrd "
+                   "-append 'console=ttyS0 quiet panic=-1 net.ifnames=0' "
+                   "-drive file=/dev/ram0,format=raw,if=none,id=disk,cache=none,aio=io_uring "
+                   "-device virtio-blk-pci,drive=disk "
+                   "-netdev tap,id=net,ifname=bh0,script=no,downscript=no,vhost=on "
+                   f"-device virtio-net-pci,netdev=net,mac={MAC},romfile=")
+        reader = READER.format(look="echo @$(cat /sys/kernel/debug/kvm/exits)", memory="true",
+                               stop="kill $(pidof qemu-system-x86_64)")
+        return self.parse(machine.ask(f"{command} 2>&1 </dev/null | ({reader}); true", 900), int)
+
+
+class Ours(Side):
+    name = "ours"
+    disk = "/dev/sda"
+    guest_modules = ("hv_vmbus", "sd_mod", "hv_storvsc", "hv_netvsc")
+    parent_modules = ()
+
+    def add_own(self, root, site):
+        child_image.add_ours(root, site)
+        child_image.add_file(root, shutil.which("ip"), "/bin/ip2")
+        for library in child_image.libraries_of(shutil.which("ip")):
+            child_image.add_file(root, library, library)
+        boot = {"kernel": f"{FILES}/cloud", "initrd": f"{FILES}/initrd",
+                "command_line": "console=ttyS0 quiet panic=-1 net.ifnames=0"}
+        config = {"version": 1, "id": "7d3c1a52-0000-4000-8000-000000000001", "name": "loads", "vps": 1,
+                  "memory_bytes": MEMORY << 20, "boot": boot, "disks": [{"id": "disk", "path": "/dev/ram0"}],
+                  "nics": [{"id": "nic0", "tap": "bh0", "mac": MAC}]}
+        (root / "lib/bench/loads.json").write_text(json.dumps(config))
+
+    @staticmethod
+    def exits(text):
+        return sum(sum(vp["exits"].values()) for vp in json.loads(text)["partitions"][1]["vps"])
+
+    def run(self, machine):
+        machine.ask("insmod /lib/bulkhead.ko")
+        reader = READER.format(look="echo @$(bhstat --json)", memory="true",
+                               stop="bhctl /tmp/control power_off >/dev/null")
+        said = machine.ask(
+            f"bulkhead-worker --config {FILES}/loads.json --control /tmp/control --start --user 60001 "
+            "--group 60001 2>&1 & until test -S /tmp/control && bhctl /tmp/control status >/dev/null 2>&1; "
+            f"do usleep 50000; done; bhctl /tmp/control console </dev/null | ({reader}); wait; true", 900)
+        return self.parse(said, self.exits)
+
+    def run_own(self, machine):
+        """The loads in the parent: name of the row -> ticks."""
+        machine.ask("mkdir -p /var/run/netns && ip2 netns add other && "
+                    "ip2 link add near type veth peer name far netns other && "
+                    "ip2 addr add 10.2.0.1/24 dev near && ip2 link set near up && "
+                    f"{NAMESPACE} ip2 addr add 10.2.0.2/24 dev far && {NAMESPACE} ip2 link set far up", 60)
+        own = {}
+        for row in self.work.rows:
+            load = self.work.load(row, "/dev/ram0", "10.2.0.1")
+            said = machine.ask(f"{NAMESPACE} {load}" if load.startswith("net") else load, 600)
+            own[row.name] = int(re.match(r"ticks (\d+)", said).group(1))
+        return own
+
+
+def run_machine(site, side):
+    """Figures of the guest's rows, and of ours the parent's own ticks."""
+    image = side.prepare(site)
+    folder = prepare_folder(site, f"bench-vmbus_linux/{side.name}", PLAN)
+    (folder / "initrd.img").unlink()
+    (folder / "initrd.img").symlink_to(image)
+    with start(site, folder, PLAN) as machine:
+        wait_ready(machine, 600)
+        side.begin(machine)
+        figures = side.run(machine)
+        own = side.run_own(machine) if site.bare is False else {}
+    tidy_folder(folder, keep_logs=False)
+    return figures, own
+
+
+def run_peer(site, work):
+    for attempt in range(PEER_TRIES):
+        try:
+            return run_machine(site, Peer(work))[0]
+        except Failure as failure:
+            print(f"the peer's machine failed, try {attempt + 1} of {PEER_TRIES}: {failure}", flush=True)
+    sys.exit("bench vmbus_linux: no figures of the peer")
+
+
+def report(work, peer, ours, own):
+    """Prints the table; returns the aims that are missed, as sentences."""
+    missed = []
+    print(f"{'for one request, or one KiB':<27} {'KVM+QEMU':>9} {'ours':>9} {'ratio':>6} {'own':>9} {'speed':>6} "
+          f"{'exits':>7} {'ours':>6} {'interrupts':>10} {'ours':>6}")
+    for row in work.rows:
+        theirs, mine = peer[row.name], ours[row.name]
+        ratio, speed = mine.ticks / theirs.ticks, own[row.name] / mine.ticks
+        print(f"{row.name:<27} {theirs.ticks:>9,} {mine.ticks:>9,} {ratio:>6.2f} {own[row.name]:>9,} {speed:>6.2f} "
+              f"{theirs.exits:>7.2f} {mine.exits:>6.2f} {theirs.interrupts:>10.2f} {mine.interrupts:>6.2f}")
+        if ratio >= 1:
+            missed.append(f"{row.name}: {ratio:.2f} of KVM+QEMU's instructions, aim below 1")
+        if speed < SPEED:
+            missed.append(f"{row.name}: {speed:.2f} of the parent's own speed, aim at least {SPEED}")
+    return missed
+
+
+def measure(bare, with_hv, short):
+    work = Work(tuple(row for row in ROWS if row.short or not short),
+                FEW_REQUESTS if short else MANY_REQUESTS, FEW_KIB if short else MANY_KIB)
+    ours, own = run_machine(with_hv, Ours(work))
+    return report(work, run_peer(bare, work), ours, own)
+
+
+if __name__ == "__main__":
+    bench.main("vmbus_linux", "Benches Linux on VMBus beside virtio and the parent's own devices.", measure)
