@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "parent/control/nbd_uri.h"
 #include "parent/control/params.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -81,12 +82,6 @@ static void member(char field[64], const char *where, const char *name)
     (void)snprintf(field, 64, "%.40s.%.20s", where, name);
 }
 
-/* The worker's storage provider knows the same two. */
-static bool is_nbd_uri(const char *text)
-{
-    return strncmp(text, "nbd://", 6) == 0 || strncmp(text, "nbd+unix://", 11) == 0;
-}
-
 bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk_config *disk,
                           struct bh_control_error *error)
 {
@@ -120,7 +115,7 @@ bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk
     member(field, where, "path");
     if (disk->path[0] == '\0' && !disk->is_cd)
         return refuse(error, field, "is missing");
-    if (disk->path[0] != '\0' && disk->path[0] != '/' && !is_nbd_uri(disk->path))
+    if (disk->path[0] != '\0' && disk->path[0] != '/' && !bh_nbd_uri_is(disk->path))
         return refuse(error, field, "must be an absolute path or an NBD URI");
     return true;
 }
@@ -265,11 +260,13 @@ bool bh_vm_config_parse(const json_t *document, struct bh_vm_config *config,
         {"disks", BH_PARAM_ARRAY, false, 0, BH_CONFIG_DISKS_MAX},
         {"nics", BH_PARAM_ARRAY, false, 0, BH_CONFIG_NICS_MAX},
         {"on_crash", BH_PARAM_TEXT, false, 1, 16},
+        {"nbd", BH_PARAM_BOOL, false, 0, 0},
     };
 
     memset(config, 0, sizeof(*config));
     if (!bh_params_check(document, "", members, COUNT(members), error))
         return false;
+    config->nbd = json_is_true(json_object_get(document, "nbd"));
     config->vps = (uint32_t)integer_of(document, "vps", 1);
     config->memory_bytes = (uint64_t)integer_of(document, "memory_bytes", 0);
     if (config->memory_bytes % (uint64_t)BH_CONFIG_MEMORY_UNIT != 0)

@@ -67,6 +67,7 @@ struct bh_vm_config {
     uint32_t nic_count;
     struct bh_nic_config nic[BH_CONFIG_NICS_MAX];
     bool reset_on_crash;
+    bool nbd; /* disks of NBD servers may be added while it runs */
 };
 
 /* Errors have code BH_CONTROL_INVALID_PARAMS and the path of the member, such as "disks[1].path".

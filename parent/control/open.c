@@ -5,9 +5,16 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include "parent/control/nbd_uri.h"
+
+#define CONNECT_SECONDS 5
 
 int bh_control_open_file(const char *path, bool read_only, struct bh_control_error *error)
 {
@@ -16,6 +23,72 @@ int bh_control_open_file(const char *path, bool read_only, struct bh_control_err
     if (fd < 0)
         bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "%.150s cannot be opened: %s.", path,
                              strerror(errno));
+    return fd;
+}
+
+/* -1 with errno. */
+static int connect_to(int family, const void *address, socklen_t size)
+{
+    const struct timeval limit = {.tv_sec = CONNECT_SECONDS};
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int number;
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
+        connect(fd, address, size) == 0)
+        return fd;
+    number = errno == EINPROGRESS ? ETIMEDOUT : errno;
+    (void)close(fd);
+    errno = number;
+    return -1;
+}
+
+/* Tries all addresses of the host. -1 with `*problem`. */
+static int connect_to_host(const struct bh_nbd_uri *uri, const char **problem)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *all;
+    int wrong = getaddrinfo(uri->host, uri->port, &hints, &all);
+    int fd = -1;
+
+    if (wrong != 0) {
+        *problem = gai_strerror(wrong);
+        return -1;
+    }
+    for (const struct addrinfo *one = all; one != NULL && fd < 0; one = one->ai_next)
+        fd = connect_to(one->ai_family, one->ai_addr, one->ai_addrlen);
+    *problem = strerror(errno);
+    freeaddrinfo(all);
+    return fd;
+}
+
+static int connect_to_socket(const char *path, const char **problem)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+
+    memcpy(address.sun_path, path, strnlen(path, sizeof(address.sun_path) - 1));
+    fd = connect_to(AF_UNIX, &address, sizeof(address));
+    *problem = strerror(errno);
+    return fd;
+}
+
+int bh_control_open_disk(const char *path, bool read_only, struct bh_control_error *error)
+{
+    const char *problem = NULL;
+    struct bh_nbd_uri uri;
+    int fd;
+
+    if (!bh_nbd_uri_is(path))
+        return bh_control_open_file(path, read_only, error);
+    if (!bh_nbd_uri_parse(path, &uri, error))
+        return -1;
+    fd = uri.host[0] != '\0' ? connect_to_host(&uri, &problem)
+                             : connect_to_socket(uri.socket, &problem);
+    if (fd < 0)
+        bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL,
+                             "The NBD server of %.120s cannot be reached: %s.", path, problem);
     return fd;
 }
 

@@ -10,6 +10,12 @@
 #include "parent/control/config.h"
 #include "parent/control/fds.h"
 
+/*
+ * What a disk is in: a file, or by its URI a socket that is connected to an NBD server. -1 with
+ * `error` filled.
+ */
+int bh_control_open_disk(const char *path, bool read_only, struct bh_control_error *error);
+
 /* -1 with `error` filled. */
 int bh_control_open_file(const char *path, bool read_only, struct bh_control_error *error);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "parent/control/nbd_uri.h"
 #include "parent/control/open.h"
 #include "vsp/storage/controller.h"
 #include "vsp/storage/file.h"
@@ -16,6 +17,7 @@ struct bh_disks {
     struct bh_vmbus *vmbus;
     struct bh_uring uring;
     struct bh_controller *controller;
+    bool nbd; /* libnbd is loaded */
     bh_disks_failed *failed;
     void *context;
     uint32_t count;
@@ -55,15 +57,41 @@ static struct bh_disk_config *find(struct bh_disks *disks, const char *id,
     return found;
 }
 
-/* Takes over `fd`, the open file; -1 with an NBD URI. */
+/* On a socket that is connected to the URI's server. */
+static struct bh_store *attach_export(struct bh_disks *disks, const char *id, const char *path,
+                                      bool read_only, int fd, struct bh_control_error *error)
+{
+    struct bh_store *store;
+    struct bh_nbd_uri uri;
+    struct bh_error reason;
+
+    if (!disks->nbd) {
+        (void)close(fd);
+        (void)refuse(error, BH_CONTROL_NOT_SUPPORTED, "disk.path", id,
+                     "this worker was started without NBD; set nbd in its configuration.");
+        return NULL;
+    }
+    if (!bh_nbd_uri_parse(path, &uri, error)) {
+        (void)close(fd);
+        return NULL;
+    }
+    store = bh_nbd_attach(bh_vmbus_loop(disks->vmbus), fd, uri.name, read_only, &reason);
+    if (store == NULL)
+        (void)refuse(error, BH_CONTROL_RESOURCE, NULL, id, reason.text);
+    return store;
+}
+
+/* Takes over `fd`: the open file, or a socket to an NBD server; -1: connects to the URI itself. */
 static struct bh_store *open_store(struct bh_disks *disks, const char *id, const char *path,
                                    bool read_only, int fd, struct bh_control_error *error)
 {
+    struct bh_store *store;
     struct bh_error reason;
-    struct bh_store *store =
-        fd >= 0 ? bh_file_open(&disks->uring, fd, read_only, &reason)
-                : bh_nbd_open(bh_vmbus_loop(disks->vmbus), path, read_only, &reason);
 
+    if (fd >= 0 && bh_nbd_uri_is(path))
+        return attach_export(disks, id, path, read_only, fd, error);
+    store = fd >= 0 ? bh_file_open(&disks->uring, fd, read_only, &reason)
+                    : bh_nbd_open(bh_vmbus_loop(disks->vmbus), path, read_only, &reason);
     if (store == NULL)
         (void)refuse(error, BH_CONTROL_RESOURCE, NULL, id, reason.text);
     return store;
@@ -213,6 +241,19 @@ json_t *bh_disks_stats(const struct bh_disks *disks)
 
 /* --- life --------------------------------------------------------------------------------- */
 
+/* Afterwards there are no files to load it from. */
+static bool load_nbd(struct bh_disks *disks, const struct bh_vm_config *config,
+                     struct bh_control_error *error)
+{
+    struct bh_error reason;
+
+    disks->nbd = config->nbd;
+    for (uint32_t i = 0; i < config->disk_count; i++)
+        disks->nbd = disks->nbd || bh_nbd_uri_is(config->disk[i].path);
+    return !disks->nbd || bh_nbd_load(&reason) ||
+           bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "%s", reason.text);
+}
+
 static bool add_all(struct bh_disks *disks, const struct bh_vm_config *config,
                     struct bh_control_error *error)
 {
@@ -220,7 +261,7 @@ static bool add_all(struct bh_disks *disks, const struct bh_vm_config *config,
         const struct bh_disk_config *disk = &config->disk[i];
         int fd = -1;
 
-        if (disk->path[0] != '\0' && !bh_nbd_is_uri(disk->path)) {
+        if (disk->path[0] != '\0' && !bh_nbd_uri_is(disk->path)) {
             fd = bh_control_open_file(disk->path, disk->read_only, error);
             if (fd < 0)
                 return false;
@@ -249,7 +290,8 @@ struct bh_disks *bh_disks_create(const struct bh_vm_config *config, struct bh_vm
     disks->failed = failed;
     disks->context = context;
     disks->controller = bh_controller_create(vmbus, config->id);
-    if (disks->controller != NULL && add_all(disks, config, error))
+    if (disks->controller != NULL && load_nbd(disks, config, error) &&
+        add_all(disks, config, error))
         return disks;
     if (disks->controller == NULL)
         (void)bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL,

@@ -104,6 +104,9 @@ static const int device_calls[] = {
     SCMP_SYS(writev),     SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
 };
 
+/* Commands of fcntl; the last two are libnbd's for a socket that it is given. */
+static const unsigned file_flags[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD};
+
 static int add_rules(scmp_filter_ctx filter)
 {
     int err = 0;
@@ -118,9 +121,9 @@ static int add_rules(scmp_filter_ctx filter)
     for (size_t i = 0; i < 2 && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
                                SCMP_A1_32(SCMP_CMP_EQ, i == 0 ? BLKGETSIZE64 : TUNSETOFFLOAD, 0));
-    for (size_t i = 0; i < 2 && err == 0; i++)
+    for (size_t i = 0; i < sizeof(file_flags) / sizeof(file_flags[0]) && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                               SCMP_A1_32(SCMP_CMP_EQ, i == 0 ? F_GETFL : F_SETFL, 0));
+                               SCMP_A1_32(SCMP_CMP_EQ, file_flags[i], 0));
     /* Memory is never made executable. */
     if (err == 0)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,

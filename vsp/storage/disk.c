@@ -92,6 +92,18 @@ static const char *name_of(enum bh_store_operation operation)
     return names[operation];
 }
 
+static const char *reason_of(int result)
+{
+    switch (result) {
+    case -ENODATA:
+        return "the file is shorter than it was";
+    case -ENOTCONN:
+        return "the NBD server is gone";
+    default:
+        return strerror(-result);
+    }
+}
+
 static void complain(struct bh_disk *disk, const struct bh_scsi_request *request, int result)
 {
     uint64_t now = bh_loop_now();
@@ -105,7 +117,7 @@ static void complain(struct bh_disk *disk, const struct bh_scsi_request *request
     disk->complained = now;
     (void)snprintf(sentence, sizeof(sentence), "Disk %s: %s at byte %llu failed: %s.", disk->id,
                    name_of(request->io.operation), (unsigned long long)request->io.offset,
-                   result == -ENODATA ? "the file is shorter than it was" : strerror(-result));
+                   reason_of(result));
     disk->options.failed(disk->options.context, disk->id, name_of(request->io.operation), sentence);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "vsp/storage/bounce.h"
 
@@ -38,11 +39,15 @@ struct nbd_export {
  * stay without.
  */
 static struct {
+    bool loaded;
+    __typeof__(nbd_aio_connect_socket) *aio_connect_socket;
     __typeof__(nbd_aio_flush) *aio_flush;
     __typeof__(nbd_aio_get_direction) *aio_get_direction;
     __typeof__(nbd_aio_get_fd) *aio_get_fd;
     __typeof__(nbd_aio_is_closed) *aio_is_closed;
+    __typeof__(nbd_aio_is_connecting) *aio_is_connecting;
     __typeof__(nbd_aio_is_dead) *aio_is_dead;
+    __typeof__(nbd_aio_is_ready) *aio_is_ready;
     __typeof__(nbd_aio_notify_read) *aio_notify_read;
     __typeof__(nbd_aio_notify_write) *aio_notify_write;
     __typeof__(nbd_aio_pread) *aio_pread;
@@ -60,19 +65,24 @@ static struct {
     __typeof__(nbd_get_error) *get_error;
     __typeof__(nbd_get_size) *get_size;
     __typeof__(nbd_is_read_only) *is_read_only;
+    __typeof__(nbd_poll) *poll;
+    __typeof__(nbd_set_export_name) *set_export_name;
 } nbd;
 
-static bool load_library(struct bh_error *error)
+bool bh_nbd_load(struct bh_error *error)
 {
     const struct {
         const char *name;
         void *place; /* of a pointer to the function */
     } functions[] = {
+        {"nbd_aio_connect_socket", (void *)&nbd.aio_connect_socket},
         {"nbd_aio_flush", (void *)&nbd.aio_flush},
         {"nbd_aio_get_direction", (void *)&nbd.aio_get_direction},
         {"nbd_aio_get_fd", (void *)&nbd.aio_get_fd},
         {"nbd_aio_is_closed", (void *)&nbd.aio_is_closed},
+        {"nbd_aio_is_connecting", (void *)&nbd.aio_is_connecting},
         {"nbd_aio_is_dead", (void *)&nbd.aio_is_dead},
+        {"nbd_aio_is_ready", (void *)&nbd.aio_is_ready},
         {"nbd_aio_notify_read", (void *)&nbd.aio_notify_read},
         {"nbd_aio_notify_write", (void *)&nbd.aio_notify_write},
         {"nbd_aio_pread", (void *)&nbd.aio_pread},
@@ -90,9 +100,13 @@ static bool load_library(struct bh_error *error)
         {"nbd_get_error", (void *)&nbd.get_error},
         {"nbd_get_size", (void *)&nbd.get_size},
         {"nbd_is_read_only", (void *)&nbd.is_read_only},
+        {"nbd_poll", (void *)&nbd.poll},
+        {"nbd_set_export_name", (void *)&nbd.set_export_name},
     };
-    void *library = dlopen("libnbd.so.0", RTLD_NOW | RTLD_LOCAL);
+    void *library = nbd.loaded ? NULL : dlopen("libnbd.so.0", RTLD_NOW | RTLD_LOCAL);
 
+    if (nbd.loaded)
+        return true;
     for (size_t i = 0; library != NULL && i < sizeof(functions) / sizeof(functions[0]); i++) {
         void *function = dlsym(library, functions[i].name);
 
@@ -100,9 +114,9 @@ static bool load_library(struct bh_error *error)
             library = NULL;
         memcpy(functions[i].place, &function, sizeof(function));
     }
-    return library != NULL ||
-           bh_error_set(error, ENOENT, "Disks on NBD need Debian's package libnbd0: %s.",
-                        dlerror());
+    nbd.loaded = library != NULL;
+    return nbd.loaded || bh_error_set(error, ENOENT,
+                                      "Disks on NBD need Debian's package libnbd0: %s.", dlerror());
 }
 
 static void serve_ended(struct nbd_export *export);
@@ -298,19 +312,11 @@ static void submit(struct bh_store *store, struct bh_store_io *io)
 
 static const struct bh_store_operations operations = {submit, NULL, close_export};
 
-bool bh_nbd_is_uri(const char *text)
+/* After the greeting. */
+static bool take_export(struct nbd_export *export, bool read_only)
 {
-    return strncmp(text, "nbd://", 6) == 0 || strncmp(text, "nbd+unix://", 11) == 0;
-}
+    int64_t size = nbd.get_size(export->handle);
 
-static bool connect_to(struct nbd_export *export, const char *uri, bool read_only)
-{
-    int64_t size;
-
-    export->handle = nbd.create();
-    if (export->handle == NULL || nbd.connect_uri(export->handle, uri) != 0)
-        return false;
-    size = nbd.get_size(export->handle);
     if (size < 0)
         return false;
     export->store.size = (uint64_t)size / SECTOR * SECTOR;
@@ -324,15 +330,33 @@ static bool connect_to(struct nbd_export *export, const char *uri, bool read_onl
     return bh_loop_add(export->loop, &export->watch, export->events);
 }
 
-struct bh_store *bh_nbd_open(struct bh_loop *loop, const char *uri, bool read_only,
-                             struct bh_error *error)
+/* The rest of the worker waits meanwhile. */
+static bool await_greeting(struct nbd_handle *handle)
 {
-    struct nbd_export *export;
+    uint64_t end = bh_loop_now() + BH_NBD_GREETING_MS * UINT64_C(1000000);
 
-    if (!load_library(error))
-        return NULL;
-    export = calloc(1, sizeof(*export));
-    if (export == NULL) {
+    while (nbd.aio_is_connecting(handle) == 1) {
+        uint64_t now = bh_loop_now();
+
+        if (now >= end) {
+            errno = ETIMEDOUT;
+            return false;
+        }
+        if (nbd.poll(handle, (int)((end - now) / 1000000) + 1) < 0)
+            return false;
+    }
+    return nbd.aio_is_ready(handle) == 1;
+}
+
+/* NULL with `error` filled. */
+static struct nbd_export *make_export(struct bh_loop *loop, struct bh_error *error)
+{
+    struct nbd_export *export = calloc(1, sizeof(*export));
+
+    if (export != NULL)
+        export->handle = nbd.create();
+    if (export == NULL || export->handle == NULL) {
+        free(export);
         (void)bh_error_set(error, ENOMEM, "There is no memory.");
         return NULL;
     }
@@ -341,14 +365,52 @@ struct bh_store *bh_nbd_open(struct bh_loop *loop, const char *uri, bool read_on
     export->watch = (struct bh_watch){on_ready, export, -1};
     export->last = &export->ended;
     errno = 0;
-    if (connect_to(export, uri, read_only))
-        return &export->store;
+    return export;
+}
+
+static struct bh_store *give_up(struct nbd_export *export, struct bh_error *error)
+{
     (void)bh_error_set(error, ENOTCONN, "The NBD server does not serve it: %.150s.",
                        errno == EROFS            ? "the export is read-only"
+                       : errno == ETIMEDOUT      ? "it does not answer"
                        : nbd.get_error() != NULL ? nbd.get_error()
                                                  : strerror(errno));
-    if (export->handle != NULL)
-        nbd.close(export->handle);
+    nbd.close(export->handle);
     free(export);
     return NULL;
+}
+
+struct bh_store *bh_nbd_open(struct bh_loop *loop, const char *uri, bool read_only,
+                             struct bh_error *error)
+{
+    struct nbd_export *export = bh_nbd_load(error) ? make_export(loop, error) : NULL;
+
+    if (export == NULL)
+        return NULL;
+    if (nbd.connect_uri(export->handle, uri) == 0 && take_export(export, read_only))
+        return &export->store;
+    return give_up(export, error);
+}
+
+struct bh_store *bh_nbd_attach(struct bh_loop *loop, int fd, const char *name, bool read_only,
+                               struct bh_error *error)
+{
+    struct nbd_export *export = NULL;
+
+    if (nbd.loaded)
+        export = make_export(loop, error);
+    else
+        (void)bh_error_set(error, ENOTSUP, "This worker has not loaded libnbd, and can not now.");
+    if (export == NULL) {
+        (void)close(fd);
+        return NULL;
+    }
+    if (nbd.set_export_name(export->handle, name) != 0) {
+        (void)close(fd);
+        return give_up(export, error);
+    }
+    if (nbd.aio_connect_socket(export->handle, fd) == 0 && await_greeting(export->handle) &&
+        take_export(export, read_only))
+        return &export->store;
+    return give_up(export, error);
 }

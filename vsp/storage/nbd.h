@@ -11,11 +11,20 @@
 #include "vsp/bus/loop.h"
 #include "vsp/storage/store.h"
 
-/* Is this an NBD URI, such as nbd+unix:///name?socket=/run/disk.sock? */
-bool bh_nbd_is_uri(const char *text);
+/* Loads libnbd; false with `error` filled. bh_nbd_open does it, too. */
+bool bh_nbd_load(struct bh_error *error);
 
 /* Connects, and waits for the server's greeting. NULL with `error` filled. */
 struct bh_store *bh_nbd_open(struct bh_loop *loop, const char *uri, bool read_only,
                              struct bh_error *error);
+
+/*
+ * The same on a socket that is connected to a server, taken over in every case, for a process that
+ * cannot connect any more. libnbd was loaded before. Waits at most BH_NBD_GREETING_MS for the
+ * server's greeting.
+ */
+#define BH_NBD_GREETING_MS 2000
+struct bh_store *bh_nbd_attach(struct bh_loop *loop, int fd, const char *name, bool read_only,
+                               struct bh_error *error);
 
 #endif

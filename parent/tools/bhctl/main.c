@@ -47,10 +47,10 @@ static bool open_tap(json_t *params, struct bh_fds *fds, struct bh_control_error
     return bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "Out of memory.");
 }
 
-static bool open_file(const char *path, bool read_only, struct bh_fds *fds,
+static bool open_disk(const char *path, bool read_only, struct bh_fds *fds,
                       struct bh_control_error *error)
 {
-    *fds = bh_fds_one(bh_control_open_file(path, read_only, error));
+    *fds = bh_fds_one(bh_control_open_disk(path, read_only, error));
     return fds->count != 0;
 }
 
@@ -68,8 +68,8 @@ static bool open_descriptors(enum bh_control_method method, json_t *params, stru
         !bh_disk_config_parse(json_object_get(params, "disk"), "disk", &disk, error))
         return false;
     if (method == BH_METHOD_CD_INSERT && json_is_string(path))
-        return open_file(json_string_value(path), true, fds, error);
-    return disk.path[0] == '\0' || open_file(disk.path, disk.read_only, fds, error);
+        return open_disk(json_string_value(path), true, fds, error);
+    return disk.path[0] == '\0' || open_disk(disk.path, disk.read_only, fds, error);
 }
 
 static int request(struct bh_control_client *client, enum bh_control_method method, json_t *params)

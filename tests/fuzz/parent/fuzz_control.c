@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines of the control protocol, from either side, and configuration files. */
+/* Lines of the control protocol, from either side, configuration files, and NBD URIs. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "parent/control/config.h"
+#include "parent/control/nbd_uri.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -47,8 +48,22 @@ static void fuzz_config(const char *text, size_t length)
     json_decref(document);
 }
 
+static void fuzz_uri(const char *text, size_t length)
+{
+    struct bh_control_error error;
+    struct bh_nbd_uri uri;
+    char *whole = strndup(text, length);
+
+    /* One of the two, never both. */
+    if (whole != NULL && bh_nbd_uri_parse(whole, &uri, &error) &&
+        (uri.host[0] == '\0') == (uri.socket[0] == '\0'))
+        abort();
+    free(whole);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    fuzz_uri((const char *)data, size);
     fuzz_request((const char *)data, size);
     fuzz_message((const char *)data, size);
     fuzz_config((const char *)data, size);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "parent/control/config.h"
+#include "parent/control/nbd_uri.h"
 
 #define HEAD                                                                            \
     "{\"version\":1,\"id\":\"7d3c1a52-0000-4000-8000-000000000001\",\"name\":\"web1\"," \
@@ -167,9 +168,66 @@ static void a_missing_file_is_a_resource_error(void **state)
     assert_non_null(strstr(error.message, "/nonexistent/vm.json"));
 }
 
+static void expect_uri(const char *text, const char *host, const char *port, const char *socket,
+                       const char *name)
+{
+    struct bh_control_error error;
+    struct bh_nbd_uri uri;
+
+    assert_true(bh_nbd_uri_is(text));
+    assert_true(bh_nbd_uri_parse(text, &uri, &error));
+    assert_string_equal(uri.host, host);
+    assert_string_equal(uri.port, port);
+    assert_string_equal(uri.socket, socket);
+    assert_string_equal(uri.name, name);
+}
+
+static void nbd_uris_are_taken_apart(void **state)
+{
+    static const char *const wrong[] = {"/srv/disk.raw",
+                                        "nbds://host/x",
+                                        "nbd://",
+                                        "nbd:///x",
+                                        "nbd://:1/x",
+                                        "nbd://h:/x",
+                                        "nbd://h:1a/x",
+                                        "nbd://h:123456789/x",
+                                        "nbd://u@h/x",
+                                        "nbd://[::1/x",
+                                        "nbd://h/x?tls=1",
+                                        "nbd://h/%0",
+                                        "nbd://h/%00",
+                                        "nbd://h/%zz",
+                                        "nbd+unix:///",
+                                        "nbd+unix:///x?socket=",
+                                        "nbd+unix:///x?socket=relative",
+                                        "nbd+unix:///x?socket=/s&more=1",
+                                        "nbd+unix://h/x?socket=/s",
+                                        "nbd+unix:///x?other=/s"};
+    char text[600] = "nbd://h/";
+    struct bh_control_error error;
+    struct bh_nbd_uri uri;
+
+    (void)state;
+    expect_uri("nbd://host/name", "host", "10809", "", "name");
+    expect_uri("nbd://10.0.0.1:10810", "10.0.0.1", "10810", "", "");
+    expect_uri("nbd://[fd00::1]:7/a/b%20c", "fd00::1", "7", "", "a/b c");
+    expect_uri("nbd://[::1]/", "::1", "10809", "", "");
+    expect_uri("nbd+unix:///?socket=/run/s", "", "", "/run/s", "");
+    expect_uri("nbd+unix:///x?socket=/run/a%3fb", "", "", "/run/a?b", "x");
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_false(bh_nbd_uri_parse(wrong[i], &uri, &error));
+    assert_int_equal(error.code, BH_CONTROL_INVALID_PARAMS);
+    memset(text + strlen(text), 'n', 256);
+    assert_false(bh_nbd_uri_parse(text, &uri, &error));
+    text[strlen(text) - 1] = '\0';
+    assert_true(bh_nbd_uri_parse(text, &uri, &error));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nbd_uris_are_taken_apart),
         cmocka_unit_test(the_shortest_file_gets_defaults),
         cmocka_unit_test(everything_is_read),
         cmocka_unit_test(disks_may_have_limits_and_be_exports),

@@ -351,6 +351,30 @@ static void what_cannot_be_opened_says_why(void **state)
     assert_false(bh_control_open_tap("a-name-too-long-for-an-interface", 2, &fds, &error));
 }
 
+static void an_nbd_disk_is_a_connected_socket(void **state)
+{
+    struct bh_control_error error;
+    char uri[128];
+    char hello[9] = "";
+    int fd;
+
+    (void)state;
+    (void)snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", vm.path); /* any that listens */
+    fd = bh_control_open_disk(uri, false, &error);
+    assert_true(fd >= 0);
+    assert_int_equal(recv(fd, hello, 8, MSG_WAITALL), 8);
+    assert_string_equal(hello, "{\"event\"");
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(bh_control_open_disk("nbd+unix:///?socket=/nowhere/s", false, &error), -1);
+    assert_int_equal(error.code, BH_CONTROL_RESOURCE);
+    assert_non_null(strstr(error.message, "/nowhere/s cannot be reached: No such file"));
+    assert_int_equal(bh_control_open_disk("nbd://127.0.0.1:1/x", false, &error), -1);
+    assert_non_null(strstr(error.message, "Connection refused"));
+    assert_int_equal(bh_control_open_disk("nbd://user@127.0.0.1/x", false, &error), -1);
+    assert_int_equal(error.code, BH_CONTROL_INVALID_PARAMS);
+    assert_int_equal(bh_control_open_disk("/nowhere/disk", false, &error), -1);
+}
+
 static void the_socket_is_private_and_single(void **state)
 {
     struct bh_control_error error;
@@ -483,6 +507,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_queues_of_a_tap_go_along_with_one_line, setup,
                                         teardown),
         cmocka_unit_test(what_cannot_be_opened_says_why),
+        cmocka_unit_test_setup_teardown(an_nbd_disk_is_a_connected_socket, setup, teardown),
         cmocka_unit_test_setup_teardown(the_socket_is_private_and_single, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_socket_is_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_lines_get_answers_and_long_ones_the_door, setup,

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -20,11 +21,14 @@
 #include <unistd.h>
 
 #include "parent/worker/sandbox.h"
+#include "vsp/storage/nbd.h"
 
 #define NOBODY 65534
 #define INSIDE 77 /* exit status: the attempt was allowed */
 
 static int root_fd; /* a folder left open, as a mistake would */
+static int nbd_socket;
+static struct bh_loop *loop;
 
 /* In the locked-in process: the attempt's result, or death. */
 static int run_locked_in(long (*attempt)(void))
@@ -130,11 +134,75 @@ static void what_the_worker_does_is_allowed(void **state)
     assert_int_equal(WEXITSTATUS(status), INSIDE);
 }
 
+static void on_read(struct bh_store_io *io, int result)
+{
+    *(int *)io->context = result;
+}
+
+/* On the server that `nbd_socket` is connected to. */
+static long read_nbd_disk(void)
+{
+    struct bh_error error;
+    struct bh_store *store = bh_nbd_attach(loop, nbd_socket, "", false, &error);
+    char sector[512];
+    struct iovec piece = {sector, sizeof(sector)};
+    int result = 1;
+    struct bh_store_io io = {.operation = BH_STORE_READ,
+                             .size = sizeof(sector),
+                             .pieces = &piece,
+                             .count = 1,
+                             .done = on_read,
+                             .context = &result};
+
+    if (store == NULL)
+        return -1;
+    bh_store_submit(store, &io);
+    while (result == 1) {
+        struct pollfd wait = {.fd = bh_loop_fd(loop), .events = POLLIN};
+
+        (void)poll(&wait, 1, -1);
+        bh_loop_serve(loop);
+    }
+    bh_store_close(store);
+    return result;
+}
+
+/* The library was loaded and the socket connected before, as for a disk that is hot-added. */
+static void an_nbd_disk_is_used_from_inside(void **state)
+{
+    struct bh_error error;
+    int pair[2];
+    int status;
+    pid_t server;
+
+    (void)state;
+    assert_true(bh_nbd_load(&error));
+    loop = bh_loop_create();
+    assert_non_null(loop);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    server = fork();
+    if (server == 0) {
+        (void)dup2(pair[1], 0);
+        (void)dup2(pair[1], 1);
+        (void)execlp("nbdkit", "nbdkit", "-s", "--exit-with-parent", "memory", "1M", NULL);
+        _exit(127);
+    }
+    (void)close(pair[1]);
+    nbd_socket = pair[0];
+    status = run_locked_in(read_nbd_disk);
+    (void)close(nbd_socket);
+    bh_loop_destroy(loop);
+    assert_int_equal(waitpid(server, NULL, 0), server);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), INSIDE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attempts_to_get_out_are_fatal),
         cmocka_unit_test(what_the_worker_does_is_allowed),
+        cmocka_unit_test(an_nbd_disk_is_used_from_inside),
     };
 
     if (geteuid() != 0)
