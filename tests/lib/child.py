@@ -45,6 +45,7 @@ class Guest:
     on_crash: str = "stop"
     disks: tuple = ()                # as in the worker's configuration
     nics: tuple = ()                 # likewise
+    nbd: bool = False
 
 
 class Child:
@@ -70,7 +71,7 @@ class Child:
                 "name": f"child{self.number}", "vps": self.guest.vps,
                 "memory_bytes": self.guest.memory << 20, "boot": boot,
                 "on_crash": self.guest.on_crash, "disks": list(self.guest.disks),
-                "nics": list(self.guest.nics)}
+                "nics": list(self.guest.nics), "nbd": self.guest.nbd}
 
     def start(self, paused=False):
         """Starts the worker, its console and its log of events, and the guest."""

@@ -62,6 +62,18 @@ def add_ours(root, site):
     (root / "var" / "cache").mkdir(parents=True, exist_ok=True)
 
 
+def add_nbd(root):
+    """libnbd, which the worker loads when it needs it, and nbdkit with files as disks."""
+    libraries = Path("/usr/lib/x86_64-linux-gnu")
+    library = libraries / "libnbd.so.0"
+    add_file(root, library, library)
+    for needed in libraries_of(library):
+        add_file(root, needed, needed)
+    add_program(root, shutil.which("nbdkit"))
+    plugin = libraries / "nbdkit" / "plugins" / "nbdkit-file-plugin.so"
+    add_file(root, plugin, plugin)
+
+
 def make(site, name, fill):
     """Writes NAME.img in the image folder: the parent's RAM disk and one with what fill(root) puts there."""
     root = site.image / f"{name}-root"

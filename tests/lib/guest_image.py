@@ -6,7 +6,8 @@
     /guest            Debian's kernels, generic and cloud, the children's RAM disk, one with the
                       generic kernel's modules for VMBus devices, test kernels, the small guest of vsc/
 
-    guest_image.py BUILD_FOLDER      makes BUILD_FOLDER/parent-image/children.img
+    guest_image.py BUILD_FOLDER      makes BUILD_FOLDER/parent-image/children.img, and nbd.img,
+                                     which has nbdkit and libnbd besides
 """
 
 import shutil
@@ -79,7 +80,12 @@ def main():
             child_image.add_file(root, kernel, f"/guest/{kernel.stem}")
         child_image.add_file(root, build / "vsc" / "guest" / "vsc_guest", "/guest/small")
 
-    print(f"children image: {child_image.make(site, 'children', fill).name}")
+    def fill_with_nbd(root):
+        fill(root)
+        child_image.add_nbd(root)
+
+    print(f"children images: {child_image.make(site, 'children', fill).name}, "
+          f"{child_image.make(site, 'nbd', fill_with_nbd).name}")
 
 
 if __name__ == "__main__":

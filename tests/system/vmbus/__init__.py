@@ -5,4 +5,4 @@ from lib.suite import Group
 
 GROUP = Group("vmbus")
 
-from system.vmbus import client, disks, network, power, services  # noqa: E402,F401  each registers its tests
+from system.vmbus import client, disks, nbd, network, power, services  # noqa: E402,F401  each registers its tests

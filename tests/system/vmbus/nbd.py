@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""A disk of an NBD server, added to a running child whose worker is locked in."""
+
+from lib.child import Child, Guest
+from lib.parent import Plan
+from system.parent.boot import expect
+from system.parent.isolation import load_driver
+from system.vmbus import GROUP
+from system.vmbus.disks import healthy, name_disk, pattern, verify
+
+PLAN = Plan(cpus=1, memory=1024, initrd="nbd.img", limit=900)
+GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", memory=192, nbd=True)
+SIZE = 6  # MiB
+DISK = {"id": "net", "path": "nbd+unix:///?socket=/tmp/nbd.sock"}
+
+SCENARIO = GROUP.scenario("vmbus-nbd", PLAN, needs=("hv",))
+state = {}
+
+
+@SCENARIO.check("guest")
+def _(machine):
+    load_driver(machine)
+    machine.ask(f"truncate -s {SIZE}M /tmp/net.raw && "
+                "nbdkit -P /tmp/nbd.pid -U /tmp/nbd.sock file /tmp/net.raw")
+    state["child"] = Child(machine, 0, GUEST).boot()
+
+
+@SCENARIO.check("added")
+def _(machine):
+    """The guest's data reach the server's file; the disk goes and comes again."""
+    child = state["child"]
+    for seed in (1, 2):
+        child.control("disk_add", disk=DISK)
+        name_disk(child, "net", SIZE)
+        pattern(child, "/dev/net", SIZE, seed)
+        verify(child, "/dev/net", SIZE, seed)
+        wanted = child.ask(f"md5sum </tmp/seed{seed}")
+        said = machine.ask("sync; head -c 1048576 /tmp/net.raw | md5sum")
+        expect(said == wanted, "the server's file has not the data")
+        if seed == 1:
+            child.control("disk_remove", id="net")
+            child.ask("rm /dev/net; while grep -q sda /proc/partitions; do sleep 0.2; done", 60)
+    healthy(child)
+
+
+@SCENARIO.check("dead-server")
+def _(machine):
+    """Its reads fail, the log says why, and the rest goes on."""
+    child = state["child"]
+    machine.ask("kill -9 $(cat /tmp/nbd.pid)")
+    status, _said = child.run("dd if=/dev/net of=/dev/null bs=4k count=1 iflag=direct 2>/dev/null", 120)
+    expect(status != 0, "a disk without its server was read")
+    expect("Disk net: read at byte 0 failed: the NBD server is gone." in child.log(),
+           f"the log: {child.log()}")
+    expect(child.events("disk_error")[0]["id"] == "net", "there was no event disk_error")
+    child.control("disk_remove", id="net")
+    status, said = machine.run(f"bhctl {child.socket} disk_add "
+                               "'{\"disk\": {\"id\": \"net\", \"path\": \"nbd+unix:///?socket=/tmp/nbd.sock\"}}' 2>&1")
+    expect(status != 0 and "cannot be reached" in said, f"bhctl says {said!r}")
+
+
+@SCENARIO.check("end")
+def _(_machine):
+    child = state["child"]
+    expect(child.stop() == 0, f"the worker's log: {child.log()}")
