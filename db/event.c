@@ -60,15 +60,12 @@ enum db_result db_event_insert(struct db *db, const struct db_event *event)
 
 enum db_result db_event_known(struct db *db, int64_t sequence, bool *known)
 {
-    int64_t found = 0;
-    enum db_result result;
-
-    result = db_integer(db, &found,
-                        "SELECT ?1 <= (SELECT sequence FROM event_anchor)"
-                        " OR EXISTS (SELECT 1 FROM event WHERE sequence = ?1)",
-                        "i", sequence);
-    *known = found != 0;
-    return result;
+    return db_true(db,
+                   db_prepare(db,
+                              "SELECT ?1 <= (SELECT sequence FROM event_anchor)"
+                              " OR EXISTS (SELECT 1 FROM event WHERE sequence = ?1)",
+                              "i", sequence),
+                   known);
 }
 
 struct event_reader {

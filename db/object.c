@@ -150,15 +150,12 @@ enum db_result db_object_newest(struct db *db, enum db_kind kind, int64_t *seque
 
 enum db_result db_object_was_used(struct db *db, const char *id, bool *used)
 {
-    int64_t count = 0;
-    enum db_result result;
-
-    result = db_integer(db, &count,
-                        "SELECT (SELECT count(*) FROM object WHERE id = ?1)"
-                        " + (SELECT count(*) FROM tombstone WHERE id = ?1)",
-                        "t", id);
-    *used = count > 0;
-    return result;
+    return db_true(db,
+                   db_prepare(db,
+                              "SELECT EXISTS (SELECT 1 FROM object WHERE id = ?1)"
+                              " OR EXISTS (SELECT 1 FROM tombstone WHERE id = ?1)",
+                              "t", id),
+                   used);
 }
 
 struct tombstone_reader {

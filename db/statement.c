@@ -252,21 +252,35 @@ static bool read_integer(void *context, sqlite3_stmt *row)
     return false;
 }
 
-enum db_result db_integer(struct db *db, int64_t *value, const char *sql, const char *format, ...)
+static enum db_result read_first(struct db *db, sqlite3_stmt *statement, int64_t *value)
 {
     struct integer integer = {0};
-    va_list arguments;
-    sqlite3_stmt *statement;
-    enum db_result result;
+    enum db_result result = db_rows_of(db, statement, read_integer, &integer);
 
-    va_start(arguments, format);
-    statement = prepare_list(db, sql, format, &arguments);
-    va_end(arguments);
-    result = db_rows_of(db, statement, read_integer, &integer);
     if (result != DB_OK)
         return result;
     *value = integer.value;
     return integer.found ? DB_OK : DB_NOT_FOUND;
+}
+
+enum db_result db_integer(struct db *db, int64_t *value, const char *sql, const char *format, ...)
+{
+    va_list arguments;
+    sqlite3_stmt *statement;
+
+    va_start(arguments, format);
+    statement = prepare_list(db, sql, format, &arguments);
+    va_end(arguments);
+    return read_first(db, statement, value);
+}
+
+enum db_result db_true(struct db *db, sqlite3_stmt *statement, bool *value)
+{
+    int64_t integer = 0;
+    enum db_result result = read_first(db, statement, &integer);
+
+    *value = integer != 0;
+    return result;
 }
 
 const char *db_column_text(sqlite3_stmt *row, int column)

@@ -42,6 +42,9 @@ enum db_result db_run(struct db *db, const char *sql, const char *format, ...);
 /* The single integer of the first row. DB_NOT_FOUND without a row; NULL reads as 0. */
 enum db_result db_integer(struct db *db, int64_t *value, const char *sql, const char *format, ...);
 
+/* Whether a prepared statement's single integer is not 0; false after a failure. Finishes it. */
+enum db_result db_true(struct db *db, sqlite3_stmt *statement, bool *value);
+
 typedef bool db_row_handler(void *context, sqlite3_stmt *row);
 
 /* Calls `handler` for each row until it returns false. */

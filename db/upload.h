@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads under way: bytes of an image's content that are synced to disk. */
+/* Uploads under way: bytes of an image's content that were received and said to be. */
 #ifndef DB_UPLOAD_H
 #define DB_UPLOAD_H
 

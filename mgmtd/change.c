@@ -292,6 +292,30 @@ static int status_of(const struct change *change)
     return reply_status(change->mutation);
 }
 
+/* A merge patch of what is so already: the document keeps its revision, and nothing is to be done.
+ */
+static bool changes_nothing(const struct change *change)
+{
+    json_t *after;
+    bool same;
+
+    if (!(change->mutation->flags & MUTATION_MERGES))
+        return false;
+    after = json_deep_copy(change->object.document);
+    json_merge(after, change->body);
+    same = json_equal(after, change->object.document);
+    json_decref(after);
+    return same;
+}
+
+static bool plan(struct change *change)
+{
+    if (!changes_nothing(change))
+        return change->mutation->plan(change);
+    change->deferred = false;
+    return true;
+}
+
 static bool plan_and_write(struct change *change)
 {
     const struct mutation *mutation = change->mutation;
@@ -303,7 +327,7 @@ static bool plan_and_write(struct change *change)
     snprintf(change->result, sizeof(change->result), "%s",
              mutation->flags & MUTATION_CHILD && mutation->kind == DB_SNAPSHOT ? change->child.id
                                                                                : change->object.id);
-    if (!mutation->plan(change))
+    if (!plan(change))
         return false;
     if (mutation->run && !change->deferred &&
         !append_event(change, "operation",

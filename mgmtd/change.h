@@ -25,6 +25,7 @@ enum mutation_flags {
     MUTATION_OF_VM = 8,   /* the path names a VM first: it is the object that is locked */
     MUTATION_CHILD = 16,  /* ... and then a snapshot, in change->child */
     MUTATION_ISSUES = 32, /* plan makes the document of the answer, kept as arguments only: 201 */
+    MUTATION_MERGES = 64, /* a merge patch; one that changes nothing is not planned */
 };
 
 struct mutation {

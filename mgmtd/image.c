@@ -68,7 +68,7 @@ bool image_run_delete(struct operation *operation)
                           strerror(errno));
 }
 
-/* --- After the upload --- */
+/* --- After the upload of the whole, or of a piece --- */
 
 bool image_plan_upload(struct change *change)
 {
@@ -78,12 +78,14 @@ bool image_plan_upload(struct change *change)
     int64_t received;
     char more[64];
     enum db_result result;
+    bool whole;
 
     part_path(change->daemon, object->id, part);
     received = storage_length(part);
-    change->deferred = announced == 0 || received >= announced;
+    whole = announced == 0 || received >= announced;
+    change->arguments = json_pack("{s:b}", "whole", whole);
     snprintf(more, sizeof(more), ",\"received\":%lld", (long long)received);
-    object_set_status(object, change->deferred ? "converting" : "uploading", more);
+    object_set_status(object, whole ? "converting" : "uploading", more);
     result = object_update(object, change->db);
     if (result == DB_OK)
         result = db_upload_set(change->db, object->id, received, change->now);
@@ -142,7 +144,23 @@ static bool place(struct operation *operation, const struct object *image, const
                           strerror(errno));
 }
 
-bool image_run_upload(struct operation *operation)
+static bool is_whole(const struct operation *operation)
+{
+    return !json_is_false(json_object_get(operation->arguments, "whole"));
+}
+
+/* It is answered once a power cut can no longer take it. */
+static bool keep_piece(struct operation *operation)
+{
+    char part[PATH_SIZE];
+
+    operation->event = "image.received";
+    part_path(operation->daemon, operation->object_id, part);
+    return storage_sync(part) || operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
+                                                "cannot write %s: %s", part, strerror(errno));
+}
+
+static bool make_image(struct operation *operation)
 {
     struct db *db = store_reader(operation->daemon->store);
     char hex[SHA256_TEXT];
@@ -168,18 +186,24 @@ bool image_run_upload(struct operation *operation)
     return done;
 }
 
+bool image_run_upload(struct operation *operation)
+{
+    return is_whole(operation) ? make_image(operation) : keep_piece(operation);
+}
+
 bool image_finish_upload(struct operation *operation, struct db *db, struct journal *journal,
                          bool succeeded)
 {
-    json_t *data = json_loads(operation->event_data, 0, NULL);
     struct text more = {0};
     char path[PATH_SIZE];
+    json_t *data;
     bool done;
 
-    if (!image_path(operation->daemon, operation->object_id, path)) {
-        json_decref(data);
+    if (!is_whole(operation))
+        return true;
+    if (!image_path(operation->daemon, operation->object_id, path))
         return false;
-    }
+    data = json_loads(operation->event_data, 0, NULL);
     if (succeeded) {
         int64_t size = storage_length(path);
 

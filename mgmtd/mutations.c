@@ -28,8 +28,8 @@ static bool finish_delete(struct operation *operation, struct db *db, struct jou
 /* VMs' states are told in events by the table of VMs, so their runs name no event. */
 static const struct mutation mutations[] = {
     {API_VM_CREATE, "vm.create", "vm.created", DB_VM, MUTATION_CREATES, vm_plan_create, NULL, NULL},
-    {API_VM_UPDATE, "vm.update", "vm.updated", DB_VM, 0, vm_plan_update, vm_run_update,
-     vm_finish_update},
+    {API_VM_UPDATE, "vm.update", "vm.updated", DB_VM, MUTATION_MERGES, vm_plan_update,
+     vm_run_update, vm_finish_update},
     {API_VM_DELETE, "vm.delete", "vm.deleted", DB_VM, MUTATION_DELETES, vm_plan_delete,
      vm_run_delete, vm_finish_delete},
     {API_VM_START, "vm.start", NULL, DB_VM, 0, vm_plan_start, vm_run_start, NULL},
@@ -53,14 +53,15 @@ static const struct mutation mutations[] = {
 
     {API_DISK_CREATE, "disk.create", "disk.created", DB_DISK, MUTATION_CREATES, disk_plan_create,
      disk_run_create, disk_finish_create},
-    {API_DISK_UPDATE, "disk.update", "disk.updated", DB_DISK, 0, disk_plan_update, disk_run_update,
-     disk_finish_update},
+    {API_DISK_UPDATE, "disk.update", "disk.updated", DB_DISK, MUTATION_MERGES, disk_plan_update,
+     disk_run_update, disk_finish_update},
     {API_DISK_DELETE, "disk.delete", "disk.deleted", DB_DISK, MUTATION_DELETES, disk_plan_delete,
      disk_run_delete, finish_delete},
 
     {API_IMAGE_CREATE, "image.create", "image.created", DB_IMAGE, MUTATION_CREATES,
      image_plan_create, NULL, NULL},
-    {API_IMAGE_UPDATE, "image.update", "image.updated", DB_IMAGE, 0, image_plan_update, NULL, NULL},
+    {API_IMAGE_UPDATE, "image.update", "image.updated", DB_IMAGE, MUTATION_MERGES,
+     image_plan_update, NULL, NULL},
     {API_IMAGE_UPLOAD, "image.upload", "image.uploaded", DB_IMAGE, 0, image_plan_upload,
      image_run_upload, image_finish_upload},
     {API_IMAGE_DELETE, "image.delete", "image.deleted", DB_IMAGE, MUTATION_DELETES,
@@ -68,14 +69,15 @@ static const struct mutation mutations[] = {
 
     {API_NETWORK_CREATE, "network.create", "network.created", DB_NETWORK, MUTATION_CREATES,
      network_plan_create, network_run_make, network_finish_make},
-    {API_NETWORK_UPDATE, "network.update", "network.updated", DB_NETWORK, 0, network_plan_update,
-     network_run_make, network_finish_make},
+    {API_NETWORK_UPDATE, "network.update", "network.updated", DB_NETWORK, MUTATION_MERGES,
+     network_plan_update, network_run_make, network_finish_make},
     {API_NETWORK_DELETE, "network.delete", "network.deleted", DB_NETWORK, MUTATION_DELETES,
      network_plan_delete, network_run_delete, finish_delete},
 
     {API_USER_CREATE, "user.create", "user.created", DB_USER, MUTATION_CREATES, user_plan_create,
      NULL, NULL},
-    {API_USER_UPDATE, "user.update", "user.updated", DB_USER, 0, user_plan_update, NULL, NULL},
+    {API_USER_UPDATE, "user.update", "user.updated", DB_USER, MUTATION_MERGES, user_plan_update,
+     NULL, NULL},
     {API_USER_DELETE, "user.delete", "user.deleted", DB_USER, MUTATION_DELETES, user_plan_delete,
      NULL, NULL},
     {API_CERTIFICATE_CREATE, "certificate.create", "certificate.created", DB_USER, MUTATION_ISSUES,

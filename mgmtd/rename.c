@@ -97,54 +97,43 @@ static bool save_idle(struct change *change, struct object *object)
     return false;
 }
 
-static bool follow_vm(struct following *following, const char *id)
-{
-    struct change *change = following->change;
-    struct object vm;
-    enum db_result result = object_load(&vm, change->db, DB_VM, "", id);
-    bool done = result == DB_OK || change_refuse(change, result);
+/* What is done with one object that may say the old name; it is loaded. */
+typedef bool follow_step(struct following *following, struct object *object);
 
-    if (done && replace_all(following, &vm))
-        done = save_idle(change, &vm);
-    object_release(&vm);
-    return done;
+static bool follow_in_vm(struct following *following, struct object *vm)
+{
+    return !replace_all(following, vm) || save_idle(following->change, vm);
 }
 
-/* A disk is found by the image's uuid and by the name that its document says. */
-static bool follow_disk(struct following *following, const char *id)
+typedef bool save_object(struct change *change, struct object *object);
+
+/* Of a document that says the name in one member and carries a label of it. */
+static bool follow_member(struct following *following, struct object *object, const char *member,
+                          save_object *save_it)
 {
     struct change *change = following->change;
-    struct object disk;
-    enum db_result result = object_load(&disk, change->db, DB_DISK, "", id);
-    bool done = result == DB_OK || change_refuse(change, result);
+    enum db_result result;
 
-    if (done && strcmp(json_text(disk.document, "image"), following->old_name) == 0) {
-        json_object_set_new(disk.document, "image", json_string(change->object.name));
-        done = save_idle(change, &disk);
-        result = db_label_set(change->db, id, "image", change->object.name);
-        if (result == DB_OK)
-            result = db_label_add(change->db, id, "image", change->object.id);
-        done = done && (result == DB_OK || change_refuse(change, result));
-    }
-    object_release(&disk);
-    return done;
+    if (strcmp(json_text(object->document, member), following->old_name) != 0)
+        return true;
+    json_object_set_new(object->document, member, json_string(change->object.name));
+    if (!save_it(change, object))
+        return false;
+    result = db_label_set(change->db, object->id, member, change->object.name);
+    /* A disk is found by the image's uuid, too. */
+    if (result == DB_OK && object->kind == DB_DISK)
+        result = db_label_add(change->db, object->id, member, change->object.id);
+    return result == DB_OK || change_refuse(change, result);
 }
 
-static bool follow_token(struct following *following, const char *id)
+static bool follow_in_disk(struct following *following, struct object *disk)
 {
-    struct change *change = following->change;
-    struct object token;
-    enum db_result result = object_load(&token, change->db, DB_TOKEN, "", id);
-    bool done = result == DB_OK || change_refuse(change, result);
+    return follow_member(following, disk, "image", save_idle);
+}
 
-    if (done && strcmp(json_text(token.document, "user"), following->old_name) == 0) {
-        json_object_set_new(token.document, "user", json_string(change->object.name));
-        done = save(change, &token);
-        result = db_label_set(change->db, id, "user", change->object.name);
-        done = done && (result == DB_OK || change_refuse(change, result));
-    }
-    object_release(&token);
-    return done;
+static bool follow_in_token(struct following *following, struct object *token)
+{
+    return follow_member(following, token, "user", save);
 }
 
 static bool collect_vm(void *context, const char *id, const char *kind, const char *name)
@@ -174,10 +163,21 @@ static bool collect_token(void *context, const struct db_token *row)
     return true;
 }
 
-typedef bool follow_one(struct following *following, const char *id);
+static bool follow_one(struct following *following, enum db_kind kind, const char *id,
+                       follow_step *step)
+{
+    struct change *change = following->change;
+    struct object object;
+    enum db_result result = object_load(&object, change->db, kind, "", id);
+    bool done = result == DB_OK ? step(following, &object) : change_refuse(change, result);
+
+    object_release(&object);
+    return done;
+}
 
 /* Goes through what was collected, and begins anew. */
-static bool follow_each(struct following *following, enum db_result collected, follow_one *follow)
+static bool follow_each(struct following *following, enum db_result collected, enum db_kind kind,
+                        follow_step *step)
 {
     bool done = collected == DB_OK || change_refuse(following->change, collected);
     const json_t *id;
@@ -185,7 +185,7 @@ static bool follow_each(struct following *following, enum db_result collected, f
 
     json_array_foreach(following->ids, index, id)
     {
-        done = done && follow(following, json_string_value(id));
+        done = done && follow_one(following, kind, json_string_value(id), step);
     }
     json_array_clear(following->ids);
     return done;
@@ -199,8 +199,8 @@ static bool follow_disks(struct following *following)
                                       .filter_count = 1,
                                       .limit = -1};
 
-    return follow_each(following, db_list(change->db, &made_from, collect_disk, following),
-                       follow_disk);
+    return follow_each(following, db_list(change->db, &made_from, collect_disk, following), DB_DISK,
+                       follow_in_disk);
 }
 
 bool rename_follow(struct change *change, const char *old_name)
@@ -214,11 +214,11 @@ bool rename_follow(struct change *change, const char *old_name)
     following.ids = json_array();
     if (object->kind == DB_USER)
         done = follow_each(&following, db_token_each(change->db, collect_token, &following),
-                           follow_token);
+                           DB_TOKEN, follow_in_token);
     else
         done = follow_each(&following,
                            db_reference_users(change->db, object->id, collect_vm, &following),
-                           follow_vm);
+                           DB_VM, follow_in_vm);
     if (object->kind == DB_IMAGE)
         done = done && follow_disks(&following);
     json_decref(following.ids);

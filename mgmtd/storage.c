@@ -27,7 +27,7 @@ bool image_path(const struct daemon *daemon, const char *id, char path[PATH_SIZE
     return path_join(path, daemon->options.state, "images/%s", id);
 }
 
-static bool sync_file(const char *path)
+bool storage_sync(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool synced = fd >= 0 && fsync(fd) == 0;
@@ -52,6 +52,20 @@ static bool run(struct operation *operation, const char *const *arguments, int t
                           "%s", problem);
 }
 
+/* Runs what writes `part`, which becomes `to` once it is whole and on the disk. */
+static bool run_into(struct operation *operation, const char *const *arguments, const char *part,
+                     const char *to)
+{
+    if (!run(operation, arguments, COPY_MS, NULL)) {
+        unlink(part);
+        return false;
+    }
+    if (storage_sync(part) && rename(part, to) == 0)
+        return true;
+    return operation_fail(operation, API_PROBLEM_OPERATION_FAILED, "cannot write %s: %s", to,
+                          strerror(errno));
+}
+
 bool storage_copy(struct operation *operation, const char *from, const char *to)
 {
     char part[PATH_SIZE];
@@ -59,14 +73,7 @@ bool storage_copy(struct operation *operation, const char *from, const char *to)
                                      NULL};
 
     snprintf(part, sizeof(part), "%s.part", to);
-    if (!run(operation, arguments, COPY_MS, NULL)) {
-        unlink(part);
-        return false;
-    }
-    if (sync_file(part) && rename(part, to) == 0)
-        return true;
-    return operation_fail(operation, API_PROBLEM_OPERATION_FAILED, "cannot write %s: %s", to,
-                          strerror(errno));
+    return run_into(operation, arguments, part, to);
 }
 
 /* An image that names other files would read or write them with our rights. */
@@ -120,14 +127,7 @@ bool storage_convert(struct operation *operation, const char *format, const char
     snprintf(part, sizeof(part), "%s.part", to);
     if (!check_alone(operation, format, from))
         return false;
-    if (!run(operation, arguments, COPY_MS, NULL)) {
-        unlink(part);
-        return false;
-    }
-    if (sync_file(part) && rename(part, to) == 0)
-        return true;
-    return operation_fail(operation, API_PROBLEM_OPERATION_FAILED, "cannot write %s: %s", to,
-                          strerror(errno));
+    return run_into(operation, arguments, part, to);
 }
 
 int64_t storage_allocated(const char *path)

@@ -8,6 +8,9 @@
 bool disk_path(const struct daemon *daemon, const char *id, char path[PATH_SIZE]);
 bool image_path(const struct daemon *daemon, const char *id, char path[PATH_SIZE]);
 
+/* Waits until the file is on the disk; false with errno. */
+bool storage_sync(const char *path);
+
 /* Copies a file sparsely, sharing blocks where the file system can, and syncs it. */
 bool storage_copy(struct operation *operation, const char *from, const char *to);
 

@@ -105,13 +105,29 @@ static bool open_file(struct daemon *daemon, struct upload *upload, int64_t offs
     return true;
 }
 
+/*
+ * What was said to be received, which is what its status says. The file has more after a daemon's
+ * end in the middle of an upload, and may have less after a power cut.
+ */
+static int64_t received_of(const struct daemon *daemon, struct db *db, const char *image_id)
+{
+    char path[PATH_SIZE];
+    int64_t received = 0;
+    int64_t length;
+
+    if (db_upload_get(db, image_id, &received) != DB_OK ||
+        !path_join(path, daemon->options.state, "images/%s.upload", image_id))
+        return 0;
+    length = storage_length(path);
+    return received < length ? received : length;
+}
+
 /* Loads the image and says how much of it is there. */
 static bool find_image(struct daemon *daemon, const char *reference, struct object *image,
                        int64_t *received, struct api_problem *problem)
 {
     struct db *db = store_reader(daemon->store);
     enum db_result result = DB_FAILED;
-    char path[PATH_SIZE];
 
     *image = (struct object){.kind = DB_IMAGE};
     if (db)
@@ -120,9 +136,7 @@ static bool find_image(struct daemon *daemon, const char *reference, struct obje
         object_problem(problem, result, DB_IMAGE, reference, db ? db_message(db) : "");
         return false;
     }
-    *received = path_join(path, daemon->options.state, "images/%s.upload", image->id)
-                    ? storage_length(path)
-                    : 0;
+    *received = received_of(daemon, db, image->id);
     return true;
 }
 

@@ -49,6 +49,23 @@ class Changes(ApiCase):
         self.assert_problem(stale, 412, "precondition-failed")
         self.assertEqual(self.api.get("/v1/vms/guarded").json["description"], "x")
 
+    def test_a_patch_of_what_is_so_already_changes_nothing(self):
+        self.make_vm("steady", description="as it is", tags=["t"])
+        self.api.good("POST", "/v1/vms/steady/start")
+        before = self.api.get("/v1/vms/steady")
+        for body in ({}, {"description": "as it is"}, {"memory": {"size": "64MiB"}, "tags": ["t"], "cloud_init": None}):
+            answer = self.api.patch("/v1/vms/steady", body, headers={"If-Match": before.headers["ETag"]})
+            self.assertEqual(answer.status, 200, answer)
+            self.assertEqual(answer.headers["ETag"], before.headers["ETag"])
+            for member in ("revision", "sequence", "updated_at", "description", "memory"):
+                self.assertEqual(answer.json[member], before.json[member], body)
+        self.assertEqual(self.api.patch("/v1/vms/steady", {"description": "other"}).json["revision"],
+                         before.json["revision"] + 1)
+        self.api.good("POST", "/v1/networks", {"name": "steady", "mode": "isolated"})
+        network = self.api.get("/v1/networks/steady")
+        answer = self.api.patch("/v1/networks/steady", {})
+        self.assertEqual((answer.status, answer.json["revision"]), (200, network.json["revision"]), answer)
+
     def test_a_recreated_name_does_not_match(self):
         self.make_vm("phoenix")
         etag = self.api.get("/v1/vms/phoenix").headers["ETag"]

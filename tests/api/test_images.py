@@ -61,6 +61,28 @@ class Images(ApiCase):
         self.assertEqual(status, 200)
         self.assertEqual(self.api.get("/v1/images/broken").json["status"]["state"], "ready")
 
+    def test_a_killed_daemon_knows_what_it_answered(self):
+        """Of a piece that was answered all is there; of the one after it the status says nothing, nor counts it."""
+        content = os.urandom(3000000)
+        self.api.good("POST", "/v1/images", {"name": "killed", "kind": "kernel", "size": len(content)})
+        self.assertEqual(self.put("killed", content[:1000000], at=(0, 999999, len(content))).status, 200)
+        context = ssl.create_default_context(cafile=self.daemon.ca)
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", self.daemon.port)),
+                                 server_hostname="127.0.0.1") as stream:
+            stream.sendall((f"PUT /v1/images/killed/content HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n"
+                            f"Content-Range: bytes 1000000-2999999/{len(content)}\r\n"
+                            f"Authorization: Bearer {self.daemon.token}\r\n\r\n").encode() + content[1000000:2000000])
+            part = self.daemon.folder / "state" / "images" / (self.api.get("/v1/images/killed").json["uuid"] + ".upload")
+            limit = time.monotonic() + 20
+            while part.stat().st_size <= 1000000:
+                self.assertLess(time.monotonic(), limit)
+                time.sleep(0.01)
+            self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual(self.api.get("/v1/images/killed").json["status"]["received"], 1000000)
+        done = self.put("killed", content[1000000:], at=(1000000, 2999999, len(content)))
+        self.assertEqual(done.json["status"]["sha256"], hashlib.sha256(content).hexdigest())
+
     def test_a_gap_is_refused(self):
         self.api.good("POST", "/v1/images", {"name": "gap", "kind": "kernel"})
         answer = self.api.call("PUT", "/v1/images/gap/content", b"later",
@@ -101,6 +123,8 @@ class Images(ApiCase):
         again = self.put("pieces", *pieces[0])
         self.assertEqual((again.status, again.headers["Idempotency-Replayed"]), (200, "true"), again)
         self.assertEqual(self.api.get("/v1/images/pieces").json["status"]["received"], 2000)
+        event = self.api.get("/v1/events?limit=1000&filter=object=pieces&fields=type").json["items"]
+        self.assertEqual([one["type"] for one in event].count("image.received"), 2)
         self.assertEqual(self.put("pieces", *pieces[2]).json["status"]["sha256"], hashlib.sha256(content).hexdigest())
 
     def test_a_repeat_fails_as_the_first_did(self):
