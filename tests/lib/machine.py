@@ -167,7 +167,7 @@ class Machine:
             output, match = self.shell_wire.read_until(
                 rb"\n" + mark.encode() + rb" (\d+)@\n", seconds)
         except Failure as failure:
-            raise Failure(f"{command!r}: {failure}") from None
+            raise Failure(f"{command!r}: {failure}; {self.whereabouts()}") from None
         return int(match.group(1)), output.rstrip("\n")
 
     def ask(self, command, seconds=60):

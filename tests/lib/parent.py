@@ -38,6 +38,11 @@ class Plan:
     accelerator: str = "tcg,thread=single"
 
 
+def copy_sparse(source, target):
+    """Holes stay holes."""
+    subprocess.run(["cp", "--sparse=always", "--reflink=auto", source, target], check=True)
+
+
 @dataclass(frozen=True)
 class Disk:
     """A raw image with a file system, and the QEMU device that shows it."""

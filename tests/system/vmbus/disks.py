@@ -114,21 +114,39 @@ def _(_machine):
     healthy(child)
 
 
+def keep_busy(child, work):
+    """Repeats a command of the guest until calm() ends that; each success is a line in /tmp/loads."""
+    child.tell(f"rm -f /tmp/loads /tmp/enough /tmp/wrong; (while test ! -e /tmp/enough; do {work} && "
+               "echo >>/tmp/loads || touch /tmp/wrong; done; touch /tmp/calm) >/dev/null 2>&1 &")
+
+
+def expect_busy(child):
+    """The load goes on: one repetition begins and ends meanwhile."""
+    before = int(child.ask("cat /tmp/loads 2>/dev/null | wc -l"))
+    wait_for(child, f"test $(cat /tmp/loads 2>/dev/null | wc -l) -ge {before + 2} -o -e /tmp/wrong")
+
+
+def calm(child):
+    child.ask("touch /tmp/enough; until test -e /tmp/calm; do sleep 0.2; done; rm /tmp/calm", SLOW)
+    child.ask("test ! -e /tmp/wrong")
+
+
 @SCENARIO.check("hot-add-and-remove")
 def _(machine):
     """A disk comes and goes while the other is written; its data stays in the parent's file."""
     child = state["child"]
     machine.ask("dd if=/dev/zero of=/tmp/hot.raw bs=1M count=8 2>/dev/null")
-    child.tell("while test ! -e /tmp/enough; do dd if=/tmp/seed1 of=/mnt/load bs=64k count=16 "
-               "conv=fsync 2>/dev/null; done &")
+    keep_busy(child, "dd if=/tmp/seed1 of=/mnt/load bs=64k count=16 conv=fsync && cmp /tmp/seed1 /mnt/load")
     for _round in range(3):
         child.control("disk_add", disk={"id": "hot", "path": "/tmp/hot.raw"})
         wait_for(child, "test -b /dev/sdc")
         child.ask("echo marker | dd of=/dev/sdc bs=512 conv=sync,notrunc oflag=direct 2>/dev/null")
         expect(machine.ask("head -c 6 /tmp/hot.raw") == "marker", "the file has not the data")
+        expect_busy(child)
         child.control("disk_remove", id="hot")
         wait_for(child, "test ! -b /dev/sdc")
-    child.ask("touch /tmp/enough")
+    expect_busy(child)
+    calm(child)
     child.ask("umount /mnt", SLOW)
     healthy(child)
 

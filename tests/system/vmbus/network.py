@@ -7,6 +7,7 @@ from system.child.guests import UNSOUND
 from system.parent.boot import expect
 from system.parent.isolation import load_driver
 from system.vmbus import GROUP
+from system.vmbus.disks import calm, expect_busy, keep_busy
 
 SLOW = 180  # seconds for a command that moves megabytes in an emulated machine
 PORT = 7
@@ -177,14 +178,15 @@ def _(machine):
     """A second card comes and goes while the first is busy."""
     child = state["a"]
     machine.ask("tunctl -t bh8 && brctl addif br0 bh8 && ip link set bh8 up")
-    child.ask(f"(while test ! -e /tmp/enough; do flow tcp {PARENT} {PORT} 200000; done >/dev/null "
-              "2>&1 &); true")
+    keep_busy(child, f"flow tcp {PARENT} {PORT} 200000")
     for _round in range(3):
         child.control("nic_add", nic={"id": "hot", "tap": "bh8", "mac": "52:54:00:00:01:08"})
         child.ask("until test -e /sys/class/net/eth1; do sleep 0.2; done", 60)
+        expect_busy(child)
         child.control("nic_remove", id="hot")
         child.ask("until test ! -e /sys/class/net/eth1; do sleep 0.2; done", 60)
-    child.ask("touch /tmp/enough")
+    expect_busy(child)
+    calm(child)
     flows(child, PARENT, megabytes=1)
     healthy(child)
 
