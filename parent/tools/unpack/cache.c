@@ -10,13 +10,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "parent/tools/unpack/unpack.h"
 
 #define UNPACK_SECONDS 120
 #define NAME_SIZE      256
-#define BOOT_ID_SIZE   9 /* of /proc/sys/kernel/random/boot_id, with a NUL */
+#define BOOT_ID_SIZE   37  /* of /proc/sys/kernel/random/boot_id, with a NUL */
+#define LEFT_SECONDS   600 /* a file so old that is not complete belongs to nobody */
 
 struct mapped {
     uint8_t *data;
@@ -92,24 +94,89 @@ static void identity_name(const struct stat *status, char *name)
                    (unsigned long)status->st_ctim.tv_nsec);
 }
 
+/* --- what goes ---------------------------------------------------------------------------- */
+
+static DIR *list_folder(int folder)
+{
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+
+    if (list == NULL && copy >= 0)
+        (void)close(copy);
+    return list;
+}
+
 /* Links of earlier starts of the machine say nothing any more. */
 static void drop_old_links(int folder)
 {
     char boot[BOOT_ID_SIZE];
-    int copy = dup(folder);
-    DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+    DIR *list = list_folder(folder);
     const struct dirent *entry;
 
     read_boot_id(boot);
-    if (list == NULL) {
-        (void)close(copy);
+    if (list == NULL)
         return;
-    }
-    rewinddir(list);
     while ((entry = readdir(list)) != NULL)
         if (entry->d_name[0] == '@' && strncmp(entry->d_name + 1, boot, BOOT_ID_SIZE - 1) != 0)
             (void)unlinkat(folder, entry->d_name, 0);
     (void)closedir(list);
+}
+
+static bool is_older(const struct stat *one, const struct stat *other)
+{
+    return one->st_ctim.tv_sec != other->st_ctim.tv_sec
+               ? one->st_ctim.tv_sec < other->st_ctim.tv_sec
+               : one->st_ctim.tv_nsec < other->st_ctim.tv_nsec;
+}
+
+/*
+ * How many kernels there are, and in *oldest the one that has had no new link for the
+ * longest time. Files that somebody began and left go.
+ */
+static unsigned count_kernels(int folder, struct stat *oldest)
+{
+    DIR *list = list_folder(folder);
+    const struct dirent *entry;
+    struct stat status;
+    unsigned count = 0;
+
+    while (list != NULL && (entry = readdir(list)) != NULL) {
+        if (entry->d_name[0] == '@' ||
+            fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISREG(status.st_mode))
+            continue;
+        if (entry->d_name[0] != '.') {
+            if (count++ == 0 || is_older(&status, oldest))
+                *oldest = status;
+        } else if (status.st_ctim.tv_sec < time(NULL) - LEFT_SECONDS) {
+            (void)unlinkat(folder, entry->d_name, 0);
+        }
+    }
+    if (list != NULL)
+        (void)closedir(list);
+    return count;
+}
+
+/* Whoever has it mapped keeps it. */
+static void drop_file(int folder, ino_t inode)
+{
+    DIR *list = list_folder(folder);
+    const struct dirent *entry;
+
+    while (list != NULL && (entry = readdir(list)) != NULL)
+        if (entry->d_ino == inode)
+            (void)unlinkat(folder, entry->d_name, 0);
+    if (list != NULL)
+        (void)closedir(list);
+}
+
+static void make_room(int folder)
+{
+    struct stat oldest = {0};
+
+    for (unsigned i = 0; i < BH_CACHE_KERNELS; i++)
+        if (count_kernels(folder, &oldest) >= BH_CACHE_KERNELS)
+            drop_file(folder, oldest.st_ino);
 }
 
 /* --- making and checking ------------------------------------------------------------------ */
@@ -128,14 +195,15 @@ static bool is_whole(int folder, const char *name)
     return whole;
 }
 
-/* Unpacks into the open file, which is sized first; true when it is complete and on disk. */
+/* Unpacks into the open file, which gets all its room first; true when it is complete and on disk.
+ */
 static bool fill(int fd, const struct bh_payload *payload)
 {
     size_t size = payload->unpacked + BH_CACHE_DIGEST;
     uint8_t *output;
     bool good;
 
-    if (ftruncate(fd, (off_t)size) != 0)
+    if (posix_fallocate(fd, 0, (off_t)size) != 0)
         return false;
     output = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (output == MAP_FAILED)
@@ -153,6 +221,7 @@ static bool make(int folder, const char *name, const struct bh_payload *payload,
     bool good;
     int fd;
 
+    make_room(folder);
     (void)snprintf(partial, sizeof(partial), ".%d-%.80s", (int)getpid(), name);
     fd = openat(folder, partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
     if (fd < 0)

@@ -8,7 +8,10 @@
  *                           checked, since the machine has started
  *
  * Files appear complete, by rename and link, so that any number of processes
- * may use the folder at once.
+ * may use the folder at once. What a link of this start of the machine does not vouch for is
+ * hashed before it is used: a write that a loss of power tore is found, and the file made
+ * again. There are at most BH_CACHE_KERNELS; the one that was longest without a new link
+ * makes room for the next.
  */
 #ifndef PARENT_TOOLS_UNPACK_CACHE_H
 #define PARENT_TOOLS_UNPACK_CACHE_H
@@ -16,7 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BH_CACHE_DIGEST 32u /* bytes behind the unpacked kernel */
+#define BH_CACHE_DIGEST  32u /* bytes behind the unpacked kernel */
+#define BH_CACHE_KERNELS 16u
 
 /*
  * Path of the unpacked kernel of `kernel`, made first when it is not there.

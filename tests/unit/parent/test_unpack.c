@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <lz4.h>
@@ -277,6 +278,46 @@ static void processes_do_not_disturb_each_other(void **state)
     expect_kernel(path);
 }
 
+static unsigned count_in_cache(void)
+{
+    DIR *list = opendir(cache_path);
+    const struct dirent *entry;
+    unsigned count = 0;
+
+    assert_non_null(list);
+    while ((entry = readdir(list)) != NULL)
+        count += entry->d_name[0] != '.' && entry->d_name[0] != '@';
+    assert_int_equal(closedir(list), 0);
+    return count;
+}
+
+/* Also with all links, so that its room on the disk is free again. */
+static void the_oldest_makes_room(void **state)
+{
+    char first[PATH_MAX];
+    char path[PATH_MAX];
+    struct stat status;
+    int held;
+
+    (void)state;
+    make_gzip();
+    write_image();
+    lookup(first);
+    held = open(first, O_RDONLY | O_CLOEXEC);
+    assert_true(held >= 0);
+    for (uint8_t i = 1; i <= 2 * BH_CACHE_KERNELS; i++) {
+        image[0x10] = i; /* another kernel by its hash */
+        write_image();
+        lookup(path);
+        assert_true(count_in_cache() <= BH_CACHE_KERNELS);
+    }
+    expect_kernel(path);
+    assert_int_equal(count_in_cache(), BH_CACHE_KERNELS);
+    assert_int_equal(fstat(held, &status), 0);
+    assert_int_equal(status.st_nlink, 0);
+    assert_int_equal(close(held), 0);
+}
+
 static void what_cannot_be_is_said(void **state)
 {
     char path[PATH_MAX];
@@ -333,6 +374,7 @@ int main(void)
         cmocka_unit_test(the_key_is_the_contents),
         cmocka_unit_test(damage_on_disk_is_mended),
         cmocka_unit_test(processes_do_not_disturb_each_other),
+        cmocka_unit_test(the_oldest_makes_room),
         cmocka_unit_test(what_cannot_be_is_said),
     };
 
