@@ -130,7 +130,7 @@ static bool wait_for_old_worker(struct operation *operation, int pid)
 static bool wait_for_hello(struct operation *operation, int pid)
 {
     struct bh_control_error error = {.message = ""};
-    char said[300];
+    char said[480];
 
     for (int waited = 0; waited < READY_MS; waited += STEP_MS) {
         if (supervisor_attach(operation->daemon->vms, operation->object_id, &error))
@@ -138,10 +138,9 @@ static bool wait_for_hello(struct operation *operation, int pid)
         if (operation_pause(operation, STEP_MS))
             return false;
         if (!worker_alive(operation->daemon, operation->object_id, pid)) {
-            worker_complaint(operation->daemon, operation->object_id, said, sizeof(said));
+            worker_complaint(operation->daemon, operation->object_id, pid, said, sizeof(said));
             return operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
-                                  "The VM's worker could not begin: %s",
-                                  said[0] ? said : "it ended without a word.");
+                                  "The VM's worker could not begin: %s", said);
         }
     }
     return operation_fail(operation, API_PROBLEM_OPERATION_FAILED,

@@ -314,17 +314,47 @@ bool worker_last_words(const struct daemon *daemon, const char *id, json_t **eve
     return strcmp(json_text(*event, "event"), "state") == 0;
 }
 
-void worker_complaint(const struct daemon *daemon, const char *id, char *text, size_t size)
+/* How a child of ours ended, as a sentence; "" of one that has not, or was no child. */
+static void describe_end(int pid, char *text, size_t size)
+{
+    int status;
+
+    text[0] = '\0';
+    if (waitpid(pid, &status, WNOHANG) != pid)
+        return;
+    if (WIFSIGNALED(status))
+        snprintf(text, size, " Signal %d (%s) ended it.", WTERMSIG(status),
+                 sigdescr_np(WTERMSIG(status)));
+    else
+        snprintf(text, size, " It ended with status %d.", WEXITSTATUS(status));
+}
+
+/* Its last line, or what is in it when that is an event. */
+static void quote(const char *line, char *text, size_t size)
 {
     static const char name[] = "bulkhead-worker: ";
-    char log[LAST_WORDS] = "";
-    const char *line;
+    json_t *event = json_loads(line, 0, NULL);
 
-    read_log(daemon, id, log);
-    line = last_line(log);
     if (strncmp(line, name, strlen(name)) == 0)
         line += strlen(name);
-    snprintf(text, size, "%s", line[0] == '{' ? "" : line);
+    snprintf(text, size, "%s", event ? json_text(event, "message") : line);
+    if (text[0] == '\0')
+        snprintf(text, size, "It ended without a word.");
+    json_decref(event);
+}
+
+void worker_complaint(const struct daemon *daemon, const char *id, int pid, char *text, size_t size)
+{
+    char log[LAST_WORDS] = "";
+    char path[PATH_SIZE] = "";
+    char said[256];
+    char end[96];
+
+    read_log(daemon, id, log);
+    quote(last_line(log), said, sizeof(said));
+    describe_end(pid, end, sizeof(end));
+    worker_path(daemon, id, "log", path);
+    snprintf(text, size, "%s%s The host has all it said in %s.", said, end, path);
 }
 
 void worker_save_console_base(const struct daemon *daemon, const char *id, uint64_t base)

@@ -54,8 +54,12 @@ bool worker_reap(int pid);
  */
 bool worker_last_words(const struct daemon *daemon, const char *id, json_t **event);
 
-/* What a worker that could not begin said last, in its own words; "" when it said nothing. */
-void worker_complaint(const struct daemon *daemon, const char *id, char *text, size_t size);
+/*
+ * Why a worker that is gone could not begin, as sentences: its last words, how it ended, and where
+ * its log is. Takes its exit status, as worker_reap does.
+ */
+void worker_complaint(const struct daemon *daemon, const char *id, int pid, char *text,
+                      size_t size);
 
 /* Where the console's output of this run begins, counted from the VM's first output ever. */
 void worker_save_console_base(const struct daemon *daemon, const char *id, uint64_t base);

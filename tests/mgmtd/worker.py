@@ -39,6 +39,8 @@ def a_refusal_is_read_by_the_client(daemon):
     assert "could not begin" in problem["detail"], problem
     operation = daemon.good("GET", f"/v1/operations/{problem['operation']}")
     assert operation["state"] == "failed" and operation["problem"]["detail"] in problem["detail"], operation
+    assert "It ended with status 1." in problem["detail"], problem
+    assert os.path.exists(problem["detail"].split("all it said in ")[1].split()[0].rstrip(".")), problem
     return problem["detail"]
 
 
@@ -55,26 +57,54 @@ def every_field_is_one_that_the_worker_knows(daemon):
     return problem["detail"]
 
 
-def main():
-    if os.path.exists("/dev/mshv"):
-        print("SKIPPED: this machine has the hypervisor")
-        return 77
-    daemon = RealDaemon(sys.argv[1])
+class FallingDaemon(Daemon):
+    """Its workers say one thing and are ended by a signal."""
+
+    def arguments(self, *more):
+        words = super().arguments(*more)
+        program = self.path("falls")
+        with open(program, "w") as file:
+            file.write("#!/bin/sh\necho here I am >&2\nkill -SEGV $$\n")
+        os.chmod(program, 0o755)
+        words[words.index("--worker") + 1] = program
+        return words
+
+
+def a_worker_that_falls_is_told_with_its_signal(daemon):
+    detail = start(daemon, "plain")[1]["detail"]
+    assert "here I am Signal 11 (Segmentation fault) ended it." in detail, detail
+    return detail
+
+
+def run(daemon, *checks):
     try:
         daemon.start()
         daemon.make_kernel()
-        version = subprocess.run([daemon.arguments()[daemon.arguments().index("--worker") + 1], "--version"],
-                                 capture_output=True, text=True, timeout=10, check=True).stdout.split()[1]
-        assert version == daemon.good("GET", "/v1/hosts/self")["version"], version
-        for one in (a_refusal_is_read_by_the_client, every_field_is_one_that_the_worker_knows):
+        for one in checks:
             print(f"{one.__name__}: {one(daemon)}")
-        assert NOT_HERE in daemon.good("GET", "/v1/vms/plain")["status"]["reason"]
-        assert daemon.good("GET", "/v1/hosts/self")["status"]["hypervisor"] is None
     except BaseException:
         print(daemon.tail(), file=sys.stderr)
         raise
     finally:
         daemon.remove()
+
+
+def there_is_no_hypervisor(daemon):
+    version = subprocess.run([daemon.arguments()[daemon.arguments().index("--worker") + 1], "--version"],
+                             capture_output=True, text=True, timeout=10, check=True).stdout.split()[1]
+    assert version == daemon.good("GET", "/v1/hosts/self")["version"], version
+    assert NOT_HERE in daemon.good("GET", "/v1/vms/plain")["status"]["reason"]
+    assert daemon.good("GET", "/v1/hosts/self")["status"]["hypervisor"] is None
+    return version
+
+
+def main():
+    if os.path.exists("/dev/mshv"):
+        print("SKIPPED: this machine has the hypervisor")
+        return 77
+    run(RealDaemon(sys.argv[1]), a_refusal_is_read_by_the_client, every_field_is_one_that_the_worker_knows,
+        there_is_no_hypervisor)
+    run(FallingDaemon(sys.argv[1]), a_worker_that_falls_is_told_with_its_signal)
     return 0
 
 
