@@ -151,43 +151,65 @@ struct bh_control_client *worker_connect(const struct daemon *daemon, const char
     return bh_control_connect(path, timeout_ms, error);
 }
 
-/* A child of ours has no command line yet while it becomes the worker. */
-static bool is_beginning(int pid)
-{
-    siginfo_t info = {.si_pid = 0};
-
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
-}
+struct words {
+    char text[COMMAND_SIZE];
+    ssize_t size;
+};
 
 /* The words of a process, each with its NUL: their size, 0 for a process without, -1 for no
  * process. */
-static ssize_t read_command(int pid, char command[COMMAND_SIZE])
+static void read_words(int pid, struct words *words)
 {
     char path[64];
-    ssize_t size = -1;
     int fd;
 
+    words->size = -1;
     snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        size = read(fd, command, COMMAND_SIZE);
+        words->size = read(fd, words->text, COMMAND_SIZE);
         close(fd);
     }
-    return size;
+}
+
+static bool are_equal(const struct words *one, const struct words *other)
+{
+    return one->size == other->size && one->size > 0 &&
+           memcmp(one->text, other->text, (size_t)one->size) == 0;
+}
+
+/* Only a worker of this VM has its configuration among its words. */
+static bool are_of_worker(const struct daemon *daemon, const char *id, const struct words *words)
+{
+    char config[PATH_SIZE];
+
+    return words->size > 0 && worker_path(daemon, id, "config.json", config) &&
+           memmem(words->text, (size_t)words->size, config, strlen(config) + 1) != NULL;
+}
+
+/*
+ * Whether the process is a child of ours that is about to become a worker. posix_spawn goes on a
+ * moment before: until then its child has our own words, and then for a moment none.
+ */
+static bool is_beginning(int pid, const struct words *words)
+{
+    siginfo_t info = {.si_pid = 0};
+    struct words own;
+
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0)
+        return false;
+    read_words(getpid(), &own);
+    return words->size == 0 || are_equal(words, &own);
 }
 
 bool worker_alive(const struct daemon *daemon, const char *id, int pid)
 {
-    char config[PATH_SIZE];
-    char command[COMMAND_SIZE];
-    ssize_t size;
+    struct words words;
 
-    if (pid <= 0 || !worker_path(daemon, id, "config.json", config))
+    if (pid <= 0)
         return false;
-    size = read_command(pid, command);
-    if (size == 0)
-        return is_beginning(pid);
-    return size > 0 && memmem(command, (size_t)size, config, strlen(config) + 1) != NULL;
+    read_words(pid, &words);
+    return are_of_worker(daemon, id, &words) || is_beginning(pid, &words);
 }
 
 typedef bool process_test(const struct daemon *daemon, int pid, const void *context);
@@ -212,7 +234,10 @@ static int find_process(const struct daemon *daemon, process_test *test, const v
 
 static bool is_worker_of(const struct daemon *daemon, int pid, const void *id)
 {
-    return worker_alive(daemon, id, pid);
+    struct words words;
+
+    read_words(pid, &words);
+    return are_of_worker(daemon, id, &words);
 }
 
 int worker_find(const struct daemon *daemon, const char *id)
@@ -232,11 +257,6 @@ static bool runs_worker(const struct daemon *daemon, int pid)
            running.st_dev == wanted.st_dev && running.st_ino == wanted.st_ino;
 }
 
-struct words {
-    char text[COMMAND_SIZE];
-    ssize_t size;
-};
-
 /*
  * Whether the process is a child of a former daemon that becomes a worker: it has the words of
  * that daemon, which are ours, and for a moment none.
@@ -244,15 +264,12 @@ struct words {
 static bool is_becoming(const struct daemon *daemon, int pid, const void *context)
 {
     const struct words *own = context;
-    char command[COMMAND_SIZE];
-    ssize_t size;
+    struct words words;
 
     if (pid == getpid())
         return false;
-    size = read_command(pid, command);
-    if (size == 0)
-        return runs_worker(daemon, pid);
-    return size > 0 && own->size == size && memcmp(command, own->text, (size_t)size) == 0;
+    read_words(pid, &words);
+    return words.size == 0 ? runs_worker(daemon, pid) : are_equal(&words, own);
 }
 
 void worker_await_beginnings(const struct daemon *daemon)
@@ -260,7 +277,7 @@ void worker_await_beginnings(const struct daemon *daemon)
     int64_t end = time_monotonic() + BEGINNING_MS;
     struct words own;
 
-    own.size = read_command(getpid(), own.text);
+    read_words(getpid(), &own);
     while (find_process(daemon, is_becoming, &own) && time_monotonic() < end)
         usleep(5000);
 }

@@ -27,7 +27,8 @@ unsigned worker_uid(int pid);
 struct bh_control_client *worker_connect(const struct daemon *daemon, const char *id,
                                          int timeout_ms, struct bh_control_error *error);
 
-/* Whether the process is there and is this VM's worker. */
+/* Whether the process is there and is this VM's worker, or a child of ours that is about to be one.
+ */
 bool worker_alive(const struct daemon *daemon, const char *id, int pid);
 
 /*
