@@ -27,7 +27,9 @@ bool event_ring_put(struct vp *parent_vp, uint32_t sint, uint32_t port_id)
     const bool done = put(ring, &parent_vp->synic.ring_next[sint], port_id);
     const bool told = __atomic_exchange_n(&ring->signal_masked, 1, __ATOMIC_SEQ_CST);
     arch_window_unmap(page);
-    if (!told)
+    if (!told) {
+        parent_vp->sched.patient = !parent_vp->notified;
         intercept_tell_ring(parent_vp, sint);
+    }
     return done;
 }

@@ -297,7 +297,9 @@ static bool entity_outranks_running(const struct sched_entity *entity)
 bool sched_wake(struct sched_entity *entity, bool interrupt, reftime_t now)
 {
     struct sched_queue *queue = entity->queue;
+    reftime_t run_least = entity->patient ? SCHED_PATIENCE : 0;
 
+    entity->patient = false;
     if (entity == queue->running)
         return false;
     queue_settle(queue, now);
@@ -310,11 +312,12 @@ bool sched_wake(struct sched_entity *entity, bool interrupt, reftime_t now)
         queue->urgent = entity;
     if (!queue->running)
         return lane_is_eligible(entity->lane);
-    if (queue->urgent == entity && queue_urgent_eligible(queue))
-        return true;
-    if (!entity_outranks_running(entity))
-        return false;
-    queue->slice_end = reftime_min(queue->slice_end, queue->picked + SCHED_SLICE_MIN);
+    if (queue->urgent != entity || !queue_urgent_eligible(queue)) {
+        if (!entity_outranks_running(entity))
+            return false;
+        run_least = SCHED_SLICE_MIN;
+    }
+    queue->slice_end = reftime_min(queue->slice_end, queue->picked + run_least);
     return now >= queue->slice_end;
 }
 

@@ -10,7 +10,9 @@
  *   1. the entity of the first class (the parent's VP) that has an interrupt to
  *      take, for a slice or until its reserve is used up, as long as what it ran so
  *      in this period is below its bound: the period less a tenth and less all that
- *      is reserved for others;
+ *      is reserved for others. If the interrupt is a child's signal, whoever runs has
+ *      SCHED_PATIENCE first: a child that fills a ring has more to say, and one that
+ *      waits for the answer blocks;
  *   2. entities that have not used up their reserve of this period;
  *   3. all others, in proportion to their weights: the one with the least
  *      virtual time. Virtual time is time run divided by weight, and every run
@@ -40,6 +42,7 @@
 #define SCHED_PERIOD        SCHED_MS(100)
 #define SCHED_SLICE_MAX     SCHED_MS(5)
 #define SCHED_SLICE_MIN     SCHED_MS(1)  /* nobody but class 1 interrupts a run before this */
+#define SCHED_PATIENCE      500          /* 50 us; nor does class 1 before, for a signal */
 #define SCHED_ROUND         SCHED_MS(20) /* slices are such that a round takes this, if they can */
 #define SCHED_CREDIT        SCHED_MS(5)
 #define SCHED_NO_DEADLINE   UINT64_MAX
@@ -75,6 +78,7 @@ struct sched_entity {
     struct sched_queue *queue;
     struct sched_params params;
     enum sched_lane lane; /* as of period; the change of the period moves whole lanes */
+    bool patient;         /* the next interrupt that it is woken for is a signal */
     uint64_t vtime;
     uint64_t period; /* number of the period that used and lane are of */
     reftime_t used;  /* time run in it */

@@ -527,6 +527,24 @@ static void test_ring_tells(void **state)
     assert_int_equal(take_slot(), HV_MESSAGE_SINT_INTERCEPT);
 }
 
+/* The parent may be told of a signal after others, unless it has other news already. */
+static void test_ring_is_patient(void **state)
+{
+    (void)state;
+    deposit(4, 6);
+    open_port(9, HV_PORT_EVENT, CONNECTION);
+    parent_vp->notified = 0;
+    assert_int_equal(signal_event(CONNECTION, 0), HV_STATUS_SUCCESS);
+    assert_true(parent_vp->sched.patient);
+    parent_vp->sched.patient = false;
+    assert_int_equal(signal_event(CONNECTION, 0), HV_STATUS_SUCCESS); /* of which nobody is told */
+    assert_false(parent_vp->sched.patient);
+    unmask_ring();
+    parent_vp->notified = 1;
+    assert_int_equal(signal_event(CONNECTION, 0), HV_STATUS_SUCCESS);
+    assert_false(parent_vp->sched.patient);
+}
+
 /* A full ring, or none: the child makes its call again, and nothing is lost. */
 static void test_full_ring(void **state)
 {
@@ -757,6 +775,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read_in_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signal_faults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ring_tells, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ring_is_patient, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(test_doorbells, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stores, setup, teardown),

@@ -66,6 +66,51 @@ static void test_interrupt_for_a_waiting_parent(void **state)
     assert_ptr_equal(sched_pick(&sim.queue, sim.now), &parent->entity);
 }
 
+/* A child that signals goes on for a while, so that one turn of the parent serves many signals. */
+static void test_signal_waits_for_others(void **state)
+{
+    (void)state;
+    struct sim_vp *parent = sim_add_parent(1, 0, NEVER, 0);
+    struct sim_vp *child = sim_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+
+    sched_wake(&child->entity, false, sim.now);
+    assert_ptr_equal(sched_pick(&sim.queue, sim.now), &child->entity);
+    parent->entity.patient = true;
+    assert_false(sched_wake(&parent->entity, true, sim.now + 1));
+    assert_int_equal(sched_next_deadline(&sim.queue, sim.now + 1), sim.now + SCHED_PATIENCE);
+    assert_ptr_equal(sched_pick(&sim.queue, sim.now + SCHED_PATIENCE), &parent->entity);
+}
+
+static void test_signal_does_not_wait_long(void **state)
+{
+    (void)state;
+    struct sim_vp *parent = sim_add_parent(1, 0, NEVER, 0);
+    struct sim_vp *child = sim_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+
+    sched_wake(&child->entity, false, sim.now);
+    assert_ptr_equal(sched_pick(&sim.queue, sim.now), &child->entity);
+    parent->entity.patient = true;
+    assert_true(sched_wake(&parent->entity, true, sim.now + SCHED_PATIENCE)); /* it had its time */
+    parent->entity.patient = true;
+    sched_wake(&parent->entity, true, sim.now + SCHED_PATIENCE);
+    assert_true(sched_wake(&parent->entity, true, sim.now + SCHED_PATIENCE)); /* not a signal */
+}
+
+static void test_signal_of_a_child_that_waits(void **state)
+{
+    (void)state;
+    struct sim_vp *parent = sim_add_parent(1, 0, NEVER, 0);
+    struct sim_vp *child = sim_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+
+    sched_wake(&child->entity, false, sim.now);
+    assert_ptr_equal(sched_pick(&sim.queue, sim.now), &child->entity);
+    parent->entity.patient = true;
+    assert_false(sched_wake(&parent->entity, true, sim.now + 1));
+    assert_true(sched_wake(&parent->entity, true, sim.now + 1)); /* another, of a device */
+    sched_block(&child->entity, sim.now + 2);
+    assert_ptr_equal(sched_pick(&sim.queue, sim.now + 2), &parent->entity);
+}
+
 /* With a reserve it goes on past its slice, at once, until that is used up. */
 static void test_parent_goes_on_within_its_reserve(void **state)
 {
@@ -164,6 +209,9 @@ int main(void)
         cmocka_unit_test_setup(test_wake_ups_leave_a_least_slice, sim_setup),
         cmocka_unit_test_setup(test_interrupts_of_the_parent_come_first, sim_setup),
         cmocka_unit_test_setup(test_interrupt_for_a_waiting_parent, sim_setup),
+        cmocka_unit_test_setup(test_signal_waits_for_others, sim_setup),
+        cmocka_unit_test_setup(test_signal_does_not_wait_long, sim_setup),
+        cmocka_unit_test_setup(test_signal_of_a_child_that_waits, sim_setup),
         cmocka_unit_test_setup(test_parent_goes_on_within_its_reserve, sim_setup),
         cmocka_unit_test_setup(test_storm_leaves_the_others_something, sim_setup),
         cmocka_unit_test_setup(test_blocked_parent_is_not_urgent, sim_setup),
