@@ -33,7 +33,7 @@ from lib import bench  # noqa: E402
 from lib.parent import Plan, prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
 
 PLAN = Plan(
-    cpus=1, limit=1200, accelerator="tcg", devices=(
+    cpus=1, limit=1200, accelerator="tcg", cpu="max", devices=(
         *bench.ICOUNT,
         "-blockdev", "driver=null-co,node-name=null,size=1073741824,read-zeroes=on",
         "-device", "virtio-blk-pci,drive=null,ioeventfd=off",

@@ -14,7 +14,7 @@ import subprocess
 import urllib.request
 
 from lib.machine import Failure, Machine
-from lib.parent import OVMF_CODE, OVMF_VARS
+from lib.parent import CPU, OVMF_CODE, OVMF_VARS
 from system.appliance import GROUP
 from system.parent.boot import expect
 
@@ -81,7 +81,7 @@ def cdrom_arguments(site, folder):
 
 def boot(site, folder, disks, network=True, medium=kernel_arguments):
     """The appliance with raw disks of the folder; returns the machine before it is ready."""
-    arguments = ["-M", "q35", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "2048",
+    arguments = ["-M", "q35", "-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "2", "-m", "2048",
                  *medium(site, folder)]
     for disk in disks:
         arguments += ["-drive", f"file={disk},if=virtio,format=raw"]
