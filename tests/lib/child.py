@@ -51,6 +51,8 @@ class Guest:
 class Child:
     """One worker. `number` tells children of a machine apart; a number may be used again later."""
 
+    poll = POLL
+
     def __init__(self, machine, number, guest):
         self.machine = machine
         self.number = number
@@ -186,7 +188,7 @@ class Child:
                 when = f"within {seconds} s" if goes_on else "before its end"
                 raise Failure(f"child {self.number} did not show {pattern!r} {when}; its console "
                               f"ends with {self.text[-300:]!r}; {self.last_words()}")
-            time.sleep(POLL)
+            time.sleep(self.poll)
 
     def wait_ready(self, seconds=BOOT_SECONDS):
         self.expect(f"^{READY}$", seconds)

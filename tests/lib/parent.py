@@ -8,6 +8,7 @@ nor commas in the path of the checkout matter.
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from lib.machine import Failure, Machine
@@ -46,14 +47,18 @@ def copy_sparse(source, target):
 
 @dataclass(frozen=True)
 class Disk:
-    """A raw image with a file system, and the QEMU device that shows it."""
+    """A raw image with a file system, an empty one, or what `make` makes, and the QEMU device that shows it."""
     name: str                        # node name, image is NAME.img
     device: str                      # -device argument, {drive} stands for the drive's id
     size: int = 64                   # MiB
     filesystem: bool = True
+    make: Callable = None            # of the site and the image's path; it may raise Failure
 
-    def create(self, folder):
+    def create(self, folder, site):
         image = folder / f"{self.name}.img"
+        if self.make:
+            self.make(site, image)
+            return
         with open(image, "wb") as file:
             file.truncate(self.size << 20)
         if self.filesystem:
@@ -126,7 +131,7 @@ def prepare_folder(site, name, plan):
     for source in (site.image / "vmlinuz", *site.image.glob("*.img"), site.elf32):
         (folder / source.name).symlink_to(source)
     for disk in plan.disks:
-        disk.create(folder)
+        disk.create(folder, site)
     return folder
 
 

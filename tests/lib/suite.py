@@ -8,6 +8,7 @@ Each result is a line; the caller adds them up.
 
 import re
 import shutil
+import subprocess
 import time
 import traceback
 from dataclasses import dataclass
@@ -156,7 +157,11 @@ def run_scenario(site, report, scenario, wanted):
         for name in filter(wanted, scenario.names()):
             report.skip(name, reason)
         return
-    folder = parent.prepare_folder(site, scenario.name, scenario.plan)
+    try:
+        folder = parent.prepare_folder(site, scenario.name, scenario.plan)
+    except (Failure, OSError, subprocess.SubprocessError) as failure:
+        report.fail(f"{scenario.name}.boot", failure)
+        return
     with parent.start(site, folder, scenario.plan) as machine:
         good = attempt(report, f"{scenario.name}.boot", folder, parent.wait_ready, machine)
         usable = good

@@ -5,4 +5,5 @@ from lib.suite import Group
 
 GROUP = Group("vmbus")
 
-from system.vmbus import client, disks, nbd, network, power, services  # noqa: E402,F401  each registers its tests
+# Each registers its tests; what takes longest comes first.
+from system.vmbus import debian, client, disks, nbd, network, power, services  # noqa: E402,F401
