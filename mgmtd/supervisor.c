@@ -125,6 +125,17 @@ static const char *plan_restart(struct vm *vm, enum vm_state ended_as)
     return "";
 }
 
+void vms_restart_later(struct vms *vms, const char *id)
+{
+    struct vm *vm;
+
+    pthread_mutex_lock(&vms->lock);
+    vm = vms_find(vms, id);
+    if (vm)
+        (void)plan_restart(vm, VM_CRASHED);
+    pthread_mutex_unlock(&vms->lock);
+}
+
 static void detach(struct vms *vms, struct vm *vm)
 {
     pthread_mutex_lock(&vms->lock);

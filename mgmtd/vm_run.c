@@ -217,6 +217,26 @@ static bool start_anew(struct operation *operation, const struct object *vm,
     return operation->resumed ? resume_start(operation, vm) : launch(operation, vm);
 }
 
+/* A start that came to nothing leaves no worker: its guest would run on without being a VM's. */
+static void end_worker(struct operation *operation)
+{
+    struct daemon *daemon = operation->daemon;
+    struct vm_view view;
+
+    vms_give_up(daemon->vms, operation->object_id);
+    if (!get(operation, &view))
+        return;
+    worker_kill(daemon, operation->object_id, view.pid);
+    for (int waited = 0; worker_alive(daemon, operation->object_id, view.pid) && waited < END_MS;
+         waited += STEP_MS)
+        usleep(STEP_MS * 1000);
+}
+
+static bool is_by_policy(const struct operation *operation)
+{
+    return strcmp(operation->actor, "system") == 0;
+}
+
 static bool start(struct operation *operation, const struct vm_view *view)
 {
     struct db *db = store_reader(operation->daemon->store);
@@ -229,9 +249,11 @@ static bool start(struct operation *operation, const struct vm_view *view)
                                       : start_anew(operation, &vm, view);
     done = done && !operation_cancelled(operation) && begin(operation);
     if (!done) {
-        vms_give_up(operation->daemon->vms, operation->object_id);
+        end_worker(operation);
         vm_config_release(operation->daemon, &vm);
         set_state(operation, VM_STOPPED, operation->problem.detail);
+        if (is_by_policy(operation) && !operation_cancelled(operation))
+            vms_restart_later(operation->daemon->vms, operation->object_id);
     }
     object_release(&vm);
     return done;
@@ -239,7 +261,7 @@ static bool start(struct operation *operation, const struct vm_view *view)
 
 bool vm_run_start(struct operation *operation)
 {
-    bool by_policy = strcmp(operation->actor, "system") == 0;
+    bool by_policy = is_by_policy(operation);
     struct vm_view view;
 
     if (!get(operation, &view))

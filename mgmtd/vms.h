@@ -141,6 +141,9 @@ unsigned vms_reserve_uid(struct vms *vms, const char *id);
 /* The VM's run came to nothing: drops the connection to its worker, if there is one. */
 void vms_give_up(struct vms *vms, const char *id);
 
+/* A start that the restart policy asked for failed: it is tried again as if the VM had crashed. */
+void vms_restart_later(struct vms *vms, const char *id);
+
 /* --- Consoles --- */
 
 /* -1: no such VM. */

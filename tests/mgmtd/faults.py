@@ -94,6 +94,35 @@ def restarts_back_off_and_give_up(daemon):
     assert len(times) == 3, times
 
 
+def set_words(daemon, name, words):
+    """They change between two runs only."""
+    end = time.monotonic() + 30
+    while daemon.call("PATCH", f"/v1/vms/{name}?wait=30", {"boot": {"cmdline": words}})[0] != 200:
+        assert time.monotonic() < end, state_of(daemon, name)
+        time.sleep(0.05)
+
+
+def a_start_that_fails_leaves_no_worker(daemon):
+    """One that the restart policy asked for is tried again, until the VM runs."""
+    make_vm(daemon, "full", "sim.refuse")
+    status, _, problem = daemon.call("POST", "/v1/vms/full/start?wait=30")
+    assert status == 500 and "There is no room." in problem["detail"], problem
+    assert state_of(daemon, "full")["state"] == "stopped" and not daemon.worker_pids(), daemon.worker_pids()
+    make_vm(daemon, "again", restart={"policy": "always", "delay": 2, "maximum_delay": 2})
+    daemon.good("POST", "/v1/vms/again/start?wait=30")
+    os.kill(daemon.worker_pids()[0], signal.SIGKILL)
+    set_words(daemon, "again", "sim.refuse")
+    end = time.monotonic() + 30
+    while state_of(daemon, "again")["restarts"] < 2 or "no room" not in state_of(daemon, "again").get("reason", ""):
+        assert time.monotonic() < end, state_of(daemon, "again")
+        time.sleep(0.1)
+    set_words(daemon, "again", "")
+    wait_for(daemon, "again", "running")
+    assert len(daemon.worker_pids()) == 1, daemon.worker_pids()
+    daemon.good("POST", "/v1/vms/again/poweroff?wait=30")
+    assert not daemon.worker_pids(), daemon.worker_pids()
+
+
 def a_shutdown_ends_the_restarts(daemon):
     make_vm(daemon, "tired", "sim.crash=50", restart={"policy": "always", "delay": 3000, "maximum_delay": 3000})
     daemon.good("POST", "/v1/vms/tired/start?wait=30")
@@ -409,7 +438,8 @@ def a_start_is_quick(daemon):
 
 
 TESTS = [a_newer_poweroff_cancels_an_older_start, a_start_goes_on_after_a_restart,
-         a_shutdown_that_is_ignored, a_worker_that_dies, restarts_back_off_and_give_up, a_shutdown_ends_the_restarts,
+         a_shutdown_that_is_ignored, a_worker_that_dies, restarts_back_off_and_give_up,
+         a_start_that_fails_leaves_no_worker, a_shutdown_ends_the_restarts,
          each_worker_has_a_user_of_its_own, a_guest_that_powers_off_stays_off,
          what_ended_while_the_daemon_was_away, what_the_guest_says_is_in_the_status,
          a_worker_that_hangs_is_unknown_not_gone,

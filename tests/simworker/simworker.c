@@ -10,7 +10,8 @@
  * ignores a shutdown, `sim.slow=MS` takes MS to shut down, `sim.die=MS` ends the
  * process without a word, `sim.late=MS` opens its socket only after MS,
  * `sim.rigid` takes no other memory size, as a worker without a balloon does,
- * each `sim.address=TEXT` is an address that the guest says it has.
+ * `sim.refuse` fails to start, and goes on without, each `sim.address=TEXT` is an
+ * address that the guest says it has.
  *
  * Like the real one it opens what its configuration names, then becomes the user
  * it is told, and from then on uses only descriptors that come with requests.
@@ -232,10 +233,16 @@ static json_t *state_of(const struct worker *worker)
     return json_pack("{s:s}", "state", bh_vm_state_name(worker->state));
 }
 
-static json_t *change_state(struct worker *worker, const struct bh_control_request *request)
+static json_t *change_state(struct worker *worker, const struct bh_control_request *request,
+                            struct bh_control_error *error)
 {
     switch (request->method) {
     case BH_METHOD_START:
+        if (word(worker, "sim.refuse") >= 0) {
+            error->code = BH_CONTROL_RESOURCE;
+            snprintf(error->message, sizeof(error->message), "There is no room.");
+            return NULL;
+        }
         boot(worker);
         enter(worker,
               json_is_true(json_object_get(request->params, "paused")) ? BH_VM_PAUSED
@@ -385,7 +392,7 @@ static json_t *serve(void *context, struct bh_control_request *request, int *fd,
     case BH_METHOD_CONSOLE_ATTACH:
         return attach(worker, request->params, fd, error);
     default:
-        return change_state(worker, request);
+        return change_state(worker, request, error);
     }
 }
 
