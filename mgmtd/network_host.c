@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +18,7 @@
 #include "mgmtd/network_host.h"
 
 #define TIMEOUT_MS 20000
+#define END_MS     2000 /* of dnsmasq, after a signal */
 
 bool address_parse(const char *text, uint32_t *address)
 {
@@ -197,17 +201,30 @@ static int dnsmasq_pid(const char *pid_file)
     return got > 0 && memmem(command, (size_t)got, pid_file, strlen(pid_file)) ? pid : 0;
 }
 
+/* Sends the signal; true once the process has ended. */
+static bool end_process(int process, int signal)
+{
+    struct pollfd ended = {.fd = process, .events = POLLIN};
+
+    pidfd_send_signal(process, signal, NULL, 0);
+    return poll(&ended, 1, END_MS) == 1;
+}
+
+/* Waits for its end: it keeps its address some time longer than its pid file. */
 static void stop_dnsmasq(const char *run_directory, const struct object *network)
 {
     char path[PATH_SIZE];
+    int process;
     int pid;
 
     if (!dnsmasq_path(run_directory, network, "pid", path))
         return;
     pid = dnsmasq_pid(path);
-    for (int i = 0; pid > 0 && i < 100 && dnsmasq_pid(path) == pid; i++) {
-        kill(pid, i < 50 ? SIGTERM : SIGKILL);
-        usleep(10000);
+    process = pid > 0 ? pidfd_open(pid, 0) : -1;
+    if (process >= 0) {
+        if (!end_process(process, SIGTERM))
+            end_process(process, SIGKILL);
+        close(process);
     }
     unlink(path);
 }
@@ -227,58 +244,75 @@ static void pool_of(const struct object *network, const struct subnet *subnet, c
              json_object_get(dhcp, "last") ? json_text(dhcp, "last") : last);
 }
 
-#define DNSMASQ_ARGUMENTS 24
+/* A command line of options, each with its value in it. */
+struct words {
+    const char *word[24];
+    size_t count;
+    char text[4 * PATH_SIZE];
+    size_t used;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+add_word(struct words *words, const char *format, ...)
+{
+    char *word = words->text + words->used;
+    size_t room = sizeof(words->text) - words->used;
+    va_list values;
+    int size;
+
+    va_start(values, format);
+    size = vsnprintf(word, room, format, values);
+    va_end(values);
+    if (size < 0 || (size_t)size >= room ||
+        words->count + 1 >= sizeof(words->word) / sizeof(words->word[0])) {
+        words->used = sizeof(words->text); /* no more fits, and it is not run */
+        return;
+    }
+    words->word[words->count++] = word;
+    words->used += (size_t)size + 1;
+}
+
+static void add_dhcp(struct words *words, const struct object *network, const struct subnet *subnet)
+{
+    char range[96];
+
+    pool_of(network, subnet, range, sizeof(range));
+    add_word(words, "%s", range);
+    add_word(words, "--dhcp-option=option:mtu,%lld",
+             (long long)json_number(network->document, "mtu", 1500));
+}
 
 static bool start_dnsmasq(const char *run_directory, const struct object *network,
                           const char *bridge, char *problem, size_t size)
 {
     const json_t *dhcp = json_object_get(network->document, "dhcp");
     const char *domain = json_text(json_object_get(network->document, "dns"), "domain");
-    bool nat = strcmp(json_text(network->document, "mode"), "nat") == 0;
-    const char *arguments[DNSMASQ_ARGUMENTS] = {
-        "dnsmasq",        "--conf-file=/dev/null", "--bind-interfaces", "--except-interface=lo",
-        "--no-hosts",     "--domain-needed",       "--bogus-priv",      "--dhcp-authoritative",
-        "--local-service"};
-    char interface[32];
-    char pid[PATH_SIZE + 16];
-    char leases[PATH_SIZE + 24];
-    char path[PATH_SIZE];
-    char range[96];
-    char domain_option[300];
-    char local_option[300];
-    char mtu_option[40];
+    struct words words = {.word = {"dnsmasq", "--conf-file=/dev/null", "--bind-interfaces",
+                                   "--except-interface=lo", "--no-hosts", "--domain-needed",
+                                   "--bogus-priv", "--dhcp-authoritative", "--local-service"},
+                          .count = 9};
+    char pid[PATH_SIZE];
+    char leases[PATH_SIZE];
     struct subnet subnet;
-    int count = 9;
 
     if (!subnet_parse(json_text(network->document, "subnet"), &subnet) ||
-        !dnsmasq_path(run_directory, network, "pid", path))
+        !dnsmasq_path(run_directory, network, "pid", pid) ||
+        !dnsmasq_path(run_directory, network, "leases", leases))
         return false;
-    snprintf(interface, sizeof(interface), "--interface=%s", bridge);
-    snprintf(pid, sizeof(pid), "--pid-file=%s", path);
-    dnsmasq_path(run_directory, network, "leases", path);
-    snprintf(leases, sizeof(leases), "--dhcp-leasefile=%s", path);
-    arguments[count++] = interface;
-    arguments[count++] = pid;
-    arguments[count++] = leases;
-    if (!nat) {
-        arguments[count++] = "--no-resolv";
-        arguments[count++] = "--dhcp-option=option:router";
+    add_word(&words, "--interface=%s", bridge);
+    add_word(&words, "--pid-file=%s", pid);
+    add_word(&words, "--dhcp-leasefile=%s", leases);
+    if (strcmp(json_text(network->document, "mode"), "nat") != 0) {
+        add_word(&words, "--no-resolv");
+        add_word(&words, "--dhcp-option=option:router");
     }
-    if (!json_is_false(json_object_get(dhcp, "enabled"))) {
-        pool_of(network, &subnet, range, sizeof(range));
-        arguments[count++] = range;
-        snprintf(mtu_option, sizeof(mtu_option), "--dhcp-option=option:mtu,%lld",
-                 (long long)json_number(network->document, "mtu", 1500));
-        arguments[count++] = mtu_option;
-    }
+    if (!json_is_false(json_object_get(dhcp, "enabled")))
+        add_dhcp(&words, network, &subnet);
     if (domain[0]) {
-        snprintf(domain_option, sizeof(domain_option), "--domain=%s", domain);
-        snprintf(local_option, sizeof(local_option), "--local=/%s/", domain);
-        arguments[count++] = domain_option;
-        arguments[count++] = local_option;
+        add_word(&words, "--domain=%s", domain);
+        add_word(&words, "--local=/%s/", domain);
     }
-    arguments[count] = NULL;
-    return run(arguments, NULL, problem, size);
+    return words.used < sizeof(words.text) && run(words.word, NULL, problem, size);
 }
 
 static bool join_interface(const struct object *network, const char *bridge, char *problem,

@@ -334,10 +334,30 @@ bool vm_run_poweroff(struct operation *operation)
     return power_off(operation, &view);
 }
 
+/* The guest was asked; with `force_after` seconds it is ended after them. */
+static bool await_shutdown(struct operation *operation, const struct vm_view *view,
+                           int64_t force_after)
+{
+    int timeout_ms = force_after > 0 ? (int)force_after * 1000 : SHUTDOWN_MS;
+
+    operation_report(operation, 0.3, "The guest was asked to shut down.");
+    if (wait_for_end(operation, timeout_ms)) {
+        release_taps(operation);
+        return true;
+    }
+    if (operation_cancelled(operation))
+        return false;
+    if (force_after > 0)
+        return power_off(operation, view);
+    return operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
+                          "The guest did not shut down in %d seconds. Power it off, or give "
+                          "force_after.",
+                          timeout_ms / 1000);
+}
+
 bool vm_run_shutdown(struct operation *operation)
 {
     int64_t force_after = json_number(operation->arguments, "force_after", 0);
-    int timeout_ms = force_after > 0 ? (int)force_after * 1000 : SHUTDOWN_MS;
     struct vm_view view;
 
     if (!get(operation, &view))
@@ -360,19 +380,7 @@ bool vm_run_shutdown(struct operation *operation)
                         operation);
         return false;
     }
-    operation_report(operation, 0.3, "The guest was asked to shut down.");
-    if (wait_for_end(operation, timeout_ms)) {
-        release_taps(operation);
-        return true;
-    }
-    if (operation_cancelled(operation))
-        return false;
-    if (force_after > 0)
-        return power_off(operation, &view);
-    return operation_fail(operation, API_PROBLEM_OPERATION_FAILED,
-                          "The guest did not shut down in %d seconds. Power it off, or give "
-                          "force_after.",
-                          timeout_ms / 1000);
+    return await_shutdown(operation, &view, force_after);
 }
 
 /* --- Between --- */
