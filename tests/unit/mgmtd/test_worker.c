@@ -68,9 +68,9 @@ static void it_is_not_found_for_any_vm(void **state)
 
 static void a_worker_is_known_by_its_configuration(void **state)
 {
-    char *arguments[] = {"/bin/sh", "-c",       "while :; do sleep 1; done",
-                         "worker",  "--config", "/run/of-a-test/vms/" VM "/config.json",
-                         NULL};
+    char config[] = "/run/of-a-test/vms/" VM "/config.json";
+    char *arguments[] = {"/bin/sh", "-c", "while :; do sleep 1; done", "worker", "--config",
+                         config,    NULL};
     int pid = begin(arguments);
 
     (void)state;
