@@ -12,13 +12,6 @@
 #define TEXT_CHUNK  128u
 #define REPORTS_MAX 16u /* a guest that crashes for ever must not fill the log */
 
-static char printable(char c)
-{
-    if (c >= ' ' && c <= '~')
-        return c;
-    return '.';
-}
-
 static void log_piece(const struct partition *partition, char *line, unsigned length)
 {
     line[length] = '\0';
@@ -35,7 +28,7 @@ static void log_text(struct partition *partition, gpa_t gpa, uint64_t length)
         if (!partition_read(partition, gpa_make(gpa.raw + i), &c, 1))
             break;
         if (c != '\n')
-            line[filled++] = printable(c);
+            line[filled++] = (char)(c >= ' ' && c <= '~' ? c : '.');
         if (c == '\n' || filled == TEXT_CHUNK - 1) {
             log_piece(partition, line, filled);
             filled = 0;

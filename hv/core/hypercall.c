@@ -31,72 +31,71 @@ struct call_entry {
     enum hv_status (*handler)(struct hypercall *call);
 };
 
-#define IN(call)  sizeof(struct hv_input_##call)
-#define OUT(call) sizeof(struct hv_output_##call)
+#define IN(name)  sizeof(struct hv_input_##name)
+#define OUT(name) sizeof(struct hv_output_##name)
+
+/* A call whose handler has the name of its input; one with output; one that repeats. */
+#define CALL(code, flags, name)                                \
+    {                                                          \
+        HVCALL_##code, flags, IN(name), 0, 0, hypercall_##name \
+    }
+#define CALL_OUT(code, flags, name)                                    \
+    {                                                                  \
+        HVCALL_##code, flags, IN(name), OUT(name), 0, hypercall_##name \
+    }
+#define CALL_REPS(code, flags, name, output, input)                                  \
+    {                                                                                \
+        HVCALL_##code, (flags) | CALL_REP, IN(name), output, input, hypercall_##name \
+    }
 
 static const struct call_entry call_table[] = {
     {BH_CALL_RUN_VP, ON_VP, sizeof(struct bh_run_vp_input), 0, 0, hypercall_run_vp},
     {HVCALL_NOTIFY_LONG_SPIN_WAIT, 0, 8, 0, 0, hypercall_notify_long_spin_wait},
-    {HVCALL_SEND_IPI, 0, IN(send_ipi), 0, 0, hypercall_send_ipi},
-    {HVCALL_SEND_IPI_EX, CALL_VARIABLE, IN(send_ipi_ex), 0, 0, hypercall_send_ipi_ex},
-    {HVCALL_FLUSH_SPACE, 0, IN(flush), 0, 0, hypercall_flush},
-    {HVCALL_FLUSH_LIST, CALL_REP, IN(flush), 0, 8, hypercall_flush},
-    {HVCALL_FLUSH_SPACE_EX, CALL_VARIABLE, IN(flush_ex), 0, 0, hypercall_flush_ex},
-    {HVCALL_FLUSH_LIST_EX, CALL_VARIABLE | CALL_REP, IN(flush_ex), 0, 8, hypercall_flush_ex},
+    CALL(SEND_IPI, 0, send_ipi),
+    {HVCALL_SEND_IPI_EX, CALL_VARIABLE, IN(send_ipi_ex), 0, 0, hypercall_send_ipi},
+    CALL(FLUSH_SPACE, 0, flush),
+    CALL_REPS(FLUSH_LIST, 0, flush, 0, 8),
+    {HVCALL_FLUSH_SPACE_EX, CALL_VARIABLE, IN(flush_ex), 0, 0, hypercall_flush},
+    {HVCALL_FLUSH_LIST_EX, CALL_VARIABLE | CALL_REP, IN(flush_ex), 0, 8, hypercall_flush},
     {HVCALL_GET_PARTITION_ID, CALL_PARENT_ONLY, 0, 8, 0, hypercall_get_partition_id},
-    {HVCALL_SIGNAL_EVENT_DIRECT, ON_PARTITION | CALL_NAMES_VP, IN(signal_event_direct),
-     OUT(signal_event_direct), 0, hypercall_signal_event_direct},
-    {HVCALL_POST_MESSAGE_DIRECT, ON_PARTITION | CALL_NAMES_VP, IN(post_message_direct), 0, 0,
-     hypercall_post_message_direct},
-    {HVCALL_POST_MESSAGE, 0, IN(post_message), 0, 0, hypercall_post_message},
-    {HVCALL_SIGNAL_EVENT, 0, IN(signal_event), 0, 0, hypercall_signal_event},
-    {HVCALL_CREATE_PORT, CALL_PARENT_ONLY, IN(create_port), 0, 0, hypercall_create_port},
-    {HVCALL_CONNECT_PORT, CALL_PARENT_ONLY, IN(connect_port), 0, 0, hypercall_connect_port},
-    {HVCALL_DISCONNECT_PORT, CALL_PARENT_ONLY, IN(disconnect_port), 0, 0,
-     hypercall_disconnect_port},
-    {HVCALL_DELETE_PORT, CALL_PARENT_ONLY, IN(delete_port), 0, 0, hypercall_delete_port},
+    CALL_OUT(SIGNAL_EVENT_DIRECT, ON_PARTITION | CALL_NAMES_VP, signal_event_direct),
+    CALL(POST_MESSAGE_DIRECT, ON_PARTITION | CALL_NAMES_VP, post_message_direct),
+    CALL(POST_MESSAGE, 0, post_message),
+    CALL(SIGNAL_EVENT, 0, signal_event),
+    CALL(CREATE_PORT, CALL_PARENT_ONLY, create_port),
+    CALL(CONNECT_PORT, CALL_PARENT_ONLY, connect_port),
+    CALL(DISCONNECT_PORT, CALL_PARENT_ONLY, disconnect_port),
+    CALL(DELETE_PORT, CALL_PARENT_ONLY, delete_port),
     {HVCALL_NOTIFY_PORT_RING_EMPTY, CALL_PARENT_ONLY, 8, 0, 0, hypercall_notify_port_ring_empty},
     {BH_CALL_READ_MESSAGES, CALL_PARENT_ONLY | CALL_REP, sizeof(struct bh_read_messages_input),
      sizeof(struct hv_message), 0, hypercall_read_messages},
-    {HVCALL_CREATE_PARTITION, CALL_PARENT_ONLY, IN(create_partition), OUT(create_partition), 0,
-     hypercall_create_partition},
+    CALL_OUT(CREATE_PARTITION, CALL_PARENT_ONLY, create_partition),
     {HVCALL_INITIALIZE_PARTITION, ON_CHILD, IN(partition), 0, 0, hypercall_initialize_partition},
     {HVCALL_FINALIZE_PARTITION, ON_CHILD, IN(partition), 0, 0, hypercall_finalize_partition},
     {HVCALL_DELETE_PARTITION, ON_CHILD, IN(partition), 0, 0, hypercall_delete_partition},
     {HVCALL_GET_PARTITION_PROPERTY_EX, ON_PARTITION, IN(get_partition_property_ex),
      sizeof(struct hv_vmm_capabilities), 0, hypercall_get_partition_property_ex},
-    {HVCALL_SET_PARTITION_PROPERTY, ON_CHILD, IN(set_partition_property), 0, 0,
-     hypercall_set_partition_property},
-    {HVCALL_INSTALL_INTERCEPT, ON_CHILD, IN(install_intercept), 0, 0, hypercall_install_intercept},
-    {HVCALL_DEPOSIT_MEMORY, ON_CHILD | CALL_REP, IN(deposit_memory), 0, sizeof(uint64_t),
-     hypercall_deposit_memory},
-    {HVCALL_WITHDRAW_MEMORY, ON_CHILD | CALL_REP, IN(withdraw_memory), sizeof(uint64_t), 0,
-     hypercall_withdraw_memory},
-    {HVCALL_MAP_GPA_PAGES, ON_CHILD | CALL_REP, IN(map_gpa_pages), 0, sizeof(uint64_t),
-     hypercall_map_gpa_pages},
-    {HVCALL_UNMAP_GPA_PAGES, ON_CHILD | CALL_REP, IN(unmap_gpa_pages), 0, 0,
-     hypercall_unmap_gpa_pages},
-    {HVCALL_CREATE_VP, ON_CHILD, IN(create_vp), 0, 0, hypercall_create_vp},
-    {HVCALL_DELETE_VP, ON_VP, IN(delete_vp), 0, 0, hypercall_delete_vp},
+    CALL(SET_PARTITION_PROPERTY, ON_CHILD, set_partition_property),
+    CALL(INSTALL_INTERCEPT, ON_CHILD, install_intercept),
+    CALL_REPS(DEPOSIT_MEMORY, ON_CHILD, deposit_memory, 0, sizeof(uint64_t)),
+    CALL_REPS(WITHDRAW_MEMORY, ON_CHILD, withdraw_memory, sizeof(uint64_t), 0),
+    CALL_REPS(MAP_GPA_PAGES, ON_CHILD, map_gpa_pages, 0, sizeof(uint64_t)),
+    CALL_REPS(UNMAP_GPA_PAGES, ON_CHILD, unmap_gpa_pages, 0, 0),
+    CALL(CREATE_VP, ON_CHILD, create_vp),
+    CALL(DELETE_VP, ON_VP, delete_vp),
     {HVCALL_GET_VP_REGISTERS, ON_VP | CALL_REP, IN(vp_registers), sizeof(union hv_register_value),
      sizeof(uint32_t), hypercall_get_vp_registers},
     {HVCALL_SET_VP_REGISTERS, ON_VP | CALL_REP, IN(vp_registers), 0,
      sizeof(struct hv_register_assoc), hypercall_set_vp_registers},
-    {HVCALL_MAP_VP_STATE_PAGE, ON_VP, IN(map_state_page), OUT(map_state_page), 0,
-     hypercall_map_vp_state_page},
-    {HVCALL_UNMAP_VP_STATE_PAGE, ON_VP, IN(unmap_state_page), 0, 0, hypercall_unmap_vp_state_page},
-    {HVCALL_ASSERT_VIRTUAL_INTERRUPT, ON_CHILD, IN(assert_interrupt), 0, 0,
-     hypercall_assert_virtual_interrupt},
-    {HVCALL_REGISTER_INTERCEPT_RESULT, ON_CHILD, IN(register_intercept_result), 0, 0,
-     hypercall_register_intercept_result},
-    {HVCALL_GET_VP_CPUID_VALUES, ON_VP | CALL_REP, IN(get_cpuid), sizeof(struct cpuid_result),
-     sizeof(struct hv_cpuid_leaf), hypercall_get_vp_cpuid_values},
-    {HVCALL_GET_PARTITION_PROPERTY, ON_PARTITION, IN(get_partition_property),
-     OUT(get_partition_property), 0, hypercall_get_partition_property},
-    {HVCALL_GET_GPA_PAGES_ACCESS_STATES, ON_CHILD | CALL_REP, IN(get_gpa_access), 1, 0,
-     hypercall_get_gpa_access},
-    {HVCALL_TRANSLATE_VIRTUAL_ADDRESS, ON_VP, IN(translate), OUT(translate), 0,
-     hypercall_translate_address},
+    CALL_OUT(MAP_VP_STATE_PAGE, ON_VP, map_state_page),
+    CALL(UNMAP_VP_STATE_PAGE, ON_VP, unmap_state_page),
+    CALL(ASSERT_VIRTUAL_INTERRUPT, ON_CHILD, assert_interrupt),
+    CALL(REGISTER_INTERCEPT_RESULT, ON_CHILD, register_intercept_result),
+    CALL_REPS(GET_VP_CPUID_VALUES, ON_VP, get_cpuid, sizeof(struct cpuid_result),
+              sizeof(struct hv_cpuid_leaf)),
+    CALL_OUT(GET_PARTITION_PROPERTY, ON_PARTITION, get_partition_property),
+    CALL_REPS(GET_GPA_PAGES_ACCESS_STATES, ON_CHILD, get_gpa_access, 1, 0),
+    CALL_OUT(TRANSLATE_VIRTUAL_ADDRESS, ON_VP, translate),
     {HVCALL_GET_VP_STATE, ON_VP | CALL_VARIABLE, IN(vp_state), sizeof(struct hv_stimers_state), 0,
      hypercall_vp_state},
     {HVCALL_SET_VP_STATE, ON_VP | CALL_VARIABLE, IN(vp_state), 0, 0, hypercall_vp_state},
@@ -115,21 +114,6 @@ static const struct call_entry *find_entry(uint64_t code)
     return NULL;
 }
 
-static uint32_t control_field(uint64_t control, unsigned shift, uint64_t mask)
-{
-    return (uint32_t)(control >> shift & mask);
-}
-
-static uint32_t rep_count(uint64_t control)
-{
-    return control_field(control, HV_CONTROL_REP_COUNT_SHIFT, HV_CONTROL_REP_MASK);
-}
-
-static uint32_t rep_start(uint64_t control)
-{
-    return control_field(control, HV_CONTROL_REP_START_SHIFT, HV_CONTROL_REP_MASK);
-}
-
 /* Everything about the control word that does not need guest memory. */
 static enum hv_status check_control(const struct vp *vp, uint64_t control,
                                     const struct call_entry *entry)
@@ -140,11 +124,10 @@ static enum hv_status check_control(const struct vp *vp, uint64_t control,
         return HV_STATUS_ACCESS_DENIED;
     if (control & (HV_CONTROL_RESERVED_MASK | HV_CONTROL_NESTED))
         return HV_STATUS_INVALID_HYPERCALL_INPUT;
-    if (control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK) != 0 &&
-        !(entry->flags & CALL_VARIABLE))
+    if (HV_CONTROL_VARHEAD(control) != 0 && !(entry->flags & CALL_VARIABLE))
         return HV_STATUS_INVALID_HYPERCALL_INPUT;
-    const uint32_t count = rep_count(control);
-    const uint32_t start = rep_start(control);
+    const uint32_t count = HV_CONTROL_REP_COUNT(control);
+    const uint32_t start = HV_CONTROL_REP_START(control);
     const bool fits = entry->flags & CALL_REP ? start < count : count == 0 && start == 0;
     return fits ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_HYPERCALL_INPUT;
 }
@@ -221,10 +204,12 @@ static enum hv_status take_target(const struct call_entry *entry, struct hyperca
 {
     const struct hv_input_delete_vp *input = call->input; /* as all such calls begin */
     enum hv_status status;
-    call->target = entry->flags & CALL_NAMES_CHILD
-                       ? hypercall_acquire_child(call, input->partition_id, &status)
-                       : hypercall_acquire(call, input->partition_id, &status);
-    if (call->target != NULL && (entry->flags & CALL_NAMES_VP)) {
+    call->target = hypercall_acquire(call, input->partition_id, &status);
+    if (call->target == NULL)
+        return status;
+    if ((entry->flags & CALL_NAMES_CHILD) && partition_is_parent(call->target))
+        return HV_STATUS_INVALID_PARTITION_ID;
+    if (entry->flags & CALL_NAMES_VP) {
         call->target_vp = partition_vp(call->target, input->vp_index);
         status = call->target_vp != NULL ? status : HV_STATUS_INVALID_VP_INDEX;
     }
@@ -251,11 +236,10 @@ static enum hv_status run_call(struct vp *vp, uint64_t control, const struct cal
     call->code = entry->code;
     call->input = buffers->input;
     call->output = buffers->output;
-    call->variable_words =
-        control_field(control, HV_CONTROL_VARHEAD_SHIFT, HV_CONTROL_VARHEAD_MASK);
+    call->variable_words = HV_CONTROL_VARHEAD(control);
     call->input_size = entry->input_size + 8 * (size_t)call->variable_words;
-    call->reps = rep_count(control);
-    call->done = rep_start(control);
+    call->reps = HV_CONTROL_REP_COUNT(control);
+    call->done = HV_CONTROL_REP_START(control);
 
     enum hv_status status = control & HV_CONTROL_FAST
                                 ? copy_fast_input(vp, entry, call, buffers->input)
@@ -269,7 +253,7 @@ static enum hv_status run_call(struct vp *vp, uint64_t control, const struct cal
     if (entry->flags & CALL_REP)
         call->started = arch_time_now();
     status = run_handler(entry, call);
-    if (!copy_output(vp, entry, call, rep_start(control),
+    if (!copy_output(vp, entry, call, HV_CONTROL_REP_START(control),
                      status != HV_STATUS_SUCCESS || call->no_output))
         status = HV_STATUS_INVALID_HYPERCALL_INPUT;
     return status;
@@ -306,17 +290,6 @@ struct partition *hypercall_acquire(struct hypercall *call, uint64_t id, enum hv
     struct partition *partition = partition_acquire(call->vp->partition, id, status);
     call->again = partition == NULL && *status == HV_STATUS_SUCCESS;
     return partition;
-}
-
-struct partition *hypercall_acquire_child(struct hypercall *call, uint64_t id,
-                                          enum hv_status *status)
-{
-    struct partition *partition = hypercall_acquire(call, id, status);
-    if (partition == NULL || !partition_is_parent(partition))
-        return partition;
-    partition_release(partition);
-    *status = HV_STATUS_INVALID_PARTITION_ID;
-    return NULL;
 }
 
 enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call)

@@ -60,9 +60,6 @@ bool hypercall_dispatch(struct vp *vp);
  * *status at once; the call may have been marked to be made again.
  */
 struct partition *hypercall_acquire(struct hypercall *call, uint64_t id, enum hv_status *status);
-/* The same; the parent itself is refused. */
-struct partition *hypercall_acquire_child(struct hypercall *call, uint64_t id,
-                                          enum hv_status *status);
 
 /* Runs the function on the VP's LP with a struct vp_work, whose status is the call's. */
 struct vp_work {
@@ -77,9 +74,7 @@ enum hv_status hypercall_run_vp(struct hypercall *call);
 enum hv_status hypercall_notify_long_spin_wait(struct hypercall *call);
 enum hv_status hypercall_get_partition_id(struct hypercall *call);
 enum hv_status hypercall_send_ipi(struct hypercall *call);
-enum hv_status hypercall_send_ipi_ex(struct hypercall *call);
 enum hv_status hypercall_flush(struct hypercall *call);
-enum hv_status hypercall_flush_ex(struct hypercall *call);
 enum hv_status hypercall_post_message_direct(struct hypercall *call);
 enum hv_status hypercall_signal_event_direct(struct hypercall *call);
 enum hv_status hypercall_create_partition(struct hypercall *call);
@@ -97,13 +92,13 @@ enum hv_status hypercall_create_vp(struct hypercall *call);
 enum hv_status hypercall_delete_vp(struct hypercall *call);
 enum hv_status hypercall_get_vp_registers(struct hypercall *call);
 enum hv_status hypercall_set_vp_registers(struct hypercall *call);
-enum hv_status hypercall_map_vp_state_page(struct hypercall *call);
-enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call);
-enum hv_status hypercall_assert_virtual_interrupt(struct hypercall *call);
+enum hv_status hypercall_map_state_page(struct hypercall *call);
+enum hv_status hypercall_unmap_state_page(struct hypercall *call);
+enum hv_status hypercall_assert_interrupt(struct hypercall *call);
 enum hv_status hypercall_register_intercept_result(struct hypercall *call);
-enum hv_status hypercall_get_vp_cpuid_values(struct hypercall *call);
+enum hv_status hypercall_get_cpuid(struct hypercall *call);
 enum hv_status hypercall_get_gpa_access(struct hypercall *call);
-enum hv_status hypercall_translate_address(struct hypercall *call);
+enum hv_status hypercall_translate(struct hypercall *call);
 enum hv_status hypercall_vp_state(struct hypercall *call);
 enum hv_status hypercall_get_partition_property(struct hypercall *call);
 enum hv_status hypercall_create_port(struct hypercall *call);

@@ -48,7 +48,7 @@ static void get_values(void *argument)
 }
 
 /* With the VP's own XCR0, whatever the leaves name. */
-enum hv_status hypercall_get_vp_cpuid_values(struct hypercall *call)
+enum hv_status hypercall_get_cpuid(struct hypercall *call)
 {
     const struct hv_input_get_cpuid *input = call->input;
     if (input->flags & ~(HV_GET_CPUID_USE_VP_XFEM | HV_GET_CPUID_APPLY_OVERRIDES))

@@ -38,12 +38,16 @@ static enum hv_status with_ports(struct hypercall *call, uint64_t id,
                                  enum hv_status (*act)(struct partition *, struct hypercall *))
 {
     enum hv_status status;
-    struct partition *child = hypercall_acquire_child(call, id, &status);
+    struct partition *child = hypercall_acquire(call, id, &status);
     if (child == NULL)
         return status;
     spinlock_acquire(&child->ports.lock);
-    status =
-        child->state == PARTITION_FINALIZED ? HV_STATUS_INVALID_PARTITION_STATE : act(child, call);
+    if (partition_is_parent(child))
+        status = HV_STATUS_INVALID_PARTITION_ID;
+    else if (child->state == PARTITION_FINALIZED)
+        status = HV_STATUS_INVALID_PARTITION_STATE;
+    else
+        status = act(child, call);
     spinlock_release(&child->ports.lock);
     partition_release(child);
     return status;

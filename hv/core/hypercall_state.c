@@ -152,7 +152,7 @@ static void translate(void *argument)
 }
 
 /* The guest's tables are only read: accessed and dirty bits are not set. */
-enum hv_status hypercall_translate_address(struct hypercall *call)
+enum hv_status hypercall_translate(struct hypercall *call)
 {
     const struct hv_input_translate *input = call->input;
     if (input->flags & ~TRANSLATE_FLAGS)

@@ -130,7 +130,7 @@ static void unmap_page(void *argument)
     overlay_drop(page_of(work->vp, input->type));
 }
 
-enum hv_status hypercall_map_vp_state_page(struct hypercall *call)
+enum hv_status hypercall_map_state_page(struct hypercall *call)
 {
     const struct hv_input_map_state_page *input = call->input;
     struct hv_output_map_state_page *output = call->output;
@@ -142,7 +142,7 @@ enum hv_status hypercall_map_vp_state_page(struct hypercall *call)
     return hypercall_run_on_vp(call, map_page);
 }
 
-enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call)
+enum hv_status hypercall_unmap_state_page(struct hypercall *call)
 {
     const struct hv_input_unmap_state_page *input = call->input;
     return input->type > HV_STATE_PAGE_INTERCEPT_MESSAGE ? HV_STATUS_INVALID_PARAMETER
@@ -151,7 +151,7 @@ enum hv_status hypercall_unmap_vp_state_page(struct hypercall *call)
 
 /* ---- interrupts ---- */
 
-enum hv_status hypercall_assert_virtual_interrupt(struct hypercall *call)
+enum hv_status hypercall_assert_interrupt(struct hypercall *call)
 {
     const struct hv_input_assert_interrupt *input = call->input;
     const uint64_t icr = (input->vector & 0xff) | (uint64_t)input->type << ICR_MODE_SHIFT |

@@ -8,10 +8,19 @@
 #define HV_CORE_LIB_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 void *memcpy(void *restrict to, const void *restrict from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int byte, size_t size);
 int memcmp(const void *a, const void *b, size_t size);
+
+/* A little-endian number of up to eight bytes, wherever it lies. */
+static inline uint64_t lib_load(const void *from, size_t size)
+{
+    uint64_t value = 0;
+    memcpy(&value, from, size);
+    return value;
+}
 
 #endif

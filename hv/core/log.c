@@ -3,6 +3,7 @@
 #include "hv/core/log.h"
 
 #include "hv/arch.h"
+#include "hv/core/lib.h"
 #include "hv/core/spinlock.h"
 #include "hv/core/text.h"
 
@@ -32,8 +33,7 @@ void log_line(enum log_level level, const char *format, ...)
     static const char prefix[] = "bulkhead: ";
     char line[256];
     size_t length = sizeof prefix - 1;
-    for (size_t i = 0; i < length; i++)
-        line[i] = prefix[i];
+    memcpy(line, prefix, length);
 
     va_list arguments;
     va_start(arguments, format);
@@ -56,13 +56,8 @@ bool log_limit(uint32_t *counter, uint32_t limit)
 size_t log_read(uint64_t *position, char *to, size_t size)
 {
     spinlock_acquire(&log_state.lock);
-    if (*position < log_lost())
-        *position = log_lost();
-    if (*position > log_state.written)
-        *position = log_state.written;
-    uint64_t length = log_state.written - *position;
-    if (length > size)
-        length = size;
+    *position = u64_min(u64_max(*position, log_lost()), log_state.written);
+    const uint64_t length = u64_min(log_state.written - *position, size);
     for (uint64_t i = 0; i < length; i++)
         to[i] = log_state.ring[(*position + i) % LOG_RING_SIZE];
     spinlock_release(&log_state.lock);

@@ -73,9 +73,10 @@
 
 #define PAT_RESET_VALUE 0x0007040600070406ull
 
-#define VECTOR_NMI 2
-#define VECTOR_UD  6
-#define VECTOR_GP  13
-#define VECTOR_PF  14
+#define VECTOR_NMI           2
+#define VECTOR_UD            6
+#define VECTOR_GP            13
+#define VECTOR_PF            14
+#define VECTOR_MACHINE_CHECK 18
 
 #endif

@@ -38,11 +38,6 @@ static uint64_t vtime_of(const struct sched_entity *entity, reftime_t ran)
     return (ran < RUN_MAX ? ran : RUN_MAX) * VTIME_SCALE / entity->params.weight;
 }
 
-static reftime_t reftime_min(reftime_t a, reftime_t b)
-{
-    return a < b ? a : b;
-}
-
 static reftime_t time_left(reftime_t budget, reftime_t used)
 {
     return used < budget ? budget - used : 0;
@@ -140,7 +135,7 @@ static void queue_advance_floor(struct sched_queue *queue)
 static void entity_charge(struct sched_entity *entity, reftime_t ran, reftime_t now)
 {
     struct sched_queue *queue = entity->queue;
-    reftime_t part = reftime_min(ran, now - queue->period * SCHED_PERIOD); /* in this period */
+    reftime_t part = u64_min(ran, now - queue->period * SCHED_PERIOD); /* in this period */
 
     if (entity->period != queue->period) {
         entity->used += ran - part;
@@ -275,7 +270,7 @@ enum hv_status sched_set_params(struct sched_entity *entity, const struct sched_
     queue->reserve_sum += params->reserve - entity->params.reserve;
     entity->params = *params;
     if (params->cap != 0) /* a new cap makes no debt of what was free before */
-        entity->used = reftime_min(entity->used, params->cap);
+        entity->used = u64_min(entity->used, params->cap);
     if (waiting)
         lane_insert(entity);
     return HV_STATUS_SUCCESS;
@@ -317,7 +312,7 @@ bool sched_wake(struct sched_entity *entity, bool interrupt, reftime_t now)
             return false;
         run_least = SCHED_SLICE_MIN;
     }
-    queue->slice_end = reftime_min(queue->slice_end, queue->picked + run_least);
+    queue->slice_end = u64_min(queue->slice_end, queue->picked + run_least);
     return now >= queue->slice_end;
 }
 
@@ -374,13 +369,13 @@ static struct sched_entity *queue_take(struct sched_queue *queue)
 /* The longest run of an entity just taken from its lane. */
 static reftime_t queue_slice(const struct sched_queue *queue, const struct sched_entity *entity)
 {
-    reftime_t slice = reftime_min(SCHED_ROUND / (queue_eligible(queue) + 1), SCHED_SLICE_MAX);
+    reftime_t slice = u64_min(SCHED_ROUND / (queue_eligible(queue) + 1), SCHED_SLICE_MAX);
 
     slice = slice < SCHED_SLICE_MIN ? SCHED_SLICE_MIN : slice;
     if (queue->urgent_run)
-        return reftime_min(slice, queue_urgent_left(queue));
+        return u64_min(slice, queue_urgent_left(queue));
     if (entity->lane == SCHED_RESERVED)
-        return reftime_min(slice, time_left(entity->params.reserve, entity->used));
+        return u64_min(slice, time_left(entity->params.reserve, entity->used));
     return slice;
 }
 
@@ -431,11 +426,11 @@ reftime_t sched_next_deadline(const struct sched_queue *queue, reftime_t now)
     reftime_t deadline = waiting ? period_end : SCHED_NO_DEADLINE;
 
     if (queue_eligible(queue) != 0)
-        deadline = reftime_min(deadline, running ? queue->slice_end : now);
+        deadline = u64_min(deadline, running ? queue->slice_end : now);
     if (running && running->params.cap != 0) {
         reftime_t left = time_left(running->params.cap, running->used);
 
-        deadline = reftime_min(deadline, reftime_min(queue->since + left, period_end));
+        deadline = u64_min(deadline, u64_min(queue->since + left, period_end));
     }
     return deadline > now ? deadline : now;
 }

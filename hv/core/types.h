@@ -58,6 +58,16 @@ static inline spa_t frame_spa(frame_t frame)
     return (spa_t){frame << PAGE_SHIFT};
 }
 
+static inline uint64_t u64_min(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t u64_max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 #define ARRAY_COUNT(a)                (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 #define ALIGN_UP(x, a)                (((x) + ((uint64_t)(a)-1)) & ~((uint64_t)(a)-1))

@@ -221,8 +221,11 @@ static int lvt_index(uint32_t reg)
     return -1;
 }
 
-static uint32_t bit_register(const uint64_t bits[4], uint32_t index)
+/* ISR, TMR and IRR lie one behind the other, eight registers each. */
+static uint32_t bit_register(const struct vapic *apic, uint32_t index)
 {
+    const uint64_t *bits = index < 8 ? apic->isr : index < 16 ? apic->tmr : apic->irr;
+    index %= 8;
     return (uint32_t)(bits[index / 2] >> (index % 2 * 32));
 }
 
@@ -253,12 +256,8 @@ bool vapic_read(struct vp *vp, uint32_t reg, uint64_t *value)
     *value = 0;
     if (kept != NULL)
         *value = *kept;
-    else if (reg >= VAPIC_ISR && reg < VAPIC_ISR + 8)
-        *value = bit_register(apic->isr, reg - VAPIC_ISR);
-    else if (reg >= VAPIC_TMR && reg < VAPIC_TMR + 8)
-        *value = bit_register(apic->tmr, reg - VAPIC_TMR);
-    else if (reg >= VAPIC_IRR && reg < VAPIC_IRR + 8)
-        *value = bit_register(apic->irr, reg - VAPIC_IRR);
+    else if (reg >= VAPIC_ISR && reg < VAPIC_IRR + 8)
+        *value = bit_register(apic, reg - VAPIC_ISR);
     else if (reg == VAPIC_ID)
         *value = x2apic ? apic->id : apic->id << 24;
     else if (reg == VAPIC_VERSION)

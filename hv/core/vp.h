@@ -11,6 +11,7 @@
 #define HV_CORE_VP_H
 
 #include "hv/abi/bulkhead.h"
+#include "hv/abi/vp.h"
 #include "hv/core/sched.h"
 #include "hv/core/stimer.h"
 #include "hv/core/synic.h"
@@ -24,10 +25,11 @@ struct vp_registers {
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
 };
 
+/* As HV_REGISTER_INTERNAL_ACTIVITY_STATE has it. */
 enum vp_activity {
-    VP_ACTIVE,
-    VP_HALTED,       /* until an interrupt that it can take, or an NMI */
-    VP_WAIT_STARTUP, /* after INIT, until a start-up IPI */
+    VP_ACTIVE = 0,
+    VP_WAIT_STARTUP = HV_ACTIVITY_STARTUP_SUSPEND, /* after INIT, until a start-up IPI */
+    VP_HALTED = HV_ACTIVITY_HALT_SUSPEND,          /* until an interrupt it can take, or an NMI */
 };
 
 #define VP_REQUEST_NMI     (1u << 0)

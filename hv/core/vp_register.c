@@ -15,6 +15,7 @@ static const struct {
 } msr_names[] = {
     {HV_REGISTER_CRASH_P0, HV_REGISTER_CRASH_CTL, HV_MSR_CRASH_P0},
     {HV_REGISTER_TSC, HV_REGISTER_TSC, MSR_TSC},
+    {HV_REGISTER_APIC_BASE, HV_REGISTER_APIC_BASE, MSR_APIC_BASE},
     {HV_REGISTER_PAT, HV_REGISTER_PAT, MSR_PAT},
     {HV_REGISTER_MTRR_CAP, HV_REGISTER_MTRR_CAP, MSR_MTRR_CAP},
     {HV_REGISTER_MTRR_DEF_TYPE, HV_REGISTER_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE},
@@ -54,13 +55,6 @@ static bool is_apic(uint32_t name)
     return name >= HV_REGISTER_APIC && name - HV_REGISTER_APIC < HV_REGISTER_APIC_COUNT;
 }
 
-static uint64_t activity(const struct vp *vp)
-{
-    if (vp->activity == VP_WAIT_STARTUP)
-        return HV_ACTIVITY_STARTUP_SUSPEND;
-    return vp->activity == VP_HALTED ? HV_ACTIVITY_HALT_SUSPEND : 0;
-}
-
 enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
 {
     const uint64_t *general = general_register(vp, name);
@@ -74,11 +68,9 @@ enum hv_status vp_get_register(struct vp *vp, uint32_t name, union hv_register_v
     else if (name == HV_REGISTER_INTERCEPT_SUSPEND)
         value->u64 = vp->intercept_suspend;
     else if (name == HV_REGISTER_INTERNAL_ACTIVITY_STATE)
-        value->u64 = activity(vp);
+        value->u64 = vp->activity;
     else if (name == HV_REGISTER_CR8)
         value->u64 = vp->apic.tpr >> 4;
-    else if (name == HV_REGISTER_APIC_BASE)
-        value->u64 = vp->apic.base;
     else if (name == HV_REGISTER_INITIAL_APIC_ID)
         value->u64 = vp->apic.id;
     else if (find_msr(name, &msr))
@@ -104,11 +96,9 @@ static enum hv_status set_suspend(struct vp *vp, uint32_t name, uint64_t value)
 
 static bool set_activity(struct vp *vp, uint64_t value)
 {
-    if (value != 0 && value != HV_ACTIVITY_STARTUP_SUSPEND && value != HV_ACTIVITY_HALT_SUSPEND)
+    if (value != VP_ACTIVE && value != VP_WAIT_STARTUP && value != VP_HALTED)
         return false;
-    vp->activity = value == 0                          ? VP_ACTIVE
-                   : value == HV_ACTIVITY_HALT_SUSPEND ? VP_HALTED
-                                                       : VP_WAIT_STARTUP;
+    vp->activity = (enum vp_activity)value;
     arch_suspend_changed(vp);
     return true;
 }
@@ -136,8 +126,6 @@ enum hv_status vp_set_register(struct vp *vp, uint32_t name, const union hv_regi
         return set_suspend(vp, name, value->u64);
     else if (name == HV_REGISTER_CR8)
         done = value->u64 < 16 && vapic_write(vp, VAPIC_TPR, value->u64 << 4);
-    else if (name == HV_REGISTER_APIC_BASE)
-        done = vapic_write_base(vp, value->u64);
     else if (name == HV_REGISTER_INTERNAL_ACTIVITY_STATE)
         done = set_activity(vp, value->u64);
     else

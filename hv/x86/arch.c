@@ -33,7 +33,7 @@ uint64_t arch_tsc_hz(void)
 
 bool arch_tsc_is_invariant(void)
 {
-    return time_base.invariant;
+    return time_base.invariant && time_base.synchronized;
 }
 
 bool arch_tsc_is_synchronized(void)
@@ -231,12 +231,6 @@ void arch_fill_info(struct bh_info *info)
     text_copy(info->release, sizeof info->release, BULKHEAD_RELEASE);
     text_copy(info->build, sizeof info->build, BULKHEAD_BUILD);
     text_copy(info->command_line, sizeof info->command_line, release_command_line);
-}
-
-void arch_fill_pool_stats(struct bh_hypervisor_stats *stats)
-{
-    stats->pool_pages_total = page_total();
-    stats->pool_pages_free = page_free_count();
 }
 
 bool arch_fill_lp_stats(uint32_t index, struct bh_lp_stats *stats)

@@ -165,7 +165,7 @@ static struct vp *make_vp(struct lp *lp, struct partition *partition, uint32_t i
 enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struct vp **vp)
 {
     uint64_t base;
-    if (!extended_is_supported())
+    if (arch_xsave_size() == 0)
         return HV_STATUS_OPERATION_DENIED;
     struct lp *lp = choose_lp(partition->share.reserve);
     if (lp == NULL)

@@ -9,7 +9,6 @@
 #define STUB_SIZE      16ull
 #define TSS_AVAILABLE  0x89ull
 #define VECTOR_DOUBLE  8
-#define VECTOR_MACHINE 18
 
 struct table_pointer {
     uint16_t limit;
@@ -38,7 +37,8 @@ void descriptors_init(void)
         idt[vector] = make_gate((uint64_t)vector_stubs + vector * STUB_SIZE, 0);
     idt[VECTOR_NMI] = make_gate((uint64_t)vector_stubs + VECTOR_NMI * STUB_SIZE, 1);
     idt[VECTOR_DOUBLE] = make_gate((uint64_t)vector_stubs + VECTOR_DOUBLE * STUB_SIZE, 2);
-    idt[VECTOR_MACHINE] = make_gate((uint64_t)vector_stubs + VECTOR_MACHINE * STUB_SIZE, 3);
+    idt[VECTOR_MACHINE_CHECK] =
+        make_gate((uint64_t)vector_stubs + VECTOR_MACHINE_CHECK * STUB_SIZE, 3);
 }
 
 void descriptors_alloc_stacks(struct lp *lp)

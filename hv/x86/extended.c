@@ -46,14 +46,9 @@ bool extended_has_msr(uint32_t index)
     return index == MSR_SPEC_CTRL ? has_spec_ctrl : has_ibpb;
 }
 
-bool extended_is_supported(void)
-{
-    return all_components != 0;
-}
-
 void extended_init_lp(void)
 {
-    if (extended_is_supported())
+    if (area_size != 0)
         cpu_write_cr4(cpu_read_cr4() | CR4_OSXSAVE);
 }
 

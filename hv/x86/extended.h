@@ -15,7 +15,6 @@ struct vp;
 
 /* Once at boot. False: the processor has no XSAVE, and only the parent can run. */
 bool extended_init(void);
-bool extended_is_supported(void);
 /* Turns XSAVE on for the calling LP. */
 void extended_init_lp(void);
 

@@ -24,6 +24,7 @@ static struct boot_info boot;
 static struct options options;
 static struct acpi_info acpi;
 static struct ranges ranges;
+static bool released; /* (atomic) the other LPs may run */
 
 void boot_main(uint32_t magic, uint64_t information);
 
@@ -141,7 +142,7 @@ void boot_main(uint32_t magic, uint64_t information)
     log_machine();
     memory_drop_boot_map();
     memory_load_tables();
-    smp_release();
+    __atomic_store_n(&released, true, __ATOMIC_RELEASE);
     switch_stack_and_run(lp_this());
 }
 
@@ -152,7 +153,7 @@ _Noreturn void lp_main(struct lp *lp)
     lapic_init_lp();
     vendor->init_lp(lp);
     time_compare_as_started();
-    while (!smp_released())
+    while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
         cpu_pause();
     memory_load_tables();
     run_loop(lp);

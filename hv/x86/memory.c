@@ -2,6 +2,7 @@
 /* Own page tables (W^X, 4 KiB for the image, 2 MiB for the pool), page pool, windows. */
 #include "hv/x86/memory.h"
 
+#include "hv/abi/bulkhead.h"
 #include "hv/arch.h"
 #include "hv/core/lib.h"
 #include "hv/core/log.h"
@@ -88,14 +89,10 @@ void *memory_alloc_pages(unsigned count)
     return first;
 }
 
-uint64_t page_total(void)
+void arch_fill_pool_stats(struct bh_hypervisor_stats *stats)
 {
-    return page_list.total;
-}
-
-uint64_t page_free_count(void)
-{
-    return __atomic_load_n(&page_list.free, __ATOMIC_RELAXED);
+    stats->pool_pages_total = page_list.total;
+    stats->pool_pages_free = __atomic_load_n(&page_list.free, __ATOMIC_RELAXED);
 }
 
 static bool boot_source_take(struct nested_source *source, spa_t *page)
@@ -254,7 +251,8 @@ static void choose_pool(struct ranges *ranges, const struct boot_info *boot, uin
         !ranges_retype(&free, 0, memory_image.base + memory_image.size, BOOT_RANGE_RESERVED))
         refuse("the firmware's memory map has more entries than the hypervisor can hold");
     memory_pool.size = pool_size(ranges_ram_end(ranges), ranges_ram_bytes(ranges), lps);
-    if (!ranges_find_high(&free, memory_pool.size, SIZE_2M, 0, BOOT_MAP_END, &memory_pool.base))
+    if (!ranges_find(&free, RANGES_HIGH, memory_pool.size, SIZE_2M, 0, BOOT_MAP_END,
+                     &memory_pool.base))
         refuse("too little memory: no %lu MiB in one piece below 4 GiB for the hypervisor; this "
                "machine has %lu MiB in all",
                memory_pool.size >> 20, ranges_ram_bytes(ranges) >> 20);

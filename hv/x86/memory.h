@@ -48,8 +48,6 @@ void *page_alloc(void);
 void page_free(void *page);
 /* Boot only: neighbouring zeroed pages; refuses the machine when there are none. */
 void *memory_alloc_pages(unsigned count);
-uint64_t page_total(void);
-uint64_t page_free_count(void);
 
 /* For pages of the pool and of the image. */
 spa_t memory_spa(const void *address);

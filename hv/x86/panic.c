@@ -14,8 +14,7 @@
 #include "hv/x86/smp.h"
 #include "hv/x86/symbols.h"
 
-#define BACKTRACE_DEPTH      24
-#define VECTOR_MACHINE_CHECK 18
+#define BACKTRACE_DEPTH 24
 
 struct stack {
     uint64_t start, end;
@@ -107,26 +106,9 @@ _Noreturn void panic(const char *format, ...)
 
 static const char *exception_name(uint64_t vector)
 {
-    static const char *const names[] = {"divide error",
-                                        "debug",
-                                        "NMI",
-                                        "breakpoint",
-                                        "overflow",
-                                        "bound range",
-                                        "invalid opcode",
-                                        "no coprocessor",
-                                        "double fault",
-                                        "coprocessor",
-                                        "invalid TSS",
-                                        "segment not present",
-                                        "stack fault",
-                                        "general protection",
-                                        "page fault",
-                                        "reserved",
-                                        "x87",
-                                        "alignment check",
-                                        "machine check",
-                                        "SIMD"};
+    static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD",
+                                        "#NM", "#DF", "9",   "#TS", "#NP", "#SS", "#GP",
+                                        "#PF", "15",  "#MF", "#AC", "#MC", "#XM"};
     return vector < ARRAY_COUNT(names) ? names[vector] : "unexpected vector";
 }
 

@@ -2,6 +2,7 @@
 /* Making the parent partition. */
 #include "hv/x86/parent.h"
 
+#include "hv/arch.h"
 #include "hv/core/log.h"
 #include "hv/core/vp.h"
 #include "hv/x86/cpu.h"
@@ -104,7 +105,7 @@ static void create_vp(struct lp *lp)
     void *control = memory_alloc_pages(1);
     vendor->init_vp(vp, memory_alloc_pages(1), control, memory_spa(control));
     vendor->reset(vp);
-    if (extended_is_supported())
+    if (arch_xsave_size() != 0)
         create_extended(vp);
     parent.vp[lp->index] = vp;
     parent.vp_count++;

@@ -141,15 +141,10 @@ void arch_suspend_changed(struct vp *vp)
 
 /* ---- timers ---- */
 
-static reftime_t earlier(reftime_t a, reftime_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Expires what is due, then arms the hardware for what is not, if that changed. */
 static void run_timers(struct lp *lp)
 {
-    reftime_t deadline = earlier(timer_next_deadline(&lp->timers), lp->slice_end);
+    reftime_t deadline = u64_min(timer_next_deadline(&lp->timers), lp->slice_end);
     if (deadline == lp->timer_armed && !lp->look_again)
         return;
     const reftime_t now = arch_time_now();
@@ -158,10 +153,10 @@ static void run_timers(struct lp *lp)
         lp->reschedule = lp->reschedule || lp->slice_end <= now;
         deadline = timer_next_deadline(&lp->timers);
         if (lp->slice_end > now)
-            deadline = earlier(deadline, lp->slice_end);
+            deadline = u64_min(deadline, lp->slice_end);
     }
     if (lp->look_again)
-        deadline = earlier(deadline, now + LOOK_AGAIN_AFTER);
+        deadline = u64_min(deadline, now + LOOK_AGAIN_AFTER);
     lp->look_again = false;
     time_arm(deadline, now);
     lp->timer_armed = deadline;

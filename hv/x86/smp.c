@@ -28,8 +28,6 @@ _Static_assert(sizeof(struct lp) <= PAGE_SIZE, "an LP's state fills one page of 
 struct lp *lp_table[HV_MAX_LPS];
 uint32_t lp_count;
 
-static bool released;
-
 static void make_lp(uint32_t index, uint32_t apic_id)
 {
     struct lp *lp = memory_alloc_pages(1);
@@ -63,7 +61,8 @@ static uint64_t choose_page(const struct ranges *ranges, const struct boot_info 
     struct ranges free = *ranges;
     uint64_t page;
     if (!ranges_reserve_modules(&free, boot) ||
-        !ranges_find_high(&free, PAGE_SIZE, PAGE_SIZE, LOW_MEMORY_FLOOR, LOW_MEMORY_END, &page))
+        !ranges_find(&free, RANGES_HIGH, PAGE_SIZE, PAGE_SIZE, LOW_MEMORY_FLOOR, LOW_MEMORY_END,
+                     &page))
         refuse("no free page below 640 KiB to start the other processors from");
     return page;
 }
@@ -122,16 +121,6 @@ void smp_start_others(const struct ranges *ranges, const struct boot_info *boot)
     for (uint32_t i = 1; i < lp_count; i++)
         start(lp_table[i], page);
     memset((void *)page, 0, PAGE_SIZE);
-}
-
-void smp_release(void)
-{
-    __atomic_store_n(&released, true, __ATOMIC_RELEASE);
-}
-
-bool smp_released(void)
-{
-    return __atomic_load_n(&released, __ATOMIC_ACQUIRE);
 }
 
 /* ---- signals ---- */

@@ -12,13 +12,9 @@ void smp_init_boot_lp(const struct acpi_info *acpi, uint32_t count);
 
 /*
  * Starts all other LPs, one by one, through a trampoline page below 1 MiB that is
- * ordinary RAM again afterwards. Each runs lp_main and waits there for smp_release.
+ * ordinary RAM again afterwards. Each runs lp_main and waits there until all have started.
  */
 void smp_start_others(const struct ranges *ranges, const struct boot_info *boot);
-
-/* Lets the other LPs into their run loops. */
-void smp_release(void);
-bool smp_released(void);
 
 /* Makes an LP leave its guest, or its idle state, soon. */
 void smp_kick(const struct lp *lp);

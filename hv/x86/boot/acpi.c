@@ -21,9 +21,7 @@ _Static_assert(sizeof(struct sdt) == 36, "ACPI 5.2.6");
 
 static uint64_t read_field(const void *base, size_t offset, size_t size)
 {
-    uint64_t value = 0;
-    memcpy(&value, (const char *)base + offset, size);
-    return value;
+    return lib_load((const char *)base + offset, size);
 }
 
 static uint8_t sum_bytes(const void *base, size_t size)
@@ -34,16 +32,10 @@ static uint8_t sum_bytes(const void *base, size_t size)
     return sum;
 }
 
-static bool is_rsdp(uint64_t address)
-{
-    const void *at = (const void *)address;
-    return memcmp(at, "RSD PTR ", 8) == 0 && sum_bytes(at, 20) == 0;
-}
-
 static uint64_t scan_rsdp(uint64_t start, uint64_t end)
 {
     for (uint64_t at = start; at < end; at += 16)
-        if (is_rsdp(at))
+        if (memcmp((const void *)at, "RSD PTR ", 8) == 0 && sum_bytes((const void *)at, 20) == 0)
             return at;
     return 0;
 }

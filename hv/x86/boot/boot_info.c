@@ -2,7 +2,7 @@
 /*
  * Multiboot 1 and 2 information, read once at start.
  *
- * Both are formats of fixed offsets; they are read through memcpy because tags
+ * Both are formats of fixed offsets; they are read byte by byte because tags
  * are only 8-byte aligned and strings follow directly. Everything is copied, as
  * the loader's structures lie in memory that the parent will own.
  */
@@ -16,16 +16,12 @@
 
 static uint32_t read32(uint64_t address)
 {
-    uint32_t value;
-    memcpy(&value, (const void *)address, sizeof value);
-    return value;
+    return (uint32_t)lib_load((const void *)address, 4);
 }
 
 static uint64_t read64(uint64_t address)
 {
-    uint64_t value;
-    memcpy(&value, (const void *)address, sizeof value);
-    return value;
+    return lib_load((const void *)address, 8);
 }
 
 static const char damaged[] = "what the boot loader passed on is damaged: try another loader";

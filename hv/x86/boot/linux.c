@@ -57,9 +57,7 @@ enum {
 
 static uint64_t get(const uint8_t *bytes, size_t offset, size_t size)
 {
-    uint64_t value = 0;
-    memcpy(&value, bytes + offset, size);
-    return value;
+    return lib_load(bytes + offset, size);
 }
 
 static void put(uint64_t base, size_t offset, uint64_t value, size_t size)
@@ -117,12 +115,6 @@ static void fill_page_tables(uint64_t chunk)
         for (uint64_t i = 0; i < 512; i++)
             put(directory, i * 8, (gib * SIZE_1G + i * SIZE_2M) | IDENTITY_LARGE, 8);
     }
-}
-
-static void fill_gdt(uint64_t chunk)
-{
-    put(chunk, CHUNK_GDT + LINUX_CS, 0x00af9b000000ffff, 8);
-    put(chunk, CHUNK_GDT + LINUX_DS, 0x00cf93000000ffff, 8);
 }
 
 static void fill_e820(uint64_t params, const struct ranges *ranges)
@@ -214,9 +206,9 @@ const char *linux_load(const struct boot_info *boot, const struct ranges *ranges
     uint64_t load, chunk;
     const uint64_t need = image.init_size > image.kernel_size ? image.init_size : image.kernel_size;
     if (!ranges_reserve_modules(&free, boot) ||
-        !ranges_find_low(&free, CHUNK_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_END, &chunk))
+        !ranges_find(&free, RANGES_LOW, CHUNK_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_END, &chunk))
         return "too little memory: no 32 KiB below 576 KiB for the parent's boot parameters";
-    if (!ranges_find_low(&free, need, image.alignment, KERNEL_FLOOR, FOUR_GIB, &load))
+    if (!ranges_find(&free, RANGES_LOW, need, image.alignment, KERNEL_FLOOR, FOUR_GIB, &load))
         return "too little memory: the parent's kernel does not fit; give the machine more, or "
                "raise parent_memory=";
 
@@ -225,7 +217,8 @@ const char *linux_load(const struct boot_info *boot, const struct ranges *ranges
     if (error != NULL)
         return error;
     fill_page_tables(chunk);
-    fill_gdt(chunk);
+    put(chunk, CHUNK_GDT + LINUX_CS, 0x00af9b000000ffff, 8);
+    put(chunk, CHUNK_GDT + LINUX_DS, 0x00cf93000000ffff, 8);
     log_line(LOG_INFO, "parent: kernel of %lu KiB at %lx, initrd of %lu KiB",
              image.kernel_size >> 10, load,
              boot->module_count > 1 ? boot->module[1].size >> 10 : 0);

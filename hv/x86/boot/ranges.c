@@ -26,24 +26,14 @@ static uint64_t range_end(const struct boot_range *range)
     return end_of(range->base, range->size);
 }
 
-static uint64_t max64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Cuts [base, end) out of entry i, which may leave a piece on either side. */
 static bool cut(struct ranges *ranges, unsigned i, uint64_t base, uint64_t end)
 {
     const uint64_t old_end = range_end(&ranges->range[i]);
     const uint32_t type = ranges->range[i].type;
-    const uint64_t left_end = min64(base, old_end);
+    const uint64_t left_end = u64_min(base, old_end);
     ranges->range[i].size = left_end > ranges->range[i].base ? left_end - ranges->range[i].base : 0;
-    return append(ranges, max64(end, ranges->range[i].base), old_end, type);
+    return append(ranges, u64_max(end, ranges->range[i].base), old_end, type);
 }
 
 static void drop_empty(struct ranges *ranges)
@@ -123,7 +113,7 @@ bool ranges_retype(struct ranges *ranges, uint64_t base, uint64_t size, uint32_t
         const struct boot_range *range = &ranges->range[i];
         if (range->type != BOOT_RANGE_RAM)
             continue;
-        if (!append(ranges, max64(range->base, base), min64(range_end(range), end), type))
+        if (!append(ranges, u64_max(range->base, base), u64_min(range_end(range), end), type))
             return false;
     }
     if (!remove_ram(ranges, base, end))
@@ -155,32 +145,17 @@ bool ranges_limit_ram(struct ranges *ranges, uint64_t bytes, uint32_t type)
     return true;
 }
 
-bool ranges_find_high(const struct ranges *ranges, uint64_t size, uint64_t align, uint64_t floor,
-                      uint64_t ceiling, uint64_t *base)
-{
-    for (unsigned i = ranges->count; i > 0; i--) {
-        const struct boot_range *range = &ranges->range[i - 1];
-        const uint64_t low = max64(range->base, floor);
-        const uint64_t high = min64(range_end(range), ceiling);
-        if (range->type != BOOT_RANGE_RAM || high < size)
-            continue;
-        *base = ALIGN_DOWN(high - size, align);
-        if (*base >= low)
-            return true;
-    }
-    return false;
-}
-
-bool ranges_find_low(const struct ranges *ranges, uint64_t size, uint64_t align, uint64_t floor,
-                     uint64_t ceiling, uint64_t *base)
+bool ranges_find(const struct ranges *ranges, enum ranges_end end, uint64_t size, uint64_t align,
+                 uint64_t floor, uint64_t ceiling, uint64_t *base)
 {
     for (unsigned i = 0; i < ranges->count; i++) {
-        const struct boot_range *range = &ranges->range[i];
-        const uint64_t low = ALIGN_UP(max64(range->base, floor), align);
-        const uint64_t high = min64(range_end(range), ceiling);
+        const struct boot_range *range =
+            &ranges->range[end == RANGES_LOW ? i : ranges->count - 1 - i];
+        const uint64_t low = ALIGN_UP(u64_max(range->base, floor), align);
+        const uint64_t high = u64_min(range_end(range), ceiling);
         if (range->type != BOOT_RANGE_RAM || low > high || high - low < size)
             continue;
-        *base = low;
+        *base = end == RANGES_LOW ? low : ALIGN_DOWN(high - size, align);
         return true;
     }
     return false;
@@ -200,6 +175,6 @@ uint64_t ranges_ram_end(const struct ranges *ranges)
     uint64_t end = 0;
     for (unsigned i = 0; i < ranges->count; i++)
         if (ranges->range[i].type == BOOT_RANGE_RAM)
-            end = max64(end, range_end(&ranges->range[i]));
+            end = u64_max(end, range_end(&ranges->range[i]));
     return end;
 }

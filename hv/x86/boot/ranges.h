@@ -37,10 +37,9 @@ bool ranges_limit_ram(struct ranges *ranges, uint64_t bytes, uint32_t type);
  * Highest (or lowest) place for `size` bytes of RAM aligned to `align` in [floor, ceiling).
  * False when there is none.
  */
-bool ranges_find_high(const struct ranges *ranges, uint64_t size, uint64_t align, uint64_t floor,
-                      uint64_t ceiling, uint64_t *base);
-bool ranges_find_low(const struct ranges *ranges, uint64_t size, uint64_t align, uint64_t floor,
-                     uint64_t ceiling, uint64_t *base);
+enum ranges_end { RANGES_LOW, RANGES_HIGH };
+bool ranges_find(const struct ranges *ranges, enum ranges_end end, uint64_t size, uint64_t align,
+                 uint64_t floor, uint64_t ceiling, uint64_t *base);
 
 uint64_t ranges_ram_bytes(const struct ranges *ranges);
 uint64_t ranges_ram_end(const struct ranges *ranges);

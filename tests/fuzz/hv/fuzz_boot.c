@@ -84,9 +84,9 @@ static void use_ranges(const struct boot_info *boot)
         check_ranges(&ranges);
     }
     require(ranges_ram_bytes(&ranges) <= all);
-    if (ranges_find_high(&ranges, SIZE_2M, SIZE_2M, 0, 1ull << 32, &base)) {
+    if (ranges_find(&ranges, RANGES_HIGH, SIZE_2M, SIZE_2M, 0, 1ull << 32, &base)) {
         require(base % SIZE_2M == 0 && base + SIZE_2M <= 1ull << 32);
-        require(ranges_find_low(&ranges, SIZE_2M, SIZE_2M, 0, 1ull << 32, &base));
+        require(ranges_find(&ranges, RANGES_LOW, SIZE_2M, SIZE_2M, 0, 1ull << 32, &base));
     }
     if (ranges_limit_ram(&ranges, all / 2, BOOT_RANGE_RESERVED)) {
         check_ranges(&ranges);

@@ -104,8 +104,8 @@ static void test_empty(void **state)
     assert_int_equal(ranges.count, 0);
     assert_int_equal(ranges_ram_bytes(&ranges), 0);
     assert_int_equal(ranges_ram_end(&ranges), 0);
-    assert_false(ranges_find_low(&ranges, 1, 1, 0, UINT64_MAX, &base));
-    assert_false(ranges_find_high(&ranges, 1, 1, 0, UINT64_MAX, &base));
+    assert_false(ranges_find(&ranges, RANGES_LOW, 1, 1, 0, UINT64_MAX, &base));
+    assert_false(ranges_find(&ranges, RANGES_HIGH, 1, 1, 0, UINT64_MAX, &base));
     assert_true(ranges_retype(&ranges, 0, G, RESERVED));
     assert_true(ranges_limit_ram(&ranges, 0, RESERVED));
     assert_int_equal(ranges.count, 0);
@@ -261,30 +261,32 @@ static void test_find(void **state)
 
     add_pc();
     init();
-    assert_true(ranges_find_high(&ranges, 16 * M, SIZE_2M, 0, UINT64_MAX, &base));
+    assert_true(ranges_find(&ranges, RANGES_HIGH, 16 * M, SIZE_2M, 0, UINT64_MAX, &base));
     assert_int_equal(base, 5 * G - 16 * M);
-    assert_true(ranges_find_high(&ranges, 16 * M, SIZE_2M, 0, 4 * G, &base));
+    assert_true(ranges_find(&ranges, RANGES_HIGH, 16 * M, SIZE_2M, 0, 4 * G, &base));
     assert_int_equal(base, 3 * G - 18 * M); /* below the ACPI tables, aligned down */
-    assert_true(ranges_find_high(&ranges, 4 * K, 4 * K, 0, 1 * M, &base));
+    assert_true(ranges_find(&ranges, RANGES_HIGH, 4 * K, 4 * K, 0, 1 * M, &base));
     assert_int_equal(base, 0x9e000);
-    assert_false(ranges_find_high(&ranges, 1 * M, 4 * K, 0, 1 * M, &base));
-    assert_false(ranges_find_high(&ranges, 2 * M, 2 * M, 5 * G - 3 * M, 5 * G - 1 * M, &base));
-    assert_true(ranges_find_high(&ranges, 2 * M, 2 * M, 5 * G - 4 * M, 5 * G - 1 * M, &base));
+    assert_false(ranges_find(&ranges, RANGES_HIGH, 1 * M, 4 * K, 0, 1 * M, &base));
+    assert_false(
+        ranges_find(&ranges, RANGES_HIGH, 2 * M, 2 * M, 5 * G - 3 * M, 5 * G - 1 * M, &base));
+    assert_true(
+        ranges_find(&ranges, RANGES_HIGH, 2 * M, 2 * M, 5 * G - 4 * M, 5 * G - 1 * M, &base));
     assert_int_equal(base, 5 * G - 4 * M);
-    assert_false(ranges_find_high(&ranges, 8 * G, 4 * K, 0, UINT64_MAX, &base));
-    assert_false(ranges_find_high(&ranges, 4 * K, 4 * K, 2 * G, 1 * G, &base));
+    assert_false(ranges_find(&ranges, RANGES_HIGH, 8 * G, 4 * K, 0, UINT64_MAX, &base));
+    assert_false(ranges_find(&ranges, RANGES_HIGH, 4 * K, 4 * K, 2 * G, 1 * G, &base));
 
-    assert_true(ranges_find_low(&ranges, 16 * M, SIZE_2M, 0, UINT64_MAX, &base));
+    assert_true(ranges_find(&ranges, RANGES_LOW, 16 * M, SIZE_2M, 0, UINT64_MAX, &base));
     assert_int_equal(base, 2 * M);
-    assert_true(ranges_find_low(&ranges, 32 * K, 4 * K, 0x10000, 0x90000, &base));
+    assert_true(ranges_find(&ranges, RANGES_LOW, 32 * K, 4 * K, 0x10000, 0x90000, &base));
     assert_int_equal(base, 0x10000);
-    assert_true(ranges_find_low(&ranges, 512 * M, 4 * K, 2800 * M, UINT64_MAX, &base));
+    assert_true(ranges_find(&ranges, RANGES_LOW, 512 * M, 4 * K, 2800 * M, UINT64_MAX, &base));
     assert_int_equal(base, 4 * G);
-    assert_false(ranges_find_low(&ranges, 512 * M, 4 * K, 2800 * M, 4 * G, &base));
-    assert_false(ranges_find_low(&ranges, 4 * G, 4 * K, 0, UINT64_MAX, &base));
-    assert_false(ranges_find_low(&ranges, UINT64_MAX, 4 * K, 0, UINT64_MAX, &base));
-    assert_false(ranges_find_low(&ranges, 4 * K, 4 * K, 2 * G, 1 * G, &base));
-    assert_true(ranges_find_low(&ranges, 1 * G, 1 * G, 0, UINT64_MAX, &base));
+    assert_false(ranges_find(&ranges, RANGES_LOW, 512 * M, 4 * K, 2800 * M, 4 * G, &base));
+    assert_false(ranges_find(&ranges, RANGES_LOW, 4 * G, 4 * K, 0, UINT64_MAX, &base));
+    assert_false(ranges_find(&ranges, RANGES_LOW, UINT64_MAX, 4 * K, 0, UINT64_MAX, &base));
+    assert_false(ranges_find(&ranges, RANGES_LOW, 4 * K, 4 * K, 2 * G, 1 * G, &base));
+    assert_true(ranges_find(&ranges, RANGES_LOW, 1 * G, 1 * G, 0, UINT64_MAX, &base));
     assert_int_equal(base, 1 * G);
 }
 
