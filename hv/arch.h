@@ -117,7 +117,13 @@ void arch_cpuid(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_res
 bool arch_read_msr(struct vp *vp, uint32_t index, uint64_t *value);
 bool arch_write_msr(struct vp *vp, uint32_t index, uint64_t value);
 
+/* On the VP's LP, after its partition's exception_intercepts changed: takes a struct vp. */
+void arch_take_intercepts(void *vp);
+
 /* ---- hypercalls ---- */
+
+/* The parent answers the call in the VP's registers. */
+void arch_intercept_hypercall(struct vp *vp);
 
 /* Code of the hypercall page: the vendor's call instruction and a return. */
 void arch_fill_hypercall_page(void *page);

@@ -82,7 +82,7 @@ uint64_t cpuid_privileges(const struct partition *partition)
                     HV_ACCESS_VP_INDEX | HV_ACCESS_FREQUENCY;
     if (arch_tsc_is_synchronized())
         bits |= HV_ACCESS_REFERENCE_TSC;
-    if (arch_tsc_is_synchronized() && arch_tsc_is_invariant())
+    if (arch_tsc_is_invariant())
         bits |= HV_ACCESS_TSC_INVARIANT;
     bits &=
         (partition->synthetic_features >> HV_SYNTHETIC_ACCESS_SHIFT & HV_SYNTHETIC_ACCESS_MASK) |
@@ -250,9 +250,9 @@ void cpuid_default(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_
     features_hide(vp->partition->disabled_features, leaf, subleaf, result);
 }
 
-void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
+bool cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result)
 {
     cpuid_default(vp, leaf, subleaf, result);
-    if (vp->partition->cpuid_overrides.raw != 0)
-        cpuid_override_apply(vp, leaf, subleaf, result);
+    return vp->partition->cpuid_overrides.raw != 0 &&
+           cpuid_override_apply(vp, leaf, subleaf, result);
 }

@@ -11,8 +11,9 @@ struct cpuid_result {
     uint32_t eax, ebx, ecx, edx;
 };
 
-/* On the VP's LP: what the VP sees, and what it would see had the parent fixed no answers. */
-void cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
+/* On the VP's LP: what the VP sees, and what it would see had the parent fixed no answers. True:
+ * the parent wants to answer. */
+bool cpuid_emulate(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
 void cpuid_default(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_result *result);
 
 /* EAX and EBX of HV_CPUID_FEATURES. */

@@ -61,22 +61,29 @@ static void apply(const struct cpuid_override *entry, struct cpuid_result *resul
             (*words[i] & ~entry->result[i].mask) | (entry->result[i].value & entry->result[i].mask);
 }
 
-void cpuid_override_apply(struct vp *vp, uint32_t leaf, uint32_t subleaf,
+bool cpuid_override_apply(struct vp *vp, uint32_t leaf, uint32_t subleaf,
                           struct cpuid_result *result)
 {
-    bool found = false;
+    const struct cpuid_override *entry;
+    enum cpuid_override_kind decided = CPUID_OVERRIDE_ANSWER;
+    bool answered = false;
     spinlock_acquire(&vp->partition->register_lock);
-    for (spa_t at = vp->partition->cpuid_overrides; at.raw != 0 && !found;) {
+    for (spa_t at = vp->partition->cpuid_overrides; at.raw != 0;) {
         struct override_page *page = arch_window_map(at);
-        for (uint64_t i = page->count; i-- > 0 && !found;) {
-            found = is_for(&page->entry[i], vp, leaf, subleaf);
-            if (found)
-                apply(&page->entry[i], result);
+        for (entry = &page->entry[page->count]; entry-- > page->entry;) {
+            if (!is_for(entry, vp, leaf, subleaf))
+                continue;
+            if (entry->kind != CPUID_OVERRIDE_ANSWER)
+                decided = decided == CPUID_OVERRIDE_ANSWER ? entry->kind : decided;
+            else if (!answered)
+                apply(entry, result);
+            answered = answered || entry->kind == CPUID_OVERRIDE_ANSWER;
         }
         at = page->next;
         arch_window_unmap(page);
     }
     spinlock_release(&vp->partition->register_lock);
+    return decided == CPUID_OVERRIDE_INTERCEPT;
 }
 
 void cpuid_override_drop(struct partition *partition)

@@ -271,8 +271,12 @@ bool hypercall_dispatch(struct vp *vp)
     const struct call_entry *entry = find_entry(control & HV_CONTROL_CODE_MASK);
     struct hypercall call = {0};
     enum hv_status status = check_control(vp, control, entry);
-    if (status == HV_STATUS_SUCCESS)
+    if (status == HV_STATUS_SUCCESS) {
         status = run_call(vp, control, entry, &call);
+    } else if (entry == NULL && vp->partition->intercepts_hypercalls) {
+        arch_intercept_hypercall(vp);
+        return false;
+    }
     if (call.again)
         return false;
     if (status == HV_STATUS_SUCCESS && call.done < call.reps) {

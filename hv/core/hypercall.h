@@ -51,7 +51,7 @@ bool hypercall_next(const struct hypercall *call);
  * Acts on the call in the VP's registers: RCX control, RDX and R8 input and output
  * (addresses, or the input itself in a fast call); RAX gets the result. False:
  * the call is not finished; RCX says where to go on, and the VP shall execute the
- * call instruction again.
+ * call instruction again, unless the parent answers the call in its place.
  */
 bool hypercall_dispatch(struct vp *vp);
 

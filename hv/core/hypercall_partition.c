@@ -3,14 +3,19 @@
 #include "hv/abi/partition.h"
 
 #include "hv/arch.h"
+#include "hv/core/cpuid_override.h"
 #include "hv/core/hypercall.h"
 #include "hv/core/lib.h"
 #include "hv/core/partition.h"
+#include "hv/core/registers.h"
 #include "hv/core/vp.h"
 
 #define CREATE_FLAGS                                               \
     (HV_CREATE_GPA_SUPER_PAGES | HV_CREATE_EXO | HV_CREATE_LAPIC | \
      HV_CREATE_INTERCEPT_MESSAGE_PAGE | HV_CREATE_X2APIC)
+
+#define READ_WRITE (HV_INTERCEPT_ACCESS_READ | HV_INTERCEPT_ACCESS_WRITE)
+#define EXECUTE    HV_INTERCEPT_ACCESS_EXECUTE
 
 enum hv_status hypercall_create_partition(struct hypercall *call)
 {
@@ -98,15 +103,15 @@ static enum hv_status set_share(struct partition *partition, uint64_t value)
 
 static enum hv_status set_property(struct partition *partition, uint32_t code, uint64_t value)
 {
+    const bool is_flag = code == HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION ||
+                         code == HV_PROPERTY_TIME_FREEZE || code == HV_PROPERTY_GPA_ACCESS_TRACKING;
+    if (is_flag && value > 1)
+        return HV_STATUS_INVALID_PARAMETER;
     switch (code) {
     case HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION:
-        if (value > 1)
-            return HV_STATUS_INVALID_PARAMETER;
         partition->ignores_unknown_msrs = value == 1;
         return HV_STATUS_SUCCESS;
     case HV_PROPERTY_TIME_FREEZE:
-        if (value > 1)
-            return HV_STATUS_INVALID_PARAMETER;
         partition_freeze_time(partition, value == 1);
         return HV_STATUS_SUCCESS;
     case HV_PROPERTY_SYNTHETIC_FEATURES:
@@ -115,8 +120,6 @@ static enum hv_status set_property(struct partition *partition, uint32_t code, u
         partition->synthetic_features = value;
         return HV_STATUS_SUCCESS;
     case HV_PROPERTY_GPA_ACCESS_TRACKING:
-        if (value > 1)
-            return HV_STATUS_INVALID_PARAMETER;
         partition->tracks_access = value == 1;
         return HV_STATUS_SUCCESS;
     case BH_PROPERTY_SHARE:
@@ -132,19 +135,67 @@ enum hv_status hypercall_set_partition_property(struct hypercall *call)
     return set_property(call->target, input->code, input->value);
 }
 
-/* All ports and all addresses without memory intercept, whoever asks for it, and for ever. */
+/* ---- intercepts ---- */
+
+#define NOT_INTERCEPTED                                                       \
+    (1u << VECTOR_NMI | 1u << VECTOR_MACHINE_CHECK) /* they are the machine's \
+                                                     */
+
+/* What there is, and by which accesses. Ports, and addresses without memory, intercept for ever. */
+static const struct {
+    uint32_t type, access;
+    bool always;
+} intercepts[] = {
+    {HV_INTERCEPT_IO_PORT, READ_WRITE, true},
+    {HV_INTERCEPT_IO_PORT_RANGE, READ_WRITE, true},
+    {HV_INTERCEPT_MMIO, READ_WRITE | EXECUTE, true},
+    {HV_INTERCEPT_MSR, READ_WRITE, false},
+    {HV_INTERCEPT_CPUID, EXECUTE, false},
+    {HV_INTERCEPT_EXCEPTION, EXECUTE, false},
+    {HV_INTERCEPT_HYPERCALL, EXECUTE, false},
+};
+
+static enum hv_status intercept_cpuid(struct partition *partition, uint64_t leaf, bool on)
+{
+    const struct cpuid_override wanted = {
+        .vp_index = HV_ANY_VP,
+        .eax = (uint32_t)leaf,
+        .kind = on ? CPUID_OVERRIDE_INTERCEPT : CPUID_OVERRIDE_RELEASE,
+    };
+    if (partition->state != PARTITION_ACTIVE)
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    return leaf > UINT32_MAX ? HV_STATUS_INVALID_PARAMETER : cpuid_override_add(partition, &wanted);
+}
+
+static enum hv_status intercept_exception(struct partition *partition, uint64_t vector, bool on)
+{
+    if (vector >= 32 || (NOT_INTERCEPTED >> vector & 1))
+        return HV_STATUS_INVALID_PARAMETER;
+    partition->exception_intercepts &= ~(1u << vector);
+    partition->exception_intercepts |= (uint32_t)on << vector;
+    for (uint32_t i = 0; i < partition->vp_count; i++)
+        if (partition->vp[i] != NULL)
+            arch_call_on_vp(partition->vp[i], arch_take_intercepts, partition->vp[i]);
+    return HV_STATUS_SUCCESS;
+}
+
 enum hv_status hypercall_install_intercept(struct hypercall *call)
 {
     const struct hv_input_install_intercept *input = call->input;
-    const bool is_memory = input->type == HV_INTERCEPT_MMIO;
-    const bool is_always = is_memory || input->type == HV_INTERCEPT_IO_PORT ||
-                           input->type == HV_INTERCEPT_IO_PORT_RANGE;
-    const uint32_t possible = HV_INTERCEPT_ACCESS_READ | HV_INTERCEPT_ACCESS_WRITE |
-                              (is_memory ? HV_INTERCEPT_ACCESS_EXECUTE : 0);
-    if ((input->access & ~possible) || (!is_always && input->type != HV_INTERCEPT_MSR))
+    unsigned i = 0;
+    while (i < ARRAY_COUNT(intercepts) && intercepts[i].type != input->type)
+        i++;
+    if (i == ARRAY_COUNT(intercepts) || (input->access & ~intercepts[i].access))
         return HV_STATUS_INVALID_PARAMETER;
-    if (is_always)
+    if (intercepts[i].always)
         return input->access != 0 ? HV_STATUS_SUCCESS : HV_STATUS_OPERATION_DENIED;
-    call->target->msr_intercepts = input->access;
+    if (input->type == HV_INTERCEPT_CPUID)
+        return intercept_cpuid(call->target, input->parameter, input->access != 0);
+    if (input->type == HV_INTERCEPT_EXCEPTION)
+        return intercept_exception(call->target, input->parameter, input->access != 0);
+    if (input->type == HV_INTERCEPT_MSR)
+        call->target->msr_intercepts = input->access;
+    else
+        call->target->intercepts_hypercalls = input->access != 0;
     return HV_STATUS_SUCCESS;
 }

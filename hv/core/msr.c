@@ -98,22 +98,14 @@ static bool write_icr(struct vp *vp, uint64_t value)
 
 /* ---- synthetic MSRs ---- */
 
-/* The register is there where CPUID says so (HV_ACCESS_TSC_INVARIANT). */
-static bool has_tsc_invariant_control(void)
-{
-    return arch_tsc_is_invariant() && arch_tsc_is_synchronized();
-}
-
-static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
+/* What is kept; what is computed is asked for by itself. */
+static bool read_kept(struct vp *vp, uint32_t index, uint64_t *value)
 {
     const struct partition *partition = vp->partition;
     const struct named_value table[] = {
         {HV_MSR_GUEST_OS_ID, partition->guest_os_id},
         {HV_MSR_HYPERCALL, partition->hypercall_page.msr},
         {HV_MSR_VP_INDEX, vp->index},
-        {HV_MSR_VP_RUNTIME,
-         arch_ticks_to_reftime(vp->stats.time_guest + vp->stats.time_hypervisor)},
-        {HV_MSR_TIME_REF_COUNT, partition_time(partition)},
         {HV_MSR_REFERENCE_TSC, partition->reference_tsc.msr},
         {HV_MSR_TSC_FREQUENCY, arch_tsc_hz()},
         {HV_MSR_APIC_FREQUENCY, VAPIC_TIMER_HZ},
@@ -121,15 +113,26 @@ static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
         {HV_MSR_VP_ASSIST_PAGE, vp->assist.msr},
         {HV_MSR_TSC_INVARIANT, partition->tsc_invariant_shown},
     };
+    return (index != HV_MSR_TSC_INVARIANT || arch_tsc_is_invariant()) &&
+           named_value_find(table, ARRAY_COUNT(table), index, value);
+}
+
+static bool read_synthetic(struct vp *vp, uint32_t index, uint64_t *value)
+{
     if (index == HV_MSR_TPR)
         return vapic_read(vp, VAPIC_TPR, value);
-    return (index != HV_MSR_TSC_INVARIANT || has_tsc_invariant_control()) &&
-           named_value_find(table, ARRAY_COUNT(table), index, value);
+    if (index == HV_MSR_TIME_REF_COUNT)
+        *value = partition_time(vp->partition);
+    else if (index == HV_MSR_VP_RUNTIME)
+        *value = arch_ticks_to_reftime(vp->stats.time_guest + vp->stats.time_hypervisor);
+    else
+        return read_kept(vp, index, value);
+    return true;
 }
 
 static bool write_tsc_invariant(struct partition *partition, uint64_t value)
 {
-    if (!has_tsc_invariant_control() || value > 1)
+    if (!arch_tsc_is_invariant() || value > 1)
         return false;
     partition->tsc_invariant_shown = partition->tsc_invariant_shown || value == 1;
     return true;

@@ -59,12 +59,14 @@ struct partition {
     uint64_t synthetic_features;               /* HV_SYNTHETIC_*, of those there are */
     uint64_t disabled_features[FEATURE_BANKS]; /* of the processor */
     bool ignores_unknown_msrs;
-    uint32_t msr_intercepts;   /* HV_INTERCEPT_ACCESS_*: the parent answers what would be refused */
-    bool time_frozen;          /* no VP runs and no timer of theirs expires */
-    reftime_t time_frozen_at;  /* 0: the partition's time goes on */
-    reftime_t time_lag;        /* how long it has stood still, in all */
-    bool tracks_access;        /* accessed and dirty bits may be asked for */
-    struct sched_params share; /* for each of its VPs */
+    uint32_t msr_intercepts; /* HV_INTERCEPT_ACCESS_*: the parent answers what would be refused */
+    uint32_t exception_intercepts; /* a bit a vector */
+    bool intercepts_hypercalls;    /* of codes that there are not */
+    bool time_frozen;              /* no VP runs and no timer of theirs expires */
+    reftime_t time_frozen_at;      /* 0: the partition's time goes on */
+    reftime_t time_lag;            /* how long it has stood still, in all */
+    bool tracks_access;            /* accessed and dirty bits may be asked for */
+    struct sched_params share;     /* for each of its VPs */
     uint64_t crash_parameter[CRASH_PARAMETER_COUNT];
     uint64_t crash_count;
     uint64_t hypercalls;

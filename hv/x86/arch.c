@@ -205,6 +205,11 @@ void arch_fill_register_page(const struct vp *vp, struct hv_register_page *page)
     vendor->fill_register_page(vp, page);
 }
 
+void arch_take_intercepts(void *vp)
+{
+    vendor->take_intercepts(vp);
+}
+
 /* ---- hypercalls ---- */
 
 void arch_fill_hypercall_page(void *page)

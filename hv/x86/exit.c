@@ -2,9 +2,11 @@
 /* Common exits. Instructions without prefixes have the lengths given here. */
 #include "hv/x86/exit.h"
 
-#include "hv/core/cpuid.h"
+#include "hv/arch.h"
+#include "hv/core/cpuid_override.h"
 #include "hv/core/hypercall.h"
 #include "hv/core/intercept.h"
+#include "hv/core/lib.h"
 #include "hv/core/msr.h"
 #include "hv/core/partition.h"
 #include "hv/x86/cpu.h"
@@ -14,12 +16,41 @@
 #define MSR_LENGTH       2
 #define HYPERCALL_LENGTH 3
 #define HLT_LENGTH       1
+#define XSAVE_XMM        160 /* XMM0 in the area */
 
+/* The VP stops, and RIP stays where it is. */
+static void stop(struct vp *vp, uint32_t type, const void *message, size_t size)
+{
+    struct lp *lp = vp->lp;
+    intercept_raise(vp, type, message, size);
+    lp->reschedule = true;
+}
+
+__attribute__((noinline)) static void intercept_cpuid(struct vp *vp,
+                                                      const struct cpuid_result *result)
+{
+    struct hv_cpuid_intercept message = {
+        .header = vendor->make_header(vp, HV_ACCESS_EXECUTE, CPUID_LENGTH),
+        .default_rax = result->eax,
+        .default_rcx = result->ecx,
+        .default_rdx = result->edx,
+        .default_rbx = result->ebx,
+    };
+    memcpy(&message.rax, &vp->registers.rax, 4 * sizeof message.rax); /* in the same order */
+    stop(vp, HV_MESSAGE_CPUID, &message, sizeof message);
+}
+
+/* As cpuid_emulate does it, without the call: this is the exit whose cost has a budget. */
 void exit_cpuid(struct vp *vp)
 {
     struct vp_registers *r = &vp->registers;
     struct cpuid_result result;
-    cpuid_emulate(vp, (uint32_t)r->rax, (uint32_t)r->rcx, &result);
+    cpuid_default(vp, (uint32_t)r->rax, (uint32_t)r->rcx, &result);
+    if (vp->partition->cpuid_overrides.raw != 0 &&
+        cpuid_override_apply(vp, (uint32_t)r->rax, (uint32_t)r->rcx, &result)) {
+        intercept_cpuid(vp, &result);
+        return;
+    }
     r->rax = result.eax;
     r->rbx = result.ebx;
     r->rcx = result.ecx;
@@ -31,7 +62,6 @@ void exit_cpuid(struct vp *vp)
 static void refuse_msr(struct vp *vp, enum hv_intercept_access access)
 {
     const struct vp_registers *r = &vp->registers;
-    struct lp *lp = vp->lp;
     if (!(vp->partition->msr_intercepts & 1u << access)) {
         vendor->inject_fault(vp, VECTOR_GP, true, 0);
         return;
@@ -40,8 +70,7 @@ static void refuse_msr(struct vp *vp, enum hv_intercept_access access)
                                              .number = (uint32_t)r->rcx,
                                              .rdx = r->rdx,
                                              .rax = r->rax};
-    intercept_raise(vp, HV_MESSAGE_MSR, &message, sizeof message);
-    lp->reschedule = true;
+    stop(vp, HV_MESSAGE_MSR, &message, sizeof message);
 }
 
 void exit_read_msr(struct vp *vp)
@@ -66,6 +95,23 @@ void exit_write_msr(struct vp *vp)
         return;
     }
     vendor->advance(vp, MSR_LENGTH);
+}
+
+void arch_intercept_hypercall(struct vp *vp)
+{
+    const struct vp_registers *r = &vp->registers;
+    struct hv_hypercall_intercept message = {
+        .header = vendor->make_header(vp, HV_ACCESS_EXECUTE, HYPERCALL_LENGTH),
+        .rax = r->rax,
+        .rbx = r->rbx,
+        .rcx = r->rcx,
+        .rdx = r->rdx,
+        .r8 = r->r8,
+        .rsi = r->rsi,
+        .rdi = r->rdi,
+    };
+    memcpy(message.xmm, arch_vp_xsave(vp) + XSAVE_XMM, sizeof message.xmm);
+    stop(vp, HV_MESSAGE_HYPERCALL, &message, sizeof message);
 }
 
 /* Only 64-bit kernels call: from elsewhere the instruction does not exist (TLFS, "Legal

@@ -39,6 +39,9 @@ struct vendor_ops {
     /* Enters the guest, with whatever event is due, and handles the exit. */
     void (*run)(struct lp *lp, struct vp *vp);
 
+    /* Exits at the exceptions that the partition's exception_intercepts name, and at no others. */
+    void (*take_intercepts)(struct vp *vp);
+
     uint64_t (*get)(const struct vp *vp, enum vendor_register reg);
     void (*set)(struct vp *vp, enum vendor_register reg, uint64_t value);
     unsigned (*get_cpl)(const struct vp *vp);

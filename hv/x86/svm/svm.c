@@ -17,6 +17,8 @@
 #define CHILD_ASIDS  2u /* and up */
 #define MSR_MAP_SIZE (2 * PAGE_SIZE)
 #define IO_MAP_SIZE  (3 * PAGE_SIZE)
+#define MSR_WRITE    2u
+#define MSR_BOTH     3u
 
 bool svm_has_next_rip;
 static bool emulated_by_qemu;
@@ -47,15 +49,12 @@ static uint32_t msr_map_offset(uint32_t msr)
     return msr / 4;
 }
 
-static void pass_msr(uint8_t *map, uint32_t msr)
+/* access: what of it exits, by the bits of the map. */
+static void intercept_msr(uint8_t *map, uint32_t msr, uint8_t access)
 {
-    map[msr_map_offset(msr)] &= (uint8_t) ~(3u << msr % 4 * 2);
-}
-
-static void intercept_msr(uint8_t *map, uint32_t msr, bool read, bool write)
-{
+    uint8_t *four = &map[msr_map_offset(msr)];
     const unsigned shift = msr % 4 * 2;
-    map[msr_map_offset(msr)] |= (uint8_t)((read ? 1u : 0u) << shift | (write ? 2u : 0u) << shift);
+    *four = (uint8_t)((*four & ~(3u << shift)) | (unsigned)access << shift);
 }
 
 /*
@@ -75,12 +74,12 @@ static void make_msr_map(void)
     };
     uint8_t *map = memory_alloc_pages(MSR_MAP_SIZE / PAGE_SIZE);
     for (unsigned i = 0; i < ARRAY_COUNT(both); i++)
-        intercept_msr(map, both[i], true, true);
+        intercept_msr(map, both[i], MSR_BOTH);
     for (uint32_t msr = MSR_X2APIC_FIRST; msr <= MSR_X2APIC_LAST; msr++)
-        intercept_msr(map, msr, true, true);
-    intercept_msr(map, MSR_PATCH_LOADER, false, true);
+        intercept_msr(map, msr, MSR_BOTH);
+    intercept_msr(map, MSR_PATCH_LOADER, MSR_WRITE);
     for (unsigned i = 0; i < ARRAY_COUNT(address_map); i++)
-        intercept_msr(map, address_map[i], false, true);
+        intercept_msr(map, address_map[i], MSR_WRITE);
     msr_map_spa = memory_spa(map).raw;
 }
 
@@ -95,10 +94,10 @@ static void make_child_maps(void)
     memset(msr_map, 0xff, MSR_MAP_SIZE);
     memset(io_map, 0xff, IO_MAP_SIZE);
     for (unsigned i = 0; i < ARRAY_COUNT(own); i++)
-        pass_msr(msr_map, own[i]);
+        intercept_msr(msr_map, own[i], 0);
     for (uint32_t msr = MSR_SPEC_CTRL; msr <= MSR_PRED_CMD; msr++)
         if (extended_has_msr(msr))
-            pass_msr(msr_map, msr);
+            intercept_msr(msr_map, msr, 0);
     child_msr_map_spa = memory_spa(msr_map).raw;
     child_io_map_spa = memory_spa(io_map).raw;
 }
@@ -155,23 +154,26 @@ static void set_controls(struct vmcb *vmcb, const struct vp *vp)
     vmcb->nested_root = vp->partition->nested.root.raw;
 }
 
-static void set_child_controls(struct vmcb *vmcb)
+static void svm_take_intercepts(struct vp *vp)
 {
-    vmcb->intercept1 |= VMCB_INTERCEPT1_RDPMC | VMCB_INTERCEPT1_IO;
-    vmcb->intercept2 |= VMCB_INTERCEPT2_WBINVD;
-    vmcb->msr_map = child_msr_map_spa;
-    vmcb->io_map = child_io_map_spa;
+    svm_of(vp)->vmcb->intercept_exceptions = vp->partition->exception_intercepts;
 }
 
 static void svm_init_vp(struct vp *vp, void *state, void *control, spa_t control_spa)
 {
     struct svm_vp *svm = state;
-    svm->vmcb = control;
+    struct vmcb *vmcb = control;
+    svm->vmcb = vmcb;
     svm->vmcb_spa = control_spa.raw;
     vp->vendor = svm;
-    set_controls(svm->vmcb, vp);
-    if (!partition_is_parent(vp->partition))
-        set_child_controls(svm->vmcb);
+    set_controls(vmcb, vp);
+    if (partition_is_parent(vp->partition))
+        return;
+    svm_take_intercepts(vp);
+    vmcb->intercept1 |= VMCB_INTERCEPT1_RDPMC | VMCB_INTERCEPT1_IO;
+    vmcb->intercept2 |= VMCB_INTERCEPT2_WBINVD;
+    vmcb->msr_map = child_msr_map_spa;
+    vmcb->io_map = child_io_map_spa;
 }
 
 static void set_common_state(struct vp *vp)
@@ -455,6 +457,7 @@ const struct vendor_ops svm_ops = {
     .startup = svm_startup,
     .set_linux_entry = svm_set_linux_entry,
     .run = svm_run,
+    .take_intercepts = svm_take_intercepts,
     .get = svm_get,
     .set = svm_set,
     .get_cpl = svm_get_cpl,

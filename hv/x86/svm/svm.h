@@ -58,6 +58,9 @@ bool svm_handle_common_exit(struct vp *vp);
 struct hv_intercept_header svm_make_header(const struct vp *vp, enum hv_intercept_access access,
                                            uint64_t length);
 
+/* The bytes at CS:RIP, as far as they can be read: how many. */
+uint8_t svm_fetch(const struct vp *vp, uint8_t bytes[HV_INSTRUCTION_BYTES_MAX]);
+
 /* In the order of instruction encoding. */
 uint64_t svm_general_register(const struct vp *vp, unsigned number);
 

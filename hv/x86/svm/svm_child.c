@@ -43,8 +43,7 @@ struct hv_intercept_header svm_make_header(const struct vp *vp, enum hv_intercep
     return header;
 }
 
-/* The bytes at CS:RIP, as far as they can be read. */
-static uint8_t fetch(const struct vp *vp, uint8_t *bytes)
+uint8_t svm_fetch(const struct vp *vp, uint8_t bytes[HV_INSTRUCTION_BYTES_MAX])
 {
     const struct vmcb *vmcb = svm_of(vp)->vmcb;
     const struct guest_paging paging = {vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer};
@@ -69,7 +68,7 @@ static void exit_io(struct vp *vp)
         .rdi = vp->registers.rdi,
     };
     if (info & IO_STRING) /* else all that the bytes say is in the message */
-        message.instruction_byte_count = fetch(vp, message.instruction);
+        message.instruction_byte_count = svm_fetch(vp, message.instruction);
     svm_pack_segment(&vmcb->ds, &message.ds);
     svm_pack_segment(&vmcb->es, &message.es);
     intercept_raise(vp, HV_MESSAGE_IO_PORT, &message, sizeof message);
@@ -113,13 +112,34 @@ static bool exit_memory(struct vp *vp)
         .tpr_priority = (uint8_t)(vp->apic.tpr >> 4),
         .gpa = vmcb->exit_info2,
     };
-    message.instruction_byte_count = fetch(vp, message.instruction);
+    message.instruction_byte_count = svm_fetch(vp, message.instruction);
     if (ring_doorbell(vp, message.instruction, message.instruction_byte_count) != PORT_NONE)
         return false;
     intercept_raise(
         vp, vmcb->exit_info1 & NPF_PRESENT ? HV_MESSAGE_GPA_INTERCEPT : HV_MESSAGE_UNMAPPED_GPA,
         &message, sizeof message);
     return true;
+}
+
+static void exit_exception(struct vp *vp)
+{
+    const struct vmcb *vmcb = svm_of(vp)->vmcb;
+    const uint16_t vector = (uint16_t)(vmcb->exit_code - VMEXIT_EXCEPTION_FIRST);
+    const bool has_error = EXCEPTIONS_WITH_ERROR >> vector & 1;
+    vp->stats.exits[BH_EXIT_EXCEPTION]++;
+    struct hv_exception_intercept message = {
+        .header = svm_make_header(vp, HV_ACCESS_EXECUTE, 0),
+        .vector = vector,
+        .info = has_error ? HV_EXCEPTION_ERROR_CODE_VALID : 0,
+        .error_code = has_error ? (uint32_t)vmcb->exit_info1 : 0,
+        .parameter = vector == VECTOR_PF ? vmcb->exit_info2 : 0,
+    };
+    message.instruction_byte_count = svm_fetch(vp, message.instruction);
+    svm_pack_segment(&vmcb->ds, &message.ds);
+    svm_pack_segment(&vmcb->ss, &message.ss);
+    for (unsigned i = 0; i < ARRAY_COUNT(message.general); i++)
+        message.general[i] = svm_general_register(vp, i);
+    intercept_raise(vp, HV_MESSAGE_EXCEPTION, &message, sizeof message);
 }
 
 /* A triple fault, a state that the processor refuses, an exit that no child can cause. */
@@ -153,6 +173,9 @@ void svm_handle_child_exit(struct vp *vp)
         vp->stats.exits[BH_EXIT_OTHER]++;
         vendor->inject_fault(vp, VECTOR_GP, true, 0);
         return;
+    case VMEXIT_EXCEPTION_FIRST ... VMEXIT_EXCEPTION_LAST:
+        exit_exception(vp);
+        break;
     case VMEXIT_IO:
         exit_io(vp);
         break;

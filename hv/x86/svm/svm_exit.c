@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What each SVM exit means (AMD64 APM 2, appendix C). */
 #include "hv/core/decode.h"
-#include "hv/core/guest_walk.h"
 #include "hv/core/lib.h"
 #include "hv/core/log.h"
 #include "hv/core/partition.h"
@@ -11,18 +10,12 @@
 #include "hv/x86/parent.h"
 #include "hv/x86/svm/svm.h"
 
-#define CACHE_LENGTH    2
-#define INSTRUCTION_MAX 15
-
-static void count(struct vp *vp, enum bh_exit reason)
-{
-    vp->stats.exits[reason]++;
-}
+#define CACHE_LENGTH 2
 
 static void exit_msr(struct vp *vp)
 {
     const bool write = svm_of(vp)->vmcb->exit_info1 & 1;
-    count(vp, write ? BH_EXIT_MSR_WRITE : BH_EXIT_MSR_READ);
+    vp->stats.exits[write ? BH_EXIT_MSR_WRITE : BH_EXIT_MSR_READ]++;
     if (write)
         exit_write_msr(vp);
     else
@@ -42,7 +35,7 @@ static void exit_iret(struct vp *vp)
 static void exit_nested_fault(struct vp *vp)
 {
     struct svm_vp *state = svm_of(vp);
-    count(vp, BH_EXIT_NESTED_FAULT);
+    vp->stats.exits[BH_EXIT_NESTED_FAULT]++;
     if (log_limit(&state->complaints, COMPLAINTS_MAX))
         log_line(LOG_WARNING,
                  "parent VP %u: access to %lx, which is not the parent's, refused (rip %lx)",
@@ -53,7 +46,7 @@ static void exit_nested_fault(struct vp *vp)
 static void exit_unknown(struct vp *vp)
 {
     const struct vmcb *vmcb = svm_of(vp)->vmcb;
-    count(vp, BH_EXIT_OTHER);
+    vp->stats.exits[BH_EXIT_OTHER]++;
     refuse("the parent partition cannot go on: VP %u: exit %lx (info %lx %lx) at rip %lx",
            vp->index, vmcb->exit_code, vmcb->exit_info1, vmcb->exit_info2, vmcb->rip);
 }
@@ -61,7 +54,7 @@ static void exit_unknown(struct vp *vp)
 /* WBINVD and INVD: the caches are written back; the parent owns the machine's memory. */
 static void exit_cache(struct vp *vp)
 {
-    count(vp, BH_EXIT_CACHE);
+    vp->stats.exits[BH_EXIT_CACHE]++;
     __asm__ volatile("wbinvd" : : : "memory");
     vendor->advance(vp, CACHE_LENGTH);
 }
@@ -81,12 +74,9 @@ uint64_t svm_general_register(const struct vp *vp, unsigned number)
  */
 static void exit_cr8_write(struct vp *vp)
 {
-    const struct vmcb *vmcb = svm_of(vp)->vmcb;
-    const struct guest_paging paging = {vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer};
-    uint8_t bytes[INSTRUCTION_MAX];
+    uint8_t bytes[HV_INSTRUCTION_BYTES_MAX];
     unsigned general;
-    const size_t fetched = guest_fetch(vp->partition, &paging, vmcb->rip, bytes, sizeof bytes);
-    const unsigned length = decode_mov_to_control(bytes, fetched, &general);
+    const unsigned length = decode_mov_to_control(bytes, svm_fetch(vp, bytes), &general);
     if (length == 0 || svm_general_register(vp, general) > 15) {
         vendor->inject_fault(vp, VECTOR_GP, true, 0);
         return;
@@ -141,7 +131,7 @@ bool svm_handle_common_exit(struct vp *vp)
     }
     if (code >= ARRAY_COUNT(common_exits) || common_exits[code].act == NULL)
         return false;
-    count(vp, common_exits[code].reason);
+    vp->stats.exits[common_exits[code].reason]++;
     common_exits[code].act(vp);
     return true;
 }
@@ -159,7 +149,7 @@ void svm_handle_exit(struct vp *vp)
         exit_nested_fault(vp);
         break;
     case VMEXIT_SHUTDOWN:
-        count(vp, BH_EXIT_SHUTDOWN);
+        vp->stats.exits[BH_EXIT_SHUTDOWN]++;
         parent_reset();
     default:
         exit_unknown(vp);

@@ -140,6 +140,8 @@ _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB");
 
 enum vmcb_exit {
     VMEXIT_CR8_WRITE = 0x18,
+    VMEXIT_EXCEPTION_FIRST = 0x40,
+    VMEXIT_EXCEPTION_LAST = 0x5f,
     VMEXIT_INTR = 0x60,
     VMEXIT_NMI = 0x61,
     VMEXIT_INIT = 0x63,
@@ -166,6 +168,9 @@ enum vmcb_exit {
     VMEXIT_MWAIT_ARMED = 0x8c,
     VMEXIT_NPF = 0x400,
 };
+
+/* Exceptions with an error code, which is in exit_info1; exit_info2 of #PF is the address. */
+#define EXCEPTIONS_WITH_ERROR 0x60227d00u
 
 /* exit_info1 of an I/O instruction; the port is in bits 16 to 31, exit_info2 is the next RIP. */
 #define IO_IN         (1ull << 0)

@@ -258,8 +258,9 @@ void step_intercept(struct caller *caller)
     const struct hv_input_install_intercept block = {.partition_id = take_child(&caller->child),
                                                      .access = (uint32_t)take(1) % 16,
                                                      .type = (uint32_t)take(1) % 32,
-                                                     .parameter = take(2)};
+                                                     .parameter = take(2) % 40};
     const uint32_t read_write = HV_INTERCEPT_ACCESS_READ | HV_INTERCEPT_ACCESS_WRITE;
+    const bool is_execute = block.access == 0 || block.access == HV_INTERCEPT_ACCESS_EXECUTE;
     bool may = block.access != 0 && block.access <= read_write;
 
     call(caller, HVCALL_INSTALL_INTERCEPT, &block, sizeof block);
@@ -270,12 +271,27 @@ void step_intercept(struct caller *caller)
         may = block.access <= read_write;
     } else if (block.type == HV_INTERCEPT_MMIO) {
         may = block.access != 0 && block.access < 8;
+    } else if (block.type == HV_INTERCEPT_EXCEPTION) {
+        may = is_execute && block.parameter < 32 && block.parameter != 2 && block.parameter != 18;
+    } else if (block.type == HV_INTERCEPT_HYPERCALL) {
+        may = is_execute;
+    } else if (block.type == HV_INTERCEPT_CPUID) {
+        may = is_execute && caller->child->state == PARTITION_ACTIVE &&
+              caller->status != HV_STATUS_INSUFFICIENT_MEMORY;
     } else if (block.type != HV_INTERCEPT_IO_PORT && block.type != HV_INTERCEPT_IO_PORT_RANGE) {
         may = false;
     }
     model_require((caller->status == HV_STATUS_SUCCESS) == may, "an intercept");
+    const struct partition *partition = model_partition(caller->child);
+
     if (may && block.type == HV_INTERCEPT_MSR) {
-        model_require(model_partition(caller->child)->msr_intercepts == block.access, "of MSRs");
+        model_require(partition->msr_intercepts == block.access, "of MSRs");
+    } else if (may && block.type == HV_INTERCEPT_EXCEPTION) {
+        model_require((partition->exception_intercepts >> block.parameter & 1) ==
+                          (block.access != 0),
+                      "of exceptions");
+    } else if (may && block.type == HV_INTERCEPT_HYPERCALL) {
+        model_require(partition->intercepts_hypercalls == (block.access != 0), "of calls");
     }
 }
 

@@ -13,6 +13,9 @@ ANSWERS = {
     "eoi": "eoi told",
     "dirty": "dirty exact",
     "msr": "msr answered",
+    "cpuid": "cpuid answered",
+    "exceptions": "exceptions seen",
+    "calls": "calls answered",
 }
 
 
@@ -22,7 +25,7 @@ def register(cpus):
 
         @scenario.check(test)
         def _(machine, test=test, answer=answer):
-            """As tests/system/guest/child_state.c says."""
+            """As tests/system/guest/state says."""
             load_driver(machine)
             said = machine.ask(f"child_state {test}", 60).strip()
             expect(said == answer, said)

@@ -211,7 +211,7 @@ uint64_t arch_tsc_hz(void)
 
 bool arch_tsc_is_invariant(void)
 {
-    return host.tsc_invariant;
+    return host.tsc_invariant && host.tsc_synchronized;
 }
 
 bool arch_tsc_is_synchronized(void)
@@ -410,6 +410,17 @@ void arch_flush_partition(struct partition *partition)
 void arch_set_time_lag(struct vp *vp, reftime_t lag)
 {
     host.time_lag[vp->index] = lag;
+}
+
+void arch_take_intercepts(void *vp)
+{
+    (void)vp;
+    host.intercept_changes++;
+}
+
+void arch_intercept_hypercall(struct vp *vp)
+{
+    vp->intercept_suspend = true;
 }
 
 void arch_suspend_changed(struct vp *vp)

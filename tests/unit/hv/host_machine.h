@@ -65,6 +65,7 @@ struct host_machine {
     frame_t tables_used;                    /* pages of a child's nested tables */
     unsigned flushes;                       /* arch_flush_partition */
     unsigned suspend_changes;               /* arch_suspend_changed */
+    unsigned intercept_changes;             /* arch_take_intercepts */
     reftime_t time_lag[HOST_VPS];           /* arch_set_time_lag */
     uint32_t full_vp;                       /* its LP can keep no more reserve; HOST_VPS: none */
     unsigned share_changes;                 /* arch_vp_set_share */

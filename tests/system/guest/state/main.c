@@ -8,159 +8,27 @@
  *   child_state eoi        the end of a level-triggered interrupt
  *   child_state dirty      the dirty bits of a guest that writes, in large pages
  *   child_state msr        MSRs that the parent answers
+ *   child_state cpuid      a leaf of CPUID that the parent answers
+ *   child_state exceptions #UD and #DE that the parent sees first
+ *   child_state calls      hypercalls that there are not, and a page fault, of a 64-bit guest
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "hv/abi/hypercall.h"
 #include "hv/abi/intercept.h"
 #include "hv/abi/partition.h"
-#include "hv/abi/synic.h"
 #include "hv/abi/vp.h"
-#include "parent/driver/uapi/mshv.h"
+#include "tests/system/guest/state/child.h"
 
-#define LARGE_PAGE      0x200000ul
-#define CODE            0x1000u
-#define PATTERN         0x2000u
-#define RESULT          0x2020u
-#define WRITE_FIRST     0x5000u
-#define WRITE_SECOND    0x7123u
-#define PORT_MIDDLE     0x81
-#define PORT_END        0x80
-#define CODE_ATTRIBUTES 0x9bu
-#define CR4_OSFXSR      0x200u
-#define STACK           0x3000u
-#define LEVEL_VECTOR    ((size_t)0x40)
-#define STATE_SIZE      16384u
-
-struct child {
-    int partition, vp;
-    unsigned char *area, *memory;
-    struct hv_message message;
-};
-
-static int node;
-
-static _Noreturn void fail(const char *what)
-{
-    printf("error: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static void expect(bool ok, const char *what)
-{
-    if (!ok) {
-        printf("error: %s\n", what);
-        exit(1);
-    }
-}
-
-static int call(int file, unsigned long command, void *argument, const char *what)
-{
-    const int result = ioctl(file, command, argument);
-    if (result < 0)
-        fail(what);
-    return result;
-}
-
-/* ---- registers ---- */
-
-static int set_register(const struct child *child, unsigned name, union hv_register_value value)
-{
-    struct {
-        struct hv_input_vp_registers head;
-        struct hv_register_assoc element;
-    } input = {.element = {.name = name, .value = value}};
-    struct mshv_root_hvcall arguments = {
-        .code = HVCALL_SET_VP_REGISTERS, .reps = 1, .in_sz = sizeof input, .in_ptr = (__u64)&input};
-    return ioctl(child->vp, MSHV_ROOT_HVCALL, &arguments) == 0 ? 0 : arguments.status;
-}
-
-static int set_scalar(const struct child *child, unsigned name, unsigned long value)
-{
-    return set_register(child, name, (union hv_register_value){.u128 = {value, 0}});
-}
-
-static union hv_register_value get_register(const struct child *child, unsigned name)
-{
-    struct {
-        struct hv_input_vp_registers head;
-        unsigned name;
-    } input = {.name = name};
-    union hv_register_value value;
-    struct mshv_root_hvcall arguments = {.code = HVCALL_GET_VP_REGISTERS,
-                                         .reps = 1,
-                                         .in_sz = sizeof input.head + sizeof input.name,
-                                         .out_sz = sizeof value,
-                                         .in_ptr = (__u64)&input,
-                                         .out_ptr = (__u64)&value};
-    call(child->vp, MSHV_ROOT_HVCALL, &arguments, "get a register");
-    return value;
-}
-
-/* ---- a child ---- */
-
-static void map_memory(struct child *child)
-{
-    child->area =
-        mmap(NULL, 2 * LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (child->area == MAP_FAILED)
-        fail("memory");
-    child->memory =
-        child->area + (LARGE_PAGE - (unsigned long)child->area % LARGE_PAGE) % LARGE_PAGE;
-    madvise(child->memory, LARGE_PAGE, MADV_HUGEPAGE);
-    memset(child->memory, 0, LARGE_PAGE);
-    struct mshv_user_mem_region region = {.size = LARGE_PAGE,
-                                          .userspace_addr = (__u64)child->memory,
-                                          .flags = 1u << MSHV_SET_MEM_BIT_WRITABLE |
-                                                   1u << MSHV_SET_MEM_BIT_EXECUTABLE};
-    call(child->partition, MSHV_SET_GUEST_MEMORY, &region, "map memory");
-}
-
-static void create(struct child *child, const unsigned char *code, size_t size)
-{
-    struct mshv_create_partition partition = {.pt_flags = 1u << MSHV_PT_BIT_LAPIC |
-                                                          1u << MSHV_PT_BIT_X2APIC |
-                                                          1u << MSHV_PT_BIT_GPA_SUPER_PAGES};
-    struct mshv_create_vp vp = {.vp_index = 0};
-    child->partition = call(node, MSHV_CREATE_PARTITION, &partition, "create a partition");
-    call(child->partition, MSHV_INITIALIZE_PARTITION, NULL, "initialize");
-    map_memory(child);
-    memcpy(child->memory + CODE, code, size);
-    child->vp = call(child->partition, MSHV_CREATE_VP, &vp, "create a VP");
-    const union hv_register_value cs = {
-        .segment = {.limit = 0xffff, .attributes = CODE_ATTRIBUTES}};
-    expect(set_register(child, HV_REGISTER_CS, cs) == 0, "CS");
-    expect(set_scalar(child, HV_REGISTER_RIP, CODE) == 0, "RIP");
-    expect(set_scalar(child, HV_REGISTER_CR4, CR4_OSFXSR) == 0, "CR4");
-}
-
-static void destroy(struct child *child)
-{
-    close(child->vp);
-    close(child->partition);
-    munmap(child->area, 2 * LARGE_PAGE);
-}
-
-/* Up to the next OUT, and over it. */
-static unsigned run(struct child *child)
-{
-    const struct hv_io_port_intercept *io = (const void *)child->message.payload;
-    call(child->vp, MSHV_RUN_VP, &child->message, "run");
-    if (child->message.type != HV_MESSAGE_IO_PORT) {
-        printf("error: message %x instead of a port\n", child->message.type);
-        exit(1);
-    }
-    set_scalar(child, HV_REGISTER_RIP, io->header.rip + 2);
-    return io->port;
-}
+#define PATTERN      0x2000u
+#define RESULT       0x2020u
+#define WRITE_FIRST  0x5000u
+#define WRITE_SECOND 0x7123u
+#define LEVEL_VECTOR ((size_t)0x40)
+#define STATE_SIZE   16384u
 
 /* ---- registers that the processor keeps ---- */
 
@@ -382,71 +250,6 @@ static void test_dirty(void)
     printf("dirty exact\n");
 }
 
-/* ---- MSRs ---- */
-
-/* Real mode: an MSR that there is; then one that there is not, read and written. */
-static const unsigned char stranger[] = {
-    0x66, 0xb9,     0x1b, 0x00, 0x00, 0x00, /* mov ecx, 0x1b */
-    0x0f, 0x32,                             /* rdmsr */
-    0x66, 0xb9,     0x45, 0x23, 0x01, 0x00, /* mov ecx, 0x12345 */
-    0x0f, 0x32,                             /* rdmsr */
-    0x0f, 0x30,                             /* wrmsr */
-    0xe6, PORT_END,                         /* out 0x80, al */
-    0xeb, 0xea,                             /* jmp to the start */
-};
-
-static int install_intercept(const struct child *child, unsigned type, unsigned access)
-{
-    struct hv_input_install_intercept input = {.access = access, .type = type};
-    struct mshv_root_hvcall arguments = {
-        .code = HVCALL_INSTALL_INTERCEPT, .in_sz = sizeof input, .in_ptr = (__u64)&input};
-    return ioctl(child->partition, MSHV_ROOT_HVCALL, &arguments) == 0 ? 0 : arguments.status;
-}
-
-/* The next stop is this access to the MSR; goes over it. */
-static void expect_msr(struct child *child, unsigned access, unsigned long rdx, unsigned long rax)
-{
-    const struct hv_msr_intercept *msr = (const void *)child->message.payload;
-    call(child->vp, MSHV_RUN_VP, &child->message, "run");
-    expect(child->message.type == HV_MESSAGE_MSR && msr->header.access == access &&
-               msr->number == 0x12345,
-           "not the MSR that the guest used");
-    expect(access == HV_ACCESS_READ || (msr->rdx == rdx && msr->rax == rax), "not what it wrote");
-    set_scalar(child, HV_REGISTER_RIP,
-               msr->header.rip + (msr->header.length_and_cr8 & HV_INTERCEPT_LENGTH_MASK));
-}
-
-static void test_msr(void)
-{
-    const unsigned both = HV_INTERCEPT_ACCESS_READ | HV_INTERCEPT_ACCESS_WRITE;
-    struct hv_input_set_partition_property input = {.code = HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION,
-                                                    .value = 1};
-    struct mshv_root_hvcall ignore = {
-        .code = HVCALL_SET_PARTITION_PROPERTY, .in_sz = sizeof input, .in_ptr = (__u64)&input};
-    struct child child;
-    create(&child, stranger, sizeof stranger);
-    expect(install_intercept(&child, HV_INTERCEPT_MSR, both) == 0, "install");
-    expect(install_intercept(&child, HV_INTERCEPT_IO_PORT, both) == 0, "install for ports");
-    expect(install_intercept(&child, HV_INTERCEPT_IO_PORT, 0) == HV_STATUS_OPERATION_DENIED &&
-               install_intercept(&child, HV_INTERCEPT_HYPERCALL, 1) == HV_STATUS_INVALID_PARAMETER,
-           "an intercept that there is not");
-    for (unsigned round = 0; round < 2; round++) { /* the second one, with unknown ones ignored */
-        expect_msr(&child, HV_ACCESS_READ, 0, 0);
-        set_scalar(&child, HV_REGISTER_RAX, 0x89abcdef);
-        set_scalar(&child, HV_REGISTER_RDX, 0x01234567);
-        expect_msr(&child, HV_ACCESS_WRITE, 0x01234567, 0x89abcdef);
-        expect(run(&child) == PORT_END, "the guest does not go on");
-        call(child.partition, MSHV_ROOT_HVCALL, &ignore, "ignore unknown MSRs");
-    }
-    expect(install_intercept(&child, HV_INTERCEPT_MSR, HV_INTERCEPT_ACCESS_WRITE) == 0, "writes");
-    expect_msr(&child, HV_ACCESS_WRITE, 0, 0);
-    expect(run(&child) == PORT_END, "the guest does not go on");
-    expect(install_intercept(&child, HV_INTERCEPT_MSR, 0) == 0, "remove");
-    expect(run(&child) == PORT_END, "the intercept is still there");
-    destroy(&child);
-    printf("msr answered\n");
-}
-
 int main(int argc, char **argv)
 {
     static const struct {
@@ -454,7 +257,9 @@ int main(int argc, char **argv)
         void (*test)(void);
     } tests[] = {{"registers", test_registers}, {"blobs", test_blobs},
                  {"leak", test_leak},           {"eoi", test_eoi},
-                 {"dirty", test_dirty},         {"msr", test_msr}};
+                 {"dirty", test_dirty},         {"msr", test_msr},
+                 {"cpuid", test_cpuid},         {"exceptions", test_exceptions},
+                 {"calls", test_calls}};
     node = open("/dev/mshv", O_RDWR | O_CLOEXEC);
     if (node < 0)
         fail("/dev/mshv");
@@ -464,6 +269,7 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    printf("usage: child_state registers | blobs | leak | eoi | dirty | msr\n");
+    printf("usage: child_state registers | blobs | leak | eoi | dirty | msr | cpuid | exceptions | "
+           "calls\n");
     return 2;
 }
