@@ -3,7 +3,8 @@
  * Adoption: after a start of the daemon, what was running is found again. A VM
  * whose worker answers is followed as before. One whose worker is there but
  * does not answer is unknown, never restarted. One whose worker is gone has
- * ended: with the host, when the host was started since, or by itself.
+ * ended: with the host, when the host was started since, or by itself. A restart by the policy that
+ * the daemon before had planned is planned again.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,10 +44,29 @@ static bool has_socket(const struct daemon *daemon, const char *id)
     return worker_path(daemon, id, "control", path) && access(path, F_OK) == 0;
 }
 
+/* The policy would start it again: a daemon that was killed may have had that before it. */
+static bool wants_restart(const struct vm_view *view, enum vm_state ended)
+{
+    const struct vm_restart *restart = &view->restart;
+
+    return view->desired != VM_WANT_STOPPED &&
+           (restart->policy == RESTART_ALWAYS ||
+            (restart->policy == RESTART_ON_FAILURE && ended == VM_CRASHED));
+}
+
+static bool is_due(const struct adoption *adoption, const struct vm_view *view)
+{
+    const struct vm_restart *restart = &view->restart;
+
+    return !adoption->host_started && !(VM_STATE_BIT(view->state) & VM_STATES_ACTIVE) &&
+           (restart->attempts == 0 || view->restarts < restart->attempts) &&
+           wants_restart(view, view->state);
+}
+
 static void collect(void *context, const struct vm_view *view)
 {
     struct adoption *adoption = context;
-    bool wanted = VM_STATE_BIT(view->state) & VM_STATES_ACTIVE ||
+    bool wanted = VM_STATE_BIT(view->state) & VM_STATES_ACTIVE || is_due(adoption, view) ||
                   has_socket(adoption->vms->daemon, view->id) ||
                   (adoption->host_started && view->autostart);
     void *grown;
@@ -65,9 +85,7 @@ static void set_gone(struct vms *vms, struct vm *vm, enum vm_state ended, bool r
                      const char *text)
 {
     const struct vm_restart *restart = &vm->view.restart;
-    bool again = restarts && vm->view.desired != VM_WANT_STOPPED &&
-                 (restart->policy == RESTART_ALWAYS ||
-                  (restart->policy == RESTART_ON_FAILURE && ended == VM_CRASHED));
+    bool again = restarts && wants_restart(&vm->view, ended);
 
     vm->restart_at = again ? time_monotonic() + restart->delay * 1000 : 0;
     if (restarts && !again && ended == VM_STOPPED)
@@ -89,6 +107,8 @@ static void end_gone(struct adoption *adoption, const struct vm_view *view)
     vm = vms_find(vms, view->id);
     if (vm && VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE)
         set_gone(vms, vm, ended, !adoption->host_started, text);
+    else if (vm && is_due(adoption, &vm->view))
+        vm->restart_at = time_monotonic() + vm->view.restart.delay * 1000;
     pthread_mutex_unlock(&vms->lock);
 }
 

@@ -136,6 +136,21 @@ def a_shutdown_ends_the_restarts(daemon):
     assert daemon.good("GET", "/v1/vms/never")["desired_state"] == "stopped"
 
 
+def a_planned_restart_survives_the_daemon(daemon):
+    for name, policy in (("comes", "on-failure"), ("stays", "never")):
+        make_vm(daemon, name, restart={"policy": policy, "delay": 3, "maximum_delay": 3})
+        daemon.good("POST", f"/v1/vms/{name}/start?wait=30")
+    for pid in daemon.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    wait_for(daemon, "comes", "crashed")
+    wait_for(daemon, "stays", "crashed")
+    daemon.kill()
+    daemon.start()
+    wait_for(daemon, "comes", "running")
+    assert state_of(daemon, "comes")["restarts"] == 1 and state_of(daemon, "stays")["state"] == "crashed"
+    daemon.good("POST", "/v1/vms/comes/poweroff?wait=30")
+
+
 def each_worker_has_a_user_of_its_own(daemon):
     if os.geteuid() != 0:
         return
@@ -439,7 +454,7 @@ def a_start_is_quick(daemon):
 
 TESTS = [a_newer_poweroff_cancels_an_older_start, a_start_goes_on_after_a_restart,
          a_shutdown_that_is_ignored, a_worker_that_dies, restarts_back_off_and_give_up,
-         a_start_that_fails_leaves_no_worker, a_shutdown_ends_the_restarts,
+         a_start_that_fails_leaves_no_worker, a_shutdown_ends_the_restarts, a_planned_restart_survives_the_daemon,
          each_worker_has_a_user_of_its_own, a_guest_that_powers_off_stays_off,
          what_ended_while_the_daemon_was_away, what_the_guest_says_is_in_the_status,
          a_worker_that_hangs_is_unknown_not_gone,
