@@ -137,9 +137,8 @@ enum hv_status hypercall_set_partition_property(struct hypercall *call)
 
 /* ---- intercepts ---- */
 
-#define NOT_INTERCEPTED                                                       \
-    (1u << VECTOR_NMI | 1u << VECTOR_MACHINE_CHECK) /* they are the machine's \
-                                                     */
+/* The machine's own. */
+#define NOT_INTERCEPTED (1u << VECTOR_NMI | 1u << VECTOR_MACHINE_CHECK)
 
 /* What there is, and by which accesses. Ports, and addresses without memory, intercept for ever. */
 static const struct {
