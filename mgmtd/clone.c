@@ -41,7 +41,6 @@ static bool insert_disk(struct change *change, const char *device, const char *f
         disk.sequence = change->sequence;
         json_object_set_new(disk.document, "uuid", json_string(disk.id));
         json_object_set_new(disk.document, "name", json_string(disk.name));
-        json_object_set_new(disk.document, "format", json_string("raw"));
         json_object_del(disk.document, "image");
         stamp(disk.document, change->now);
         object_set_status(&disk, "creating", "");
@@ -144,19 +143,11 @@ bool clone_plan(struct change *change)
 
 static bool copy_disk(struct operation *operation, const char *from_id, const char *to_id)
 {
-    struct db *db = store_reader(operation->daemon->store);
     char from[PATH_SIZE];
     char to[PATH_SIZE];
-    struct object disk;
-    bool raw;
 
-    if (!disk_path(operation->daemon, from_id, from) || !disk_path(operation->daemon, to_id, to) ||
-        !db || object_load(&disk, db, DB_DISK, "", from_id) != DB_OK)
-        return operation_fail(operation, API_PROBLEM_OPERATION_FAILED, "A disk is gone.");
-    raw = strcmp(json_text(disk.document, "format"), "raw") == 0;
-    object_release(&disk);
-    return raw ? storage_copy(operation, from, to)
-               : storage_convert(operation, "qcow2", from, "raw", to);
+    return disk_path(operation->daemon, from_id, from) && disk_path(operation->daemon, to_id, to) &&
+           storage_copy(operation, from, to);
 }
 
 bool clone_run(struct operation *operation)

@@ -273,7 +273,7 @@ bool disk_run_update(struct operation *operation)
     if (!load(operation, &disk))
         return false;
     size = json_number(disk.document, "size", 0);
-    done = disk_path(operation->daemon, disk.id, path) &&
+    done = disk_path(operation->daemon, disk.id, path) && storage_settle(operation, path) &&
            (strcmp(json_text(disk.document, "format"), "raw") == 0
                 ? resize_raw(operation, path, size)
                 : qemu_img(operation, "resize", path, size));

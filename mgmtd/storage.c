@@ -14,6 +14,9 @@
 #define COPY_MS (4 * 3600 * 1000) /* of the largest disk on the slowest storage */
 #define INFO_MS 30000
 
+#define SETTLE_MS 20000 /* for a disk's last data to be written */
+#define STEP_MS   20
+
 /* Limits of qemu-img, which parses what users upload: address space and processor time. */
 #define LIMITS "prlimit", "--as=4294967296", "--cpu=7200", "--core=0"
 
@@ -35,6 +38,29 @@ bool storage_sync(const char *path)
     if (fd >= 0)
         close(fd);
     return synced;
+}
+
+/* Whether a program of QEMU has the file open; raw disks have no locks. */
+static bool is_locked(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+bool storage_settle(struct operation *operation, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool settled = true;
+
+    for (int waited = 0; fd >= 0 && is_locked(fd) && settled; waited += STEP_MS)
+        settled = waited < SETTLE_MS && !operation_pause(operation, STEP_MS);
+    if (fd >= 0)
+        close(fd);
+    return settled ||
+           operation_fail(operation, API_PROBLEM_WRONG_STATE,
+                          "The file %s is still in use by the server of a VM that has ended.",
+                          path);
 }
 
 static bool run(struct operation *operation, const char *const *arguments, int timeout_ms,
@@ -73,7 +99,7 @@ bool storage_copy(struct operation *operation, const char *from, const char *to)
                                      NULL};
 
     snprintf(part, sizeof(part), "%s.part", to);
-    return run_into(operation, arguments, part, to);
+    return storage_settle(operation, from) && run_into(operation, arguments, part, to);
 }
 
 /* An image that names other files would read or write them with our rights. */
@@ -125,9 +151,8 @@ bool storage_convert(struct operation *operation, const char *format, const char
                                      "-O",   to_format,  from,      part, NULL};
 
     snprintf(part, sizeof(part), "%s.part", to);
-    if (!check_alone(operation, format, from))
-        return false;
-    return run_into(operation, arguments, part, to);
+    return storage_settle(operation, from) && check_alone(operation, format, from) &&
+           run_into(operation, arguments, part, to);
 }
 
 int64_t storage_allocated(const char *path)

@@ -11,6 +11,9 @@ bool image_path(const struct daemon *daemon, const char *id, char path[PATH_SIZE
 /* Waits until the file is on the disk; false with errno. */
 bool storage_sync(const char *path);
 
+/* Waits until nobody has a qcow2 file open: its server ends a moment after the VM. */
+bool storage_settle(struct operation *operation, const char *path);
+
 /* Copies a file sparsely, sharing blocks where the file system can, and syncs it. */
 bool storage_copy(struct operation *operation, const char *from, const char *to);
 

@@ -73,22 +73,16 @@ static bool image_file(struct operation *operation, const struct object *vm, con
     return done;
 }
 
+/* Where a disk is, and its format; a server that still writes it is waited for. */
 static bool disk_file(struct operation *operation, const struct object *vm, const char *role,
-                      char path[PATH_SIZE])
+                      char path[PATH_SIZE], char format[16])
 {
     struct object disk;
-    bool done = load_target(operation, vm, DB_DISK, role, &disk) && require_ready(operation, &disk);
-    char pointer[96];
+    bool done = load_target(operation, vm, DB_DISK, role, &disk) &&
+                require_ready(operation, &disk) && disk_path(operation->daemon, disk.id, path) &&
+                storage_settle(operation, path);
 
-    if (done && strcmp(json_text(disk.document, "format"), "raw") != 0) {
-        done = operation_fail(operation, API_PROBLEM_WRONG_STATE,
-                              "The disk %s is %s, and VMs run from raw disks. Clone the VM: the "
-                              "disks of the clone are raw.",
-                              disk.name, json_text(disk.document, "format"));
-        snprintf(pointer, sizeof(pointer), "/%s/disk", role);
-        api_problem_point(&operation->problem, pointer, "is not a raw disk");
-    }
-    done = done && disk_path(operation->daemon, disk.id, path);
+    snprintf(format, 16, "%s", done ? json_text(disk.document, "format") : "");
     object_release(&disk);
     return done;
 }
@@ -107,11 +101,12 @@ json_t *vm_config_disk(struct operation *operation, const struct object *vm, con
     static const char *const limits[] = {"iops", "bytes_per_second", NULL};
     bool cdrom = json_is_true(json_object_get(device, "cdrom"));
     char path[PATH_SIZE] = "";
+    char format[16] = "";
     char role[64];
     json_t *disk;
 
     snprintf(role, sizeof(role), "disks/%s", name);
-    if (!cdrom && !disk_file(operation, vm, role, path))
+    if (!cdrom && !disk_file(operation, vm, role, path, format))
         return NULL;
     if (cdrom && json_is_string(json_object_get(device, "image")) &&
         !image_file(operation, vm, role, path))
@@ -119,8 +114,10 @@ json_t *vm_config_disk(struct operation *operation, const struct object *vm, con
     disk = json_pack("{s:s, s:s}", "id", name, "kind", cdrom ? "cd" : "disk");
     if (path[0])
         json_object_set_new(disk, "path", json_string(path));
-    if (!cdrom)
+    if (!cdrom) {
+        json_object_set_new(disk, "format", json_string(format));
         json_object_set(disk, "read_only", json_object_get(device, "read_only"));
+    }
     copy_members(disk, device, limits);
     return disk;
 }
@@ -263,13 +260,13 @@ json_t *vm_config_make(struct operation *operation, const struct object *vm)
 {
     const json_t *processors = json_object_get(vm->document, "processors");
     const json_t *memory = json_object_get(vm->document, "memory");
-    json_t *config = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "version",
-                               BH_CONFIG_VERSION, "id", vm->id, "name", vm->name, "vps",
-                               (json_int_t)json_number(processors, "count", 1), "memory_bytes",
-                               (json_int_t)json_number(memory, "size", 0), "weight",
-                               (json_int_t)json_number(processors, "weight", 100), "cap_percent",
-                               (json_int_t)vm_config_cap(processors), "reserve_percent",
-                               (json_int_t)vm_config_reserve(processors), "on_crash", "stop");
+    json_t *config = json_pack(
+        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "version", BH_CONFIG_VERSION, "id",
+        vm->id, "name", vm->name, "vps", (json_int_t)json_number(processors, "count", 1),
+        "memory_bytes", (json_int_t)json_number(memory, "size", 0), "weight",
+        (json_int_t)json_number(processors, "weight", 100), "cap_percent",
+        (json_int_t)vm_config_cap(processors), "reserve_percent",
+        (json_int_t)vm_config_reserve(processors), "on_crash", "stop", "nbd", 1);
 
     if (config && add_boot(operation, vm, config) && add_devices(operation, vm, config) &&
         check(operation, config))

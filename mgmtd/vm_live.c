@@ -7,6 +7,7 @@
 #include "mgmtd/vm_config.h"
 #include "mgmtd/vm_live.h"
 #include "mgmtd/worker.h"
+#include "parent/control/export.h"
 #include "parent/control/open.h"
 
 #define CALL_MS 10000
@@ -104,6 +105,7 @@ struct telling {
     struct operation *operation;
     const struct object *vm;
     struct bh_control_client *client;
+    int pid;      /* of the worker */
     bool undoing; /* goes on after a refusal, and leaves the operation's problem as it is */
 };
 
@@ -141,19 +143,29 @@ static bool tell(struct telling *telling, enum bh_control_method method, json_t 
     return tell_with(telling, method, params, bh_fds_one(-1), pointer);
 }
 
+struct opened {
+    int fd;
+    int server; /* as of bh_control_open_disk */
+};
+
 /* A disk or disc as the worker takes it, and its file opened; NULL: refused. */
 static json_t *open_disk(struct telling *telling, const char *name, const json_t *device,
-                         const char *pointer, int *fd)
+                         const char *pointer, struct opened *opened)
 {
-    struct bh_control_error error;
     json_t *disk = vm_config_disk(telling->operation, telling->vm, name, device);
-    const char *path = disk ? json_text(disk, "path") : "";
-    bool read_only = disk && (json_is_true(json_object_get(disk, "read_only")) ||
-                              strcmp(json_text(disk, "kind"), "cd") == 0);
+    struct bh_control_error error;
+    struct bh_disk_config config;
 
-    *fd = -1;
-    if (!path[0] || (*fd = bh_control_open_file(path, read_only, &error)) >= 0)
-        return disk;
+    *opened = (struct opened){-1, -1};
+    if (!disk)
+        return NULL;
+    if (bh_disk_config_parse(disk, "disk", &config, &error)) {
+        if (config.path[0])
+            opened->fd = bh_control_open_disk(&config, (long)worker_uid(telling->pid),
+                                              &opened->server, &error);
+        if (!config.path[0] || opened->fd >= 0)
+            return disk;
+    }
     json_decref(disk);
     refused(telling, pointer, &error);
     return NULL;
@@ -184,28 +196,30 @@ static bool tell_disc(struct telling *telling, const char *name, const json_t *d
                       const char *pointer)
 {
     json_t *drive;
+    struct opened opened;
     json_t *params;
-    int fd;
 
     if (!json_is_string(json_object_get(device, "image")))
         return tell(telling, BH_METHOD_CD_EJECT, json_pack("{s:s, s:b}", "id", name, "force", 1),
                     pointer);
-    drive = open_disk(telling, name, device, pointer, &fd);
+    drive = open_disk(telling, name, device, pointer, &opened);
     if (!drive)
         return false;
     params = json_pack("{s:s, s:s}", "id", name, "path", json_text(drive, "path"));
     json_decref(drive);
-    return tell_with(telling, BH_METHOD_CD_INSERT, params, bh_fds_one(fd), pointer);
+    return tell_with(telling, BH_METHOD_CD_INSERT, params, bh_fds_one(opened.fd), pointer);
 }
 
 static bool add_disk(struct telling *telling, const char *name, const json_t *device,
                      const char *pointer)
 {
-    int fd;
-    json_t *disk = open_disk(telling, name, device, pointer, &fd);
+    struct opened opened;
+    json_t *disk = open_disk(telling, name, device, pointer, &opened);
+    bool added = disk && tell_with(telling, BH_METHOD_DISK_ADD, json_pack("{s:o}", "disk", disk),
+                                   bh_fds_one(opened.fd), pointer);
 
-    return disk && tell_with(telling, BH_METHOD_DISK_ADD, json_pack("{s:o}", "disk", disk),
-                             bh_fds_one(fd), pointer);
+    bh_export_settle(opened.server, added);
+    return added;
 }
 
 static bool remove_disk(struct telling *telling, const char *name, const json_t *device,
@@ -337,6 +351,7 @@ bool vm_live_apply(struct operation *operation, const struct object *vm, const j
     if (!telling.client)
         return operation_fail(operation, API_PROBLEM_UNAVAILABLE,
                               "The VM's worker does not answer: %s", error.message);
+    telling.pid = bh_control_client_hello(telling.client)->pid;
     done = tell_all(&telling, before, after);
     if (!done)
         take_back(&telling, before, after);

@@ -89,6 +89,7 @@ bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk
         {"id", BH_PARAM_TEXT, true, 1, sizeof(disk->id) - 1},
         {"kind", BH_PARAM_TEXT, false, 1, 16},
         {"path", BH_PARAM_TEXT, false, 1, sizeof(disk->path) - 1},
+        {"format", BH_PARAM_TEXT, false, 1, 16},
         {"read_only", BH_PARAM_BOOL, false, 0, 0},
         {"iops", BH_PARAM_INTEGER, false, 0, BH_CONFIG_RATE_MAX},
         {"bytes_per_second", BH_PARAM_INTEGER, false, 0, BH_CONFIG_RATE_MAX},
@@ -103,6 +104,7 @@ bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk
     copy(disk->path, sizeof(disk->path), text_of(value, "path", ""));
     disk->iops = (uint64_t)integer_of(value, "iops", 0);
     disk->bytes_per_second = (uint64_t)integer_of(value, "bytes_per_second", 0);
+    disk->qcow2 = strcmp(text_of(value, "format", "raw"), "qcow2") == 0;
     kind = text_of(value, "kind", "disk");
     disk->is_cd = strcmp(kind, "cd") == 0;
     disk->read_only = disk->is_cd || json_is_true(json_object_get(value, "read_only"));
@@ -117,6 +119,11 @@ bool bh_disk_config_parse(const json_t *value, const char *where, struct bh_disk
         return refuse(error, field, "is missing");
     if (disk->path[0] != '\0' && disk->path[0] != '/' && !bh_nbd_uri_is(disk->path))
         return refuse(error, field, "must be an absolute path or an NBD URI");
+    member(field, where, "format");
+    if (!disk->qcow2 && strcmp(text_of(value, "format", "raw"), "raw") != 0)
+        return refuse(error, field, "must be raw or qcow2");
+    if (disk->qcow2 && (disk->is_cd || disk->path[0] != '/'))
+        return refuse(error, field, "can be qcow2 only for a disk that is a file");
     return true;
 }
 

@@ -34,6 +34,7 @@ struct bh_disk_config {
     char id[32];
     bool is_cd;
     bool read_only;
+    bool qcow2;                    /* what `path` is; else raw */
     char path[BH_CONFIG_PATH_MAX]; /* empty: a CD drive without a disc */
     uint64_t iops;                 /* 0: no limit */
     uint64_t bytes_per_second;

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "parent/control/export.h"
 #include "parent/control/nbd_uri.h"
 
 #define CONNECT_SECONDS 5
@@ -74,22 +75,46 @@ static int connect_to_socket(const char *path, const char **problem)
     return fd;
 }
 
-int bh_control_open_disk(const char *path, bool read_only, struct bh_control_error *error)
+static int connect_to_uri(const char *text, struct bh_control_error *error)
 {
     const char *problem = NULL;
     struct bh_nbd_uri uri;
     int fd;
 
-    if (!bh_nbd_uri_is(path))
-        return bh_control_open_file(path, read_only, error);
-    if (!bh_nbd_uri_parse(path, &uri, error))
+    if (!bh_nbd_uri_parse(text, &uri, error))
         return -1;
     fd = uri.host[0] != '\0' ? connect_to_host(&uri, &problem)
                              : connect_to_socket(uri.socket, &problem);
     if (fd < 0)
         bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL,
-                             "The NBD server of %.120s cannot be reached: %s.", path, problem);
+                             "The NBD server of %.120s cannot be reached: %s.", text, problem);
     return fd;
+}
+
+static int open_disk(const struct bh_disk_config *disk, const struct bh_export *export, int *server,
+                     struct bh_control_error *error)
+{
+    *server = -1;
+    if (disk->qcow2)
+        return bh_export_open(export, server, error);
+    return bh_nbd_uri_is(disk->path) ? connect_to_uri(disk->path, error)
+                                     : bh_control_open_file(disk->path, disk->read_only, error);
+}
+
+int bh_control_open_disk(const struct bh_disk_config *disk, long user, int *server,
+                         struct bh_control_error *error)
+{
+    const struct bh_export export = {disk->path, "qcow2", disk->read_only, user, false};
+
+    return open_disk(disk, &export, server, error);
+}
+
+int bh_control_open_own_disk(const struct bh_disk_config *disk, long user, int *server,
+                             struct bh_control_error *error)
+{
+    const struct bh_export export = {disk->path, "qcow2", disk->read_only, user, true};
+
+    return open_disk(disk, &export, server, error);
 }
 
 /* -1 with errno. */

@@ -11,10 +11,16 @@
 #include "parent/control/fds.h"
 
 /*
- * What a disk is in: a file, or by its URI a socket that is connected to an NBD server. -1 with
- * `error` filled.
+ * What a disk is in: a file; by its URI, or for qcow2, a socket that is connected to an NBD server.
+ * -1 with `error` filled. A server that is started for it becomes `user` (0: stays who asks), and
+ * its pidfd is in `*server`, else -1: hand that to bh_export_settle (export.h).
  */
-int bh_control_open_disk(const char *path, bool read_only, struct bh_control_error *error);
+int bh_control_open_disk(const struct bh_disk_config *disk, long user, int *server,
+                         struct bh_control_error *error);
+
+/* The same by a worker for itself. */
+int bh_control_open_own_disk(const struct bh_disk_config *disk, long user, int *server,
+                             struct bh_control_error *error);
 
 /* -1 with `error` filled. */
 int bh_control_open_file(const char *path, bool read_only, struct bh_control_error *error);

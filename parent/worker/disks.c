@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "parent/control/export.h"
 #include "parent/control/nbd_uri.h"
 #include "parent/control/open.h"
 #include "vsp/storage/controller.h"
@@ -57,43 +58,51 @@ static struct bh_disk_config *find(struct bh_disks *disks, const char *id,
     return found;
 }
 
-/* On a socket that is connected to the URI's server. */
-static struct bh_store *attach_export(struct bh_disks *disks, const char *id, const char *path,
-                                      bool read_only, int fd, struct bh_control_error *error)
+static bool is_export(const struct bh_disk_config *config)
 {
+    return config->qcow2 || bh_nbd_uri_is(config->path);
+}
+
+/* On a socket that is connected to the server. */
+static struct bh_store *attach_export(struct bh_disks *disks, const struct bh_disk_config *config,
+                                      int fd, struct bh_control_error *error)
+{
+    struct bh_nbd_uri uri = {.name = ""};
     struct bh_store *store;
-    struct bh_nbd_uri uri;
     struct bh_error reason;
 
     if (!disks->nbd) {
         (void)close(fd);
-        (void)refuse(error, BH_CONTROL_NOT_SUPPORTED, "disk.path", id,
-                     "this worker was started without NBD; set nbd in its configuration.");
+        (void)refuse(
+            error, BH_CONTROL_NOT_SUPPORTED, "disk.path", config->id,
+            "this worker was started without NBD: its configuration says nothing of nbd, or "
+            "Debian's package libnbd0 is missing.");
         return NULL;
     }
-    if (!bh_nbd_uri_parse(path, &uri, error)) {
+    if (!config->qcow2 && !bh_nbd_uri_parse(config->path, &uri, error)) {
         (void)close(fd);
         return NULL;
     }
-    store = bh_nbd_attach(bh_vmbus_loop(disks->vmbus), fd, uri.name, read_only, &reason);
+    store = bh_nbd_attach(bh_vmbus_loop(disks->vmbus), fd, uri.name, config->read_only, &reason);
     if (store == NULL)
-        (void)refuse(error, BH_CONTROL_RESOURCE, NULL, id, reason.text);
+        (void)refuse(error, BH_CONTROL_RESOURCE, NULL, config->id, reason.text);
     return store;
 }
 
 /* Takes over `fd`: the open file, or a socket to an NBD server; -1: connects to the URI itself. */
-static struct bh_store *open_store(struct bh_disks *disks, const char *id, const char *path,
-                                   bool read_only, int fd, struct bh_control_error *error)
+static struct bh_store *open_store(struct bh_disks *disks, const struct bh_disk_config *config,
+                                   int fd, struct bh_control_error *error)
 {
+    bool read_only = config->read_only;
     struct bh_store *store;
     struct bh_error reason;
 
-    if (fd >= 0 && bh_nbd_uri_is(path))
-        return attach_export(disks, id, path, read_only, fd, error);
+    if (fd >= 0 && is_export(config))
+        return attach_export(disks, config, fd, error);
     store = fd >= 0 ? bh_file_open(&disks->uring, fd, read_only, &reason)
-                    : bh_nbd_open(bh_vmbus_loop(disks->vmbus), path, read_only, &reason);
+                    : bh_nbd_open(bh_vmbus_loop(disks->vmbus), config->path, read_only, &reason);
     if (store == NULL)
-        (void)refuse(error, BH_CONTROL_RESOURCE, NULL, id, reason.text);
+        (void)refuse(error, BH_CONTROL_RESOURCE, NULL, config->id, reason.text);
     return store;
 }
 
@@ -129,7 +138,7 @@ bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, i
         return false;
     }
     if (config->path[0] != '\0') {
-        store = open_store(disks, config->id, config->path, config->read_only, fd, error);
+        store = open_store(disks, config, fd, error);
         if (store == NULL)
             return false;
     }
@@ -169,19 +178,22 @@ bool bh_disks_insert(struct bh_disks *disks, const char *id, const char *path, i
                      struct bh_control_error *error)
 {
     struct bh_disk_config *config = find_cd(disks, id, error);
+    struct bh_disk_config disc;
     struct bh_store *store;
 
     if (config == NULL) {
         close_if_open(fd);
         return false;
     }
-    store = open_store(disks, id, path, true, fd, error);
+    disc = *config;
+    (void)snprintf(disc.path, sizeof(disc.path), "%s", path);
+    store = open_store(disks, &disc, fd, error);
     if (store == NULL)
         return false;
     if (!bh_disk_insert(bh_controller_find(disks->controller, id), store))
         return refuse(error, BH_CONTROL_RESOURCE, NULL, id,
                       "the disc before is still being read; try again.");
-    (void)snprintf(config->path, sizeof(config->path), "%s", path);
+    *config = disc;
     return true;
 }
 
@@ -241,39 +253,44 @@ json_t *bh_disks_stats(const struct bh_disks *disks)
 
 /* --- life --------------------------------------------------------------------------------- */
 
-/* Afterwards there are no files to load it from. */
+/* Afterwards there are no files to load it from. Who may only need it goes on without it. */
 static bool load_nbd(struct bh_disks *disks, const struct bh_vm_config *config,
                      struct bh_control_error *error)
 {
+    bool needed = false;
     struct bh_error reason;
 
-    disks->nbd = config->nbd;
     for (uint32_t i = 0; i < config->disk_count; i++)
-        disks->nbd = disks->nbd || bh_nbd_uri_is(config->disk[i].path);
-    return !disks->nbd || bh_nbd_load(&reason) ||
+        needed = needed || is_export(&config->disk[i]);
+    disks->nbd = (needed || config->nbd) && bh_nbd_load(&reason);
+    return disks->nbd || !needed ||
            bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "%s", reason.text);
 }
 
-static bool add_all(struct bh_disks *disks, const struct bh_vm_config *config,
+/* libnbd connects to a URI by itself: it knows more of them. */
+static bool add_one(struct bh_disks *disks, const struct bh_disk_config *disk, long user,
                     struct bh_control_error *error)
 {
-    for (uint32_t i = 0; i < config->disk_count; i++) {
-        const struct bh_disk_config *disk = &config->disk[i];
-        int fd = -1;
+    bool opened = disk->path[0] != '\0' && !bh_nbd_uri_is(disk->path);
+    int server = -1;
+    int fd = opened ? bh_control_open_own_disk(disk, user, &server, error) : -1;
+    bool added = (fd >= 0 || !opened) && bh_disks_add(disks, disk, fd, error);
 
-        if (disk->path[0] != '\0' && !bh_nbd_uri_is(disk->path)) {
-            fd = bh_control_open_file(disk->path, disk->read_only, error);
-            if (fd < 0)
-                return false;
-        }
-        if (!bh_disks_add(disks, disk, fd, error))
+    bh_export_settle(server, added);
+    return added;
+}
+
+static bool add_all(struct bh_disks *disks, const struct bh_vm_config *config, long user,
+                    struct bh_control_error *error)
+{
+    for (uint32_t i = 0; i < config->disk_count; i++)
+        if (!add_one(disks, &config->disk[i], user, error))
             return false;
-    }
     return true;
 }
 
-struct bh_disks *bh_disks_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
-                                 bh_disks_failed *failed, void *context,
+struct bh_disks *bh_disks_create(const struct bh_vm_config *config, long user,
+                                 struct bh_vmbus *vmbus, bh_disks_failed *failed, void *context,
                                  struct bh_control_error *error)
 {
     struct bh_disks *disks = calloc(1, sizeof(*disks));
@@ -291,7 +308,7 @@ struct bh_disks *bh_disks_create(const struct bh_vm_config *config, struct bh_vm
     disks->context = context;
     disks->controller = bh_controller_create(vmbus, config->id);
     if (disks->controller != NULL && load_nbd(disks, config, error) &&
-        add_all(disks, config, error))
+        add_all(disks, config, user, error))
         return disks;
     if (disks->controller == NULL)
         (void)bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL,

@@ -17,17 +17,17 @@ typedef void bh_disks_failed(void *context, const char *id, const char *operatio
                              const char *sentence);
 
 /*
- * With all disks of the configuration. Opens their files, so it comes before the sandbox. NULL
- * with `error` filled.
+ * With all disks of the configuration. Opens their files, and starts servers for qcow2 as `user`,
+ * so it comes before the sandbox. NULL with `error` filled.
  */
-struct bh_disks *bh_disks_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
-                                 bh_disks_failed *failed, void *context,
+struct bh_disks *bh_disks_create(const struct bh_vm_config *config, long user,
+                                 struct bh_vmbus *vmbus, bh_disks_failed *failed, void *context,
                                  struct bh_control_error *error);
 
 /* No guest uses them any more (bh_vmbus_reset). */
 void bh_disks_destroy(struct bh_disks *disks);
 
-/* `fd` is the open file, taken over; -1 for a CD-ROM drive without a disc. */
+/* `fd` is the open file or socket, taken over; -1 for a CD-ROM drive without a disc. */
 bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
                   struct bh_control_error *error);
 bool bh_disks_remove(struct bh_disks *disks, const char *id, struct bh_control_error *error);

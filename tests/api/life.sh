@@ -20,7 +20,7 @@ cleanup() {
     for path in "vms/$mark/poweroff" "vms/$mark-copy/poweroff"; do
         ask POST "/v1/$path?wait=20" || true
     done
-    for path in "vms/$mark-copy" "vms/$mark" "disks/$mark-copy-root" "disks/$mark-root" "disks/$mark-more" "images/$mark-kernel" "images/$mark-initrd" "tokens/$mark"; do
+    for path in "vms/$mark-copy" "vms/$mark" "disks/$mark-copy-root" "disks/$mark-root" "disks/$mark-more" "disks/$mark-cow" "images/$mark-kernel" "images/$mark-initrd" "tokens/$mark"; do
         ask DELETE "/v1/$path?wait=20" || true
     done
     rm -rf -- "$work"
@@ -164,8 +164,11 @@ changes() {
         want 200 PATCH "/v1/vms/$mark?wait=20" "${patch[@]}" "{\"disks\":{\"more\":{\"disk\":\"$mark-more\"}}}"
         want 409 DELETE "/v1/disks/$mark-more?wait=20"
         want 200 PATCH "/v1/vms/$mark?wait=20" "${patch[@]}" '{"disks":{"more":null}}'
+        want '201 200' POST "/v1/disks?wait=30" --json "{\"name\":\"$mark-cow\",\"size\":\"4MiB\",\"format\":\"qcow2\"}"
+        want 200 PATCH "/v1/vms/$mark?wait=60" "${patch[@]}" "{\"disks\":{\"cow\":{\"disk\":\"$mark-cow\"}}}"
+        want 200 PATCH "/v1/vms/$mark?wait=20" "${patch[@]}" '{"disks":{"cow":null}}'
     fi
-    ok "a disk comes and goes while it runs"
+    ok "disks, raw and qcow2, come and go while it runs"
     want 200 POST "/v1/vms/$mark/pause?wait=20"
     same status.state paused
     want 200 POST "/v1/vms/$mark/resume?wait=20"

@@ -63,7 +63,7 @@ def add_ours(root, site):
 
 
 def add_nbd(root):
-    """libnbd, which the worker loads when it needs it, and nbdkit with files as disks."""
+    """libnbd, which the worker loads when it needs it, nbdkit with files as disks, and QEMU's server of qcow2."""
     libraries = Path("/usr/lib/x86_64-linux-gnu")
     library = libraries / "libnbd.so.0"
     add_file(root, library, library)
@@ -72,6 +72,9 @@ def add_nbd(root):
     add_program(root, shutil.which("nbdkit"))
     plugin = libraries / "nbdkit" / "plugins" / "nbdkit-file-plugin.so"
     add_file(root, plugin, plugin)
+    for program in ("/usr/bin/qemu-nbd", "/usr/bin/qemu-img"):
+        add_program(root, program)
+        add_file(root, program, program)
 
 
 def make(site, name, fill):

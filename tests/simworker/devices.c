@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "parent/control/export.h"
 #include "parent/control/open.h"
 
 /* Whether the descriptor is what the real worker would need: a file of whole blocks, with the
@@ -25,6 +26,41 @@ static bool check_file(int fd, bool read_only, const char *field, struct bh_cont
     return writable == !read_only ||
            bh_control_error_set(error, BH_CONTROL_RESOURCE, field, "The file is opened %s.",
                                 writable ? "for writing" : "for reading only");
+}
+
+/* Whether the descriptor is a connection to an NBD server that serves a disk, with the right. */
+static bool check_export(int fd, bool read_only, const char *field, struct bh_control_error *error)
+{
+    static const char option[] = "\0\0\0\3IHAVEOPT\0\0\0\1\0\0\0\0"; /* the unnamed export */
+    char greeting[18];
+    uint8_t answer[10]; /* size and flags */
+
+    if (recv(fd, greeting, sizeof(greeting), MSG_WAITALL) != (ssize_t)sizeof(greeting) ||
+        memcmp(greeting, "NBDMAGICIHAVEOPT", 16) != 0 ||
+        send(fd, option, sizeof(option) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(option) - 1 ||
+        recv(fd, answer, sizeof(answer), MSG_WAITALL) != (ssize_t)sizeof(answer))
+        return bh_control_error_set(error, BH_CONTROL_RESOURCE, field, "This is no NBD server.");
+    return ((answer[9] & 2) != 0) == read_only ||
+           bh_control_error_set(error, BH_CONTROL_RESOURCE, field, "The disk is served %s.",
+                                read_only ? "for writing" : "for reading only");
+}
+
+static bool check_disk(int fd, const struct bh_disk_config *disk, const char *field,
+                       struct bh_control_error *error)
+{
+    return disk->qcow2 ? check_export(fd, disk->read_only, field, error)
+                       : check_file(fd, disk->read_only, field, error);
+}
+
+static bool open_disk(const struct bh_disk_config *disk, int *fd, struct bh_control_error *error)
+{
+    int server = -1;
+    bool opened;
+
+    *fd = disk->path[0] ? bh_control_open_own_disk(disk, 0, &server, error) : -1;
+    opened = !disk->path[0] || (*fd >= 0 && check_disk(*fd, disk, "disks", error));
+    bh_export_settle(server, opened);
+    return opened;
 }
 
 static bool check_tap(const struct bh_fds *fds, const struct bh_nic_config *nic,
@@ -46,16 +82,8 @@ bool devices_open(struct devices *devices, struct bh_vm_config *config,
     bool done = true;
 
     devices->config = config;
-    for (uint32_t i = 0; i < config->disk_count && done; i++) {
-        const struct bh_disk_config *disk = &config->disk[i];
-        bool read_only = disk->read_only;
-
-        devices->disk_fd[i] = -1;
-        if (disk->path[0])
-            devices->disk_fd[i] = bh_control_open_file(disk->path, read_only, error);
-        done = !disk->path[0] || (devices->disk_fd[i] >= 0 &&
-                                  check_file(devices->disk_fd[i], read_only, "disks", error));
-    }
+    for (uint32_t i = 0; i < config->disk_count && done; i++)
+        done = open_disk(&config->disk[i], &devices->disk_fd[i], error);
     for (uint32_t i = 0; i < config->nic_count && done; i++) {
         const struct bh_nic_config *nic = &config->nic[i];
 
@@ -113,8 +141,7 @@ static json_t *add_disk(struct devices *devices, struct bh_control_request *requ
 
     if (!bh_disk_config_parse(json_object_get(request->params, "disk"), "disk", &disk, error))
         return NULL;
-    if (request->fds.count > 0 &&
-        !check_file(request->fds.fd[0], disk.read_only, "disk.path", error))
+    if (request->fds.count > 0 && !check_disk(request->fds.fd[0], &disk, "disk.path", error))
         return NULL;
     if (at == BH_CONFIG_DISKS_MAX || find_disk(devices, disk.id, error) >= 0) {
         bh_control_error_set(error, BH_CONTROL_ALREADY_EXISTS, "disk.id", "%s is taken.", disk.id);

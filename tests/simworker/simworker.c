@@ -493,10 +493,12 @@ int main(int argc, char **argv)
         else if (key == 'u')
             user = (unsigned)strtoul(optarg, NULL, 10);
     }
-    if (!config || !control || !open_worker(&worker, config, control)) {
+    if (!config || !control) {
         fprintf(stderr, "usage: simworker --config FILE --control SOCKET\n");
         return 1;
     }
+    if (!open_worker(&worker, config, control))
+        return 1;
     if (user && (setgroups(0, NULL) != 0 || setgid(user) != 0 || setuid(user) != 0)) {
         perror("simworker: cannot change user");
         return 1;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "parent/control/client.h"
+#include "parent/control/export.h"
 #include "parent/control/open.h"
 
 #define TIMEOUT_MS   60000
@@ -47,29 +48,33 @@ static bool open_tap(json_t *params, struct bh_fds *fds, struct bh_control_error
     return bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL, "Out of memory.");
 }
 
-static bool open_disk(const char *path, bool read_only, struct bh_fds *fds,
+/* `*server`: see bh_control_open_disk. */
+static bool open_disk(const struct bh_disk_config *disk, struct bh_fds *fds, int *server,
                       struct bh_control_error *error)
 {
-    *fds = bh_fds_one(bh_control_open_disk(path, read_only, error));
+    *fds = bh_fds_one(bh_control_open_disk(disk, 0, server, error));
     return fds->count != 0;
 }
 
 /* Opens what must go with the request, if anything must; false when that cannot be. */
 static bool open_descriptors(enum bh_control_method method, json_t *params, struct bh_fds *fds,
-                             struct bh_control_error *error)
+                             int *server, struct bh_control_error *error)
 {
-    const json_t *path = json_object_get(params, "path");
+    const char *path = json_string_value(json_object_get(params, "path"));
     struct bh_disk_config disk = {.path = ""};
 
     *fds = bh_fds_one(-1);
+    *server = -1;
     if (method == BH_METHOD_NIC_ADD)
         return open_tap(params, fds, error);
     if (method == BH_METHOD_DISK_ADD &&
         !bh_disk_config_parse(json_object_get(params, "disk"), "disk", &disk, error))
         return false;
-    if (method == BH_METHOD_CD_INSERT && json_is_string(path))
-        return open_disk(json_string_value(path), true, fds, error);
-    return disk.path[0] == '\0' || open_disk(disk.path, disk.read_only, fds, error);
+    if (method == BH_METHOD_CD_INSERT && path != NULL) {
+        disk.read_only = true;
+        (void)snprintf(disk.path, sizeof(disk.path), "%s", path);
+    }
+    return disk.path[0] == '\0' || open_disk(&disk, fds, server, error);
 }
 
 static int request(struct bh_control_client *client, enum bh_control_method method, json_t *params)
@@ -77,12 +82,16 @@ static int request(struct bh_control_client *client, enum bh_control_method meth
     struct bh_control_error error;
     struct bh_fds fds;
     json_t *result;
+    int server;
+    bool done;
 
-    if (!open_descriptors(method, params, &fds, &error)) {
+    if (!open_descriptors(method, params, &fds, &server, &error)) {
         json_decref(params);
         return fail(&error);
     }
-    if (!bh_control_call_with(client, method, params, fds, TIMEOUT_MS, &result, &error))
+    done = bh_control_call_with(client, method, params, fds, TIMEOUT_MS, &result, &error);
+    bh_export_settle(server, done);
+    if (!done)
         return fail(&error);
     (void)json_dumpf(result, stdout, JSON_INDENT(2));
     (void)putchar('\n');

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A disk of an NBD server, added to a running child whose worker is locked in."""
+"""Disks of NBD servers, added to a running child whose worker is locked in: others' servers, and QEMU's for qcow2."""
 
 from lib.child import Child, Guest
 from lib.parent import Plan
@@ -9,8 +9,11 @@ from system.vmbus import GROUP
 from system.vmbus.disks import healthy, name_disk, pattern, verify
 
 PLAN = Plan(cpus=1, memory=1024, initrd="nbd.img", limit=900)
-GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", memory=192, nbd=True)
-SIZE = 6  # MiB
+GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", memory=192, nbd=True,
+              disks=({"id": "cow", "path": "/tmp/cow", "format": "qcow2"},))
+CALF = {"id": "calf", "path": "/tmp/calf", "format": "qcow2"}
+SIZE = 6  # MiB; the guest tells its disks apart by their sizes
+COWS = (("cow", 7), ("calf", 8))
 DISK = {"id": "net", "path": "nbd+unix:///?socket=/tmp/nbd.sock"}
 
 SCENARIO = GROUP.scenario("vmbus-nbd", PLAN, needs=("hv",))
@@ -20,6 +23,8 @@ state = {}
 @SCENARIO.check("guest")
 def _(machine):
     load_driver(machine)
+    for name, size in COWS:
+        machine.ask(f"qemu-img create -q -f qcow2 /tmp/{name} {size}M")
     machine.ask(f"truncate -s {SIZE}M /tmp/net.raw && "
                 "nbdkit -P /tmp/nbd.pid -U /tmp/nbd.sock file /tmp/net.raw")
     state["child"] = Child(machine, 0, GUEST).boot()
@@ -39,7 +44,32 @@ def _(machine):
         expect(said == wanted, "the server's file has not the data")
         if seed == 1:
             child.control("disk_remove", id="net")
-            child.ask("rm /dev/net; while grep -q sda /proc/partitions; do sleep 0.2; done", 60)
+            child.ask("d=$(readlink /dev/net); rm /dev/net; while test -e /sys/block/$d; do sleep 0.2; done", 60)
+    healthy(child)
+
+
+def read_back(machine, name, words):
+    """Once the server has ended: the image is sound, and has what the guest wrote."""
+    machine.ask(f"until qemu-img check -q /tmp/{name} 2>/dev/null; do usleep 200000; done", 120)
+    machine.ask(f"qemu-img convert -O raw /tmp/{name} /tmp/{name}.raw")
+    said = machine.ask(f"head -c 1048576 /tmp/{name}.raw | md5sum")
+    expect(said == words, f"{name} has not the guest's data")
+
+
+@SCENARIO.check("qcow2")
+def _(machine):
+    """One that was there at the start and one that comes and goes; each server is the child's user."""
+    child = state["child"]
+    child.control("disk_add", disk=CALF)
+    for seed, (name, size) in enumerate(COWS, 3):
+        name_disk(child, name, size)
+        pattern(child, f"/dev/{name}", size, seed)
+        verify(child, f"/dev/{name}", size, seed)
+    users = machine.ask("stat -c %u $(grep -l qemu-nbd /proc/[0-9]*/comm | sed 's,/comm,,')").split()
+    expect(sorted(users) == ["0", str(child.uid)], f"the servers' users: {users}")
+    child.control("disk_remove", id="calf")
+    read_back(machine, "calf", child.ask("md5sum </tmp/seed4"))
+    state["written"] = child.ask("md5sum </tmp/seed3")
     healthy(child)
 
 
@@ -60,6 +90,7 @@ def _(machine):
 
 
 @SCENARIO.check("end")
-def _(_machine):
+def _(machine):
     child = state["child"]
     expect(child.stop() == 0, f"the worker's log: {child.log()}")
+    read_back(machine, "cow", state["written"])

@@ -92,6 +92,15 @@ static void disks_may_have_limits_and_be_exports(void **state)
     assert_string_equal(disk.path, "nbd://storage/a");
     assert_int_equal(disk.iops, 500);
     assert_int_equal(disk.bytes_per_second, UINT64_C(1) << 33);
+    assert_false(disk.qcow2);
+    json_object_set_new(value, "format", json_string("qcow2"));
+    assert_false(bh_disk_config_parse(value, "disk", &disk, &error));
+    assert_string_equal(error.field, "disk.format");
+    json_object_set_new(value, "path", json_string("/srv/a"));
+    assert_true(bh_disk_config_parse(value, "disk", &disk, &error));
+    assert_true(disk.qcow2);
+    json_object_set_new(value, "format", json_string("vmdk"));
+    assert_false(bh_disk_config_parse(value, "disk", &disk, &error));
     json_decref(value);
 }
 

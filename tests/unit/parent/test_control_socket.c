@@ -351,6 +351,18 @@ static void what_cannot_be_opened_says_why(void **state)
     assert_false(bh_control_open_tap("a-name-too-long-for-an-interface", 2, &fds, &error));
 }
 
+static int open_disk(const char *path, struct bh_control_error *error)
+{
+    struct bh_disk_config disk = {.id = "d"};
+    int server;
+    int fd;
+
+    (void)snprintf(disk.path, sizeof(disk.path), "%s", path);
+    fd = bh_control_open_disk(&disk, 0, &server, error);
+    assert_int_equal(server, -1);
+    return fd;
+}
+
 static void an_nbd_disk_is_a_connected_socket(void **state)
 {
     struct bh_control_error error;
@@ -360,19 +372,19 @@ static void an_nbd_disk_is_a_connected_socket(void **state)
 
     (void)state;
     (void)snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", vm.path); /* any that listens */
-    fd = bh_control_open_disk(uri, false, &error);
+    fd = open_disk(uri, &error);
     assert_true(fd >= 0);
     assert_int_equal(recv(fd, hello, 8, MSG_WAITALL), 8);
     assert_string_equal(hello, "{\"event\"");
     assert_int_equal(close(fd), 0);
-    assert_int_equal(bh_control_open_disk("nbd+unix:///?socket=/nowhere/s", false, &error), -1);
+    assert_int_equal(open_disk("nbd+unix:///?socket=/nowhere/s", &error), -1);
     assert_int_equal(error.code, BH_CONTROL_RESOURCE);
     assert_non_null(strstr(error.message, "/nowhere/s cannot be reached: No such file"));
-    assert_int_equal(bh_control_open_disk("nbd://127.0.0.1:1/x", false, &error), -1);
+    assert_int_equal(open_disk("nbd://127.0.0.1:1/x", &error), -1);
     assert_non_null(strstr(error.message, "Connection refused"));
-    assert_int_equal(bh_control_open_disk("nbd://user@127.0.0.1/x", false, &error), -1);
+    assert_int_equal(open_disk("nbd://user@127.0.0.1/x", &error), -1);
     assert_int_equal(error.code, BH_CONTROL_INVALID_PARAMS);
-    assert_int_equal(bh_control_open_disk("/nowhere/disk", false, &error), -1);
+    assert_int_equal(open_disk("/nowhere/disk", &error), -1);
 }
 
 static void the_socket_is_private_and_single(void **state)
