@@ -10,12 +10,12 @@
 
 #include "mgmtd/command.h"
 #include "mgmtd/storage.h"
+#include "parent/control/export.h"
 
 #define COPY_MS (4 * 3600 * 1000) /* of the largest disk on the slowest storage */
 #define INFO_MS 30000
 
 #define SETTLE_MS 20000 /* for a disk's last data to be written */
-#define STEP_MS   20
 
 /* Limits of qemu-img, which parses what users upload: address space and processor time. */
 #define LIMITS "prlimit", "--as=4294967296", "--cpu=7200", "--core=0"
@@ -40,21 +40,11 @@ bool storage_sync(const char *path)
     return synced;
 }
 
-/* Whether a program of QEMU has the file open; raw disks have no locks. */
-static bool is_locked(int fd)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
 bool storage_settle(struct operation *operation, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool settled = true;
+    bool settled = fd < 0 || bh_export_await_end(fd, SETTLE_MS);
 
-    for (int waited = 0; fd >= 0 && is_locked(fd) && settled; waited += STEP_MS)
-        settled = waited < SETTLE_MS && !operation_pause(operation, STEP_MS);
     if (fd >= 0)
         close(fd);
     return settled ||

@@ -73,14 +73,13 @@ static bool image_file(struct operation *operation, const struct object *vm, con
     return done;
 }
 
-/* Where a disk is, and its format; a server that still writes it is waited for. */
+/* Where a disk is, and its format. */
 static bool disk_file(struct operation *operation, const struct object *vm, const char *role,
                       char path[PATH_SIZE], char format[16])
 {
     struct object disk;
     bool done = load_target(operation, vm, DB_DISK, role, &disk) &&
-                require_ready(operation, &disk) && disk_path(operation->daemon, disk.id, path) &&
-                storage_settle(operation, path);
+                require_ready(operation, &disk) && disk_path(operation->daemon, disk.id, path);
 
     snprintf(format, 16, "%s", done ? json_text(disk.document, "format") : "");
     object_release(&disk);

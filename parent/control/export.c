@@ -24,6 +24,10 @@
 /* For the slowest host; it takes some 50 ms. */
 #define GREETING_MS 30000
 
+/* For the one before to write its last data. */
+#define END_MS  5000
+#define STEP_MS 20
+
 /* Where the server finds what it inherits. */
 #define LISTENER 3 /* as sd_listen_fds(3) has it */
 #define IMAGE    4
@@ -285,6 +289,24 @@ static int connect_server(struct start *start, int report, int *server, char *sa
     return -1;
 }
 
+/* QEMU locks bytes of its files. */
+static bool is_served(int image)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(image, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+bool bh_export_await_end(int image, int timeout_ms)
+{
+    for (int waited = 0; is_served(image); waited += STEP_MS) {
+        if (waited >= timeout_ms)
+            return false;
+        (void)poll(NULL, 0, STEP_MS);
+    }
+    return true;
+}
+
 int bh_export_open(const struct bh_export *export, int *server, struct bh_control_error *error)
 {
     struct start start = {.export = export, .privileged = geteuid() == 0, .caller = getpid()};
@@ -301,6 +323,8 @@ int bh_export_open(const struct bh_export *export, int *server, struct bh_contro
         (void)snprintf(said, sizeof(said), "%s", strerror(errno));
     } else {
         start.report = report[1];
+        (void)bh_export_await_end(start.image,
+                                  END_MS); /* else the new one says that it is locked */
         client = connect_server(&start, report[0], server, said, sizeof(said));
         (void)close(report[0]);
     }

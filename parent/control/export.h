@@ -25,6 +25,12 @@ struct bh_export {
  */
 int bh_export_open(const struct bh_export *export, int *server, struct bh_control_error *error);
 
+/*
+ * Waits until no server has the open image, as bh_export_open does: one ends a moment after its
+ * connection. False when there is still one.
+ */
+bool bh_export_await_end(int image, int timeout_ms);
+
 /* What to do with the pidfd: `used` when somebody has taken over the socket; else it is ended. */
 void bh_export_settle(int server, bool used);
 

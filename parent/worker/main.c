@@ -263,7 +263,8 @@ static bool add_devices(struct worker *worker)
                                                 .context = worker};
     struct bh_control_error error = {.message = "the worker lacks memory or descriptors"};
 
-    service->disks = bh_disks_create(&worker->config, worker->options.sandbox.user, vmbus, on_disk_failed, worker, &error);
+    service->disks = bh_disks_create(&worker->config, worker->options.sandbox.user, vmbus,
+                                     on_disk_failed, worker, &error);
     if (service->disks != NULL)
         service->nics = bh_nics_create(&worker->config, vmbus, &error);
     if (service->nics != NULL)
