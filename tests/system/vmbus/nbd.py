@@ -65,7 +65,7 @@ def _(machine):
         name_disk(child, name, size)
         pattern(child, f"/dev/{name}", size, seed)
         verify(child, f"/dev/{name}", size, seed)
-    users = machine.ask("stat -c %u $(grep -l qemu-nbd /proc/[0-9]*/comm | sed 's,/comm,,')").split()
+    users = machine.ask("stat -c %u $(grep -ls qemu-nbd /proc/[0-9]*/comm | sed 's,/comm,,')").split()
     expect(sorted(users) == ["0", str(child.uid)], f"the servers' users: {users}")
     child.control("disk_remove", id="calf")
     read_back(machine, "calf", child.ask("md5sum </tmp/seed4"))
