@@ -122,13 +122,19 @@ def reach(machine):
     return url, authority
 
 
-def api(machine, path, token=None):
-    """GET from the appliance."""
+def api(machine, path, token=None, body=None):
+    """GET from the appliance; POST when there is a body, and PUT when that is bytes."""
     url, authority = reach(machine)
     context = ssl.create_default_context(cadata=authority)
     request = urllib.request.Request(url + path)
     if token:
         request.add_header("Authorization", f"Bearer {token}")
+    if isinstance(body, bytes):
+        request.method = "PUT"
+        request.data = body
+    elif body is not None:
+        request.add_header("Content-Type", "application/json")
+        request.data = json.dumps(body).encode()
     with urllib.request.urlopen(request, context=context, timeout=60) as answer:
         return json.load(answer)
 
@@ -139,10 +145,20 @@ def first_token(machine):
     return found[0]
 
 
+def import_image(machine, folder, token):
+    """One that is not raw: the appliance has what converts it."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "small.qcow2", "1M"], cwd=folder, check=True)
+    api(machine, "/v1/images", token, {"name": "small", "kind": "disk", "format": "qcow2"})
+    api(machine, "/v1/images/small/content?wait=60", token, (folder / "small.qcow2").read_bytes())
+    disk = api(machine, "/v1/disks?wait=60", token, {"name": "small", "image": "small"})
+    expect(disk["size"] == MIB and disk["format"] == "raw", f"the disk is {disk}")
+
+
 @GROUP.test("appliance-keeps-state")
 def _(site):
     """A blank disk becomes the data disk; the next start finds keys, token and state on it. The
-    first start is from a USB stick by BIOS, the second from a CD by UEFI."""
+    first start is from a USB stick by BIOS, the second from a CD by UEFI. What the API has acknowledged is there after
+    a loss of power, too."""
     folder = site.logs / "appliance-keeps-state"
     disk = blank(folder, "data.img")
     with boot(site, folder, [disk], medium=stick_arguments) as machine:
@@ -162,7 +178,34 @@ def _(site):
         expect(not re.findall(r"\bbh_[0-9a-f_]+", machine.log()), "a second token was made")
         expect("makes the file system" not in machine.log(), "the data disk was made anew")
         api(machine, "/v1/vms", token)
+        api(machine, "/v1/vms", token, {"name": "kept", "memory": {"size": 64 * MIB}})
+    (folder / "com1.log").unlink()  # its end was a loss of power
+    with boot(site, folder, [disk]) as machine:
+        machine.expect_log(READY, BOOT_SECONDS)
+        expect(api(machine, "/v1/vms/kept", token)["name"] == "kept", "the VM is another one")
+        import_image(machine, folder, token)
         power_off(machine)
+
+
+@GROUP.test("appliance-refuses-a-damaged-disk")
+def _(site):
+    """A data disk that e2fsck does not mend by itself is not mounted, the console says what to do, and the machine can be
+    switched off."""
+    folder = site.logs / "appliance-refuses-a-damaged-disk"
+    disk = blank(folder, "data.img")
+    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", "-L", "BULKHEAD-DATA", disk], cwd=folder, check=True)
+    table = subprocess.run(["/sbin/dumpe2fs", disk], cwd=folder, check=True, capture_output=True, text=True).stdout
+    with open(folder / disk, "r+b") as file:
+        file.seek(int(re.search(r"Inode table at (\d+)", table).group(1)) * 4096)
+        file.write(b"\xa5" * 8192)
+    with boot(site, folder, [disk]) as machine:
+        machine.expect_log("the data disk /dev/vda is not in order", BOOT_SECONDS)
+        machine.expect_log("health: the daemon does not answer", BOOT_SECONDS)
+        machine.qmp("system_powerdown")
+        machine.wait_exit(90)
+        expect("health: ready" not in machine.log(), "the daemon started without its disk")
+    state = subprocess.run(["/sbin/dumpe2fs", "-h", disk], cwd=folder, check=True, capture_output=True, text=True).stdout
+    expect(re.search(r"Last mount time: +n/a", state), "it was mounted")
 
 
 @GROUP.test("appliance-is-reproducible", needs=())
