@@ -6,6 +6,7 @@ boots one machine and runs several checks in it, each a result of its own: the b
 Each result is a line; the caller adds them up.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -60,8 +61,9 @@ class Single:
 
 
 class Group:
-    """A named list of tests. `needs` may hold "hv": not run in bare mode. in_order: they share
-    files, so that none runs beside another. alone: nothing else may run beside them."""
+    """A named list of tests. `needs` may hold "hv": not run in bare mode; "long": run only with
+    BULKHEAD_LONG=1. in_order: they share files, so that none runs beside another. alone: nothing
+    else may run beside them."""
 
     def __init__(self, name, in_order=False, alone=False):
         self.name = name
@@ -120,6 +122,8 @@ def missing(site, needs):
     """Why a test can not run on this site, or None."""
     if "hv" in needs and site.bare:
         return "needs the hypervisor, and this run is bare"
+    if "long" in needs and not os.environ.get("BULKHEAD_LONG"):
+        return "takes minutes, so it runs on request only: BULKHEAD_LONG=1"
     return None
 
 

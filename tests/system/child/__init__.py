@@ -7,4 +7,4 @@ GROUP = Group("child")
 
 # Each file registers its tests; they run in this order.
 from system.child import device, ports, kernels  # noqa: E402,F401
-from system.child import guests, control, state, together, hostile  # noqa: E402,F401
+from system.child import guests, matrix, control, state, together, hostile  # noqa: E402,F401

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Debian's kernels, unmodified, as children: each of two kernels, 1, 2 and 4 VPs, 1 and 2 LPs."""
+"""Debian's kernels, unmodified, as children: two kernels, 1 to 4 VPs, 1 and 2 LPs; matrix.py has the other combinations."""
 
 import re
 
