@@ -80,6 +80,7 @@ static uint32_t reap(struct load *load)
     return count;
 }
 
+/* Ticks of all requests. */
 static uint64_t run(struct load *load)
 {
     uint64_t began = __rdtsc();
@@ -92,7 +93,7 @@ static uint64_t run(struct load *load)
             give_up("disk_load: io_uring_enter");
         done += reap(load);
     }
-    return (__rdtsc() - began) / load->requests;
+    return __rdtsc() - began;
 }
 
 static void prepare(struct load *load, const char *device)
@@ -116,17 +117,19 @@ static void prepare(struct load *load, const char *device)
 int main(int argc, char **argv)
 {
     struct load load = {.state = 1};
+    uint32_t requests;
 
     if (argc != 7)
         return 2;
+    requests = (uint32_t)strtoul(argv[6], NULL, 10);
     load.writes = strcmp(argv[2], "write") == 0;
     load.random = strcmp(argv[3], "random") == 0;
     load.size = (uint32_t)strtoul(argv[4], NULL, 10);
     load.depth = (uint32_t)strtoul(argv[5], NULL, 10);
-    load.requests = (uint32_t)strtoul(argv[6], NULL, 10);
-    if (load.size == 0 || load.depth > DEPTH_MAX || load.depth > load.requests)
+    load.requests = requests;
+    if (load.size == 0 || load.depth > DEPTH_MAX || requests == 0 || load.depth > requests)
         return 2;
     prepare(&load, argv[1]);
-    printf("ticks %llu\n", (unsigned long long)run(&load));
+    printf("ticks %llu\n", (unsigned long long)(run(&load) / requests));
     return 0;
 }
