@@ -52,6 +52,15 @@ struct bh_partition *bh_partition_create(const struct bh_device_layer *layer, in
     return NULL;
 }
 
+struct bh_partition *bh_partition_adopt(const struct bh_device_layer *layer, int fd)
+{
+    struct bh_partition *partition = malloc(sizeof(*partition));
+
+    if (partition != NULL)
+        *partition = (struct bh_partition){.layer = layer, .fd = fd};
+    return partition;
+}
+
 int bh_partition_fd(const struct bh_partition *partition)
 {
     return partition->fd;
@@ -215,6 +224,27 @@ struct bh_vp *bh_vp_create(struct bh_partition *partition, uint32_t index, struc
     }
     vp->registers = map_page(vp, MSHV_VP_MMAP_OFFSET_REGISTERS);
     return vp;
+}
+
+struct bh_vp *bh_vp_adopt(struct bh_partition *partition, uint32_t index, int fd)
+{
+    struct bh_vp *vp = calloc(1, sizeof(*vp));
+
+    if (vp == NULL)
+        return NULL;
+    *vp = (struct bh_vp){.layer = partition->layer, .fd = fd, .index = index};
+    vp->registers = map_page(vp, MSHV_VP_MMAP_OFFSET_REGISTERS);
+    return vp;
+}
+
+int bh_vp_fd(const struct bh_vp *vp)
+{
+    return vp->fd;
+}
+
+uint32_t bh_vp_index(const struct bh_vp *vp)
+{
+    return vp->index;
 }
 
 void bh_vp_close(struct bh_vp *vp)

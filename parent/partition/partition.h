@@ -33,6 +33,14 @@ int bh_partition_open_node(const struct bh_device_layer *layer, struct bh_error 
 struct bh_partition *bh_partition_create(const struct bh_device_layer *layer, int node,
                                          struct bh_error *error);
 
+/*
+ * One that another process created, from its open file, and a VP of it from its own: they are
+ * taken over. A VP whose process has ended is stopped, and runs on where it was; an intercept that
+ * was not answered comes again. NULL without memory, and nothing is taken.
+ */
+struct bh_partition *bh_partition_adopt(const struct bh_device_layer *layer, int fd);
+struct bh_vp *bh_vp_adopt(struct bh_partition *partition, uint32_t index, int fd);
+
 /* Its file, for `bh_host_partition_id`. */
 int bh_partition_fd(const struct bh_partition *partition);
 
@@ -69,6 +77,8 @@ bool bh_partition_assert_interrupt(struct bh_partition *partition,
 
 struct bh_vp *bh_vp_create(struct bh_partition *partition, uint32_t index, struct bh_error *error);
 void bh_vp_close(struct bh_vp *vp);
+int bh_vp_fd(const struct bh_vp *vp);
+uint32_t bh_vp_index(const struct bh_vp *vp);
 
 struct bh_register {
     uint32_t name; /* enum hv_register_name */

@@ -40,12 +40,14 @@ static void serial_input_wanted(void *context)
     chipset->host.input_wanted(chipset->host.context);
 }
 
-void bh_chipset_init(struct bh_chipset *chipset, const struct bh_chipset_host *host)
+void bh_chipset_init(struct bh_chipset *chipset, const struct bh_chipset_host *host,
+                     struct bh_chipset_journal *journal)
 {
     memset(chipset, 0, sizeof(*chipset));
     chipset->host = *host;
     (void)pthread_mutex_init(&chipset->lock, NULL);
     bh_chipset_reset(chipset);
+    chipset->journal = journal;
 }
 
 static void init_devices(struct bh_chipset *chipset)
@@ -78,28 +80,90 @@ static void fill_buses(struct bh_chipset *chipset)
     (void)bh_bus_add(&chipset->mmio, BH_IOAPIC_BASE, BH_IOAPIC_SIZE, &ioapic);
 }
 
+static struct bh_chipset_image *image_of(struct bh_chipset_journal *journal, uint64_t number)
+{
+    return &journal->image[number % 2];
+}
+
+static void commit(struct bh_chipset *chipset)
+{
+    struct bh_chipset_journal *journal = chipset->journal;
+    uint64_t number = journal->number + 1;
+
+    *image_of(journal, number) =
+        (struct bh_chipset_image){.serial = chipset->serial,
+                                  .rtc = chipset->rtc,
+                                  .ioapic = chipset->ioapic,
+                                  .output_end = chipset->host.output_end(chipset->host.context)};
+    __atomic_store_n(&journal->number, number, __ATOMIC_RELEASE);
+}
+
 void bh_chipset_reset(struct bh_chipset *chipset)
 {
     (void)pthread_mutex_lock(&chipset->lock);
     init_devices(chipset);
     fill_buses(chipset);
+    if (chipset->journal != NULL) { /* NULL: at the beginning; another process may have left one */
+        memset(chipset->journal->vp, 0, sizeof(chipset->journal->vp));
+        commit(chipset);
+    }
     (void)pthread_mutex_unlock(&chipset->lock);
 }
 
-uint64_t bh_chipset_read_port(struct bh_chipset *chipset, uint16_t port, unsigned size)
-{
-    uint64_t value;
+/* --- the journal -------------------------------------------------------------------------- */
 
+void bh_chipset_begin(struct bh_chipset *chipset)
+{
     (void)pthread_mutex_lock(&chipset->lock);
-    value = bh_bus_read(&chipset->ports, port, size);
-    (void)pthread_mutex_unlock(&chipset->lock);
-    return value;
 }
 
-void bh_chipset_write_port(struct bh_chipset *chipset, uint16_t port, unsigned size, uint64_t value)
+void bh_chipset_end(struct bh_chipset *chipset, uint32_t vp, const struct bh_mmio_cpu *cpu,
+                    bool rax_only)
 {
+    struct bh_chipset_result *result = &chipset->journal->vp[vp];
+
+    result->cpu = *cpu;
+    result->rax_only = rax_only;
+    __atomic_store_n(&result->number, chipset->journal->number + 1, __ATOMIC_RELEASE);
+    commit(chipset);
+    (void)pthread_mutex_unlock(&chipset->lock);
+}
+
+void bh_chipset_stored(struct bh_chipset *chipset, uint32_t vp)
+{
+    __atomic_store_n(&chipset->journal->vp[vp].number, 0, __ATOMIC_RELEASE);
+}
+
+const struct bh_chipset_result *bh_chipset_result_of(const struct bh_chipset *chipset, uint32_t vp)
+{
+    const struct bh_chipset_result *result = &chipset->journal->vp[vp];
+
+    return result->number != 0 && result->number <= chipset->journal->number ? result : NULL;
+}
+
+uint64_t bh_chipset_output_end(const struct bh_chipset_journal *journal)
+{
+    return journal->image[journal->number % 2].output_end;
+}
+
+/* The callbacks are this process's. The end of an interrupt may not have been heard. */
+void bh_chipset_resume(struct bh_chipset *chipset)
+{
+    const struct bh_chipset_image *image = image_of(chipset->journal, chipset->journal->number);
+    const struct bh_serial_host serial = chipset->serial.host;
+    const struct bh_ioapic ioapic = chipset->ioapic;
+
     (void)pthread_mutex_lock(&chipset->lock);
-    bh_bus_write(&chipset->ports, port, size, value);
+    chipset->serial = image->serial;
+    chipset->serial.host = serial;
+    chipset->rtc = image->rtc;
+    chipset->rtc.now = wall_clock;
+    chipset->rtc.context = NULL;
+    chipset->ioapic = image->ioapic;
+    chipset->ioapic.deliver = ioapic.deliver;
+    chipset->ioapic.context = ioapic.context;
+    for (unsigned vector = 0; vector <= UINT8_MAX; vector++)
+        bh_ioapic_end_of_interrupt(&chipset->ioapic, (uint8_t)vector);
     (void)pthread_mutex_unlock(&chipset->lock);
 }
 
@@ -107,6 +171,7 @@ void bh_chipset_end_of_interrupt(struct bh_chipset *chipset, uint8_t vector)
 {
     (void)pthread_mutex_lock(&chipset->lock);
     bh_ioapic_end_of_interrupt(&chipset->ioapic, vector);
+    commit(chipset);
     (void)pthread_mutex_unlock(&chipset->lock);
 }
 
@@ -116,6 +181,7 @@ size_t bh_chipset_serial_input(struct bh_chipset *chipset, const uint8_t *data, 
 
     (void)pthread_mutex_lock(&chipset->lock);
     taken = bh_serial_input(&chipset->serial, data, length);
+    commit(chipset);
     (void)pthread_mutex_unlock(&chipset->lock);
     return taken;
 }

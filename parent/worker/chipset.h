@@ -11,6 +11,7 @@
 
 #include "parent/worker/bus.h"
 #include "parent/worker/ioapic.h"
+#include "parent/worker/mmio.h"
 #include "parent/worker/pmtimer.h"
 #include "parent/worker/power.h"
 #include "parent/worker/rtc.h"
@@ -21,7 +22,35 @@ struct bh_chipset_host {
     void (*output)(void *context, uint8_t byte);
     void (*input_wanted)(void *context);
     void (*power)(void *context, enum bh_power_event event, uint32_t value);
+    uint64_t (*output_end)(void *context); /* bytes put out so far */
     void *context;
+};
+
+/*
+ * What another process needs to go on with the devices, and with what they did for a VP. Images
+ * are written in turn, the one that counts by the last bit of `number`, which is written last. A
+ * VP's result counts while its number is not 0 and not above that: the devices have done what the
+ * VP asked for, and it is to go on with these registers.
+ */
+struct bh_chipset_result {
+    uint64_t number;
+    struct bh_mmio_cpu cpu;
+    bool rax_only; /* and RIP */
+};
+
+struct bh_chipset_image {
+    struct bh_serial serial;
+    struct bh_rtc rtc;
+    struct bh_ioapic ioapic;
+    uint64_t output_end;
+};
+
+#define BH_CHIPSET_VPS_MAX 64u
+
+struct bh_chipset_journal {
+    uint64_t number;
+    struct bh_chipset_image image[2];
+    struct bh_chipset_result vp[BH_CHIPSET_VPS_MAX];
 };
 
 struct bh_chipset {
@@ -34,15 +63,30 @@ struct bh_chipset {
     struct bh_pmtimer pmtimer;
     struct bh_ioapic ioapic;
     struct bh_power power;
+    struct bh_chipset_journal *journal;
 };
 
 /* Devices as after power-on. The lock is initialized once, before the first reset. */
-void bh_chipset_init(struct bh_chipset *chipset, const struct bh_chipset_host *host);
+void bh_chipset_init(struct bh_chipset *chipset, const struct bh_chipset_host *host,
+                     struct bh_chipset_journal *journal);
 void bh_chipset_reset(struct bh_chipset *chipset);
 
-uint64_t bh_chipset_read_port(struct bh_chipset *chipset, uint16_t port, unsigned size);
-void bh_chipset_write_port(struct bh_chipset *chipset, uint16_t port, unsigned size,
-                           uint64_t value);
+/* Between these two a VP uses `ports` and `mmio`; `cpu` is what it goes on with. */
+void bh_chipset_begin(struct bh_chipset *chipset);
+void bh_chipset_end(struct bh_chipset *chipset, uint32_t vp, const struct bh_mmio_cpu *cpu,
+                    bool rax_only);
+
+/* The VP has the registers that bh_chipset_end was told. */
+void bh_chipset_stored(struct bh_chipset *chipset, uint32_t vp);
+
+/* The devices as another process left them, after bh_chipset_reset. */
+void bh_chipset_resume(struct bh_chipset *chipset);
+
+/* What a VP is to go on with that another process did not come to; NULL: nothing. */
+const struct bh_chipset_result *bh_chipset_result_of(const struct bh_chipset *chipset, uint32_t vp);
+
+/* How many bytes were put out, after the last whole image. */
+uint64_t bh_chipset_output_end(const struct bh_chipset_journal *journal);
 
 /* A VP ended a level-triggered interrupt of this vector. */
 void bh_chipset_end_of_interrupt(struct bh_chipset *chipset, uint8_t vector);

@@ -10,7 +10,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define KEPT        1048576u /* bytes of output; a power of two */
+#define KEPT        BH_CONSOLE_KEPT
 #define READERS_MAX 32u
 #define INPUT_MAX   4096u
 
@@ -49,7 +49,7 @@ static bool watch(const struct bh_console *console, int operation, int fd, uint3
 
 struct bh_console *bh_console_create(size_t (*input)(void *context, const uint8_t *data,
                                                      size_t length),
-                                     void *context)
+                                     void *context, uint8_t *kept, uint64_t end)
 {
     struct bh_console *console = calloc(1, sizeof(*console));
 
@@ -60,10 +60,11 @@ struct bh_console *bh_console_create(size_t (*input)(void *context, const uint8_
     (void)pthread_mutex_init(&console->lock, NULL);
     for (unsigned i = 0; i < READERS_MAX; i++)
         console->reader[i].fd = -1;
-    console->kept = malloc(KEPT);
+    console->kept = kept;
+    console->end = end;
     console->epoll = epoll_create1(EPOLL_CLOEXEC);
     console->wake = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (console->kept != NULL && console->epoll >= 0 && console->wake >= 0 &&
+    if (console->epoll >= 0 && console->wake >= 0 &&
         watch(console, EPOLL_CTL_ADD, console->wake, EPOLLIN, NULL))
         return console;
     bh_console_destroy(console);
@@ -87,7 +88,6 @@ void bh_console_destroy(struct bh_console *console)
         (void)close(console->epoll);
     if (console->wake >= 0)
         (void)close(console->wake);
-    free(console->kept);
     free(console);
 }
 

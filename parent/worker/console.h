@@ -14,10 +14,15 @@
 
 struct bh_console;
 
-/* `input` takes bytes for the guest and returns how many it took. NULL without memory or files. */
+#define BH_CONSOLE_KEPT 1048576u /* bytes of output; a power of two */
+
+/*
+ * `input` takes bytes for the guest and returns how many it took. `kept` has BH_CONSOLE_KEPT bytes,
+ * the last of `end` that were put out so far. NULL without memory or files.
+ */
 struct bh_console *bh_console_create(size_t (*input)(void *context, const uint8_t *data,
                                                      size_t length),
-                                     void *context);
+                                     void *context, uint8_t *kept, uint64_t end);
 void bh_console_destroy(struct bh_console *console);
 
 /* Readable when there is something to do; then call `serve`. */

@@ -212,6 +212,17 @@ bool bh_disks_eject(struct bh_disks *disks, const char *id, bool force,
     return true;
 }
 
+int bh_disks_ring(const struct bh_disks *disks)
+{
+    return disks->uring.ring.ring_fd;
+}
+
+void bh_disks_get_config(const struct bh_disks *disks, struct bh_vm_config *config)
+{
+    config->disk_count = disks->count;
+    memcpy(config->disk, disks->config, sizeof(disks->config));
+}
+
 /* --- reports ------------------------------------------------------------------------------ */
 
 json_t *bh_disks_status(const struct bh_disks *disks)

@@ -27,6 +27,12 @@ struct bh_disks *bh_disks_create(const struct bh_vm_config *config, long user,
 /* No guest uses them any more (bh_vmbus_reset). */
 void bh_disks_destroy(struct bh_disks *disks);
 
+/* The io_uring's descriptor, which another process may wait for (bh_uring_wait_idle). */
+int bh_disks_ring(const struct bh_disks *disks);
+
+/* Fills the disks of a configuration as they are now. */
+void bh_disks_get_config(const struct bh_disks *disks, struct bh_vm_config *config);
+
 /* `fd` is the open file or socket, taken over; -1 for a CD-ROM drive without a disc. */
 bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
                   struct bh_control_error *error);

@@ -27,10 +27,12 @@ struct message_port {
 struct bh_guest_bus {
     const struct bh_guest_memory *memory;
     struct bh_partition *partition; /* NULL: detached */
+    bool resuming;
     struct bh_loop *loop;
     struct bh_vmbus *vmbus;
     struct bh_vmbus_host host;
     struct message_port port[PORTS];
+    struct bh_kept *kept;
     struct bh_watch room; /* eventfd: a VP takes messages again */
 };
 
@@ -66,6 +68,8 @@ static int on_bind(void *context, uint32_t connection)
     struct bh_error error;
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
+    if (bus->resuming && bus->partition != NULL) /* the one of the process before hears nothing */
+        (void)bh_event_port_close(bus->partition, connection, &error);
     if (fd >= 0 && bus->partition != NULL &&
         bh_event_port_open(bus->partition, connection, fd, &error))
         return fd;
@@ -111,19 +115,26 @@ static void resume(void *context)
     }
 }
 
+/* In the journal it may still be read when this process has ended. */
+static void receive(struct bh_guest_bus *bus, const struct hv_message *message)
+{
+    if (message->type == VMBUS_MESSAGE_TYPE)
+        bh_vmbus_receive(bus->vmbus, message->payload, message->payload_size);
+}
+
 /* One at a time: each may be the last there is room for. */
 static void on_message(void *context, uint32_t events)
 {
     struct message_port *port = context;
     struct bh_guest_bus *bus = port->bus;
-    struct hv_message message;
 
     (void)events;
     for (unsigned i = 0; i < MESSAGES_AT_ONCE && bh_vmbus_has_room(bus->vmbus); i++) {
-        if (read(port->watch.fd, &message, sizeof(message)) != (ssize_t)sizeof(message))
+        struct hv_message *message = bh_vmbus_inbox(bus->vmbus);
+
+        if (read(port->watch.fd, message, sizeof(*message)) != (ssize_t)sizeof(*message))
             return;
-        if (message.type == VMBUS_MESSAGE_TYPE)
-            bh_vmbus_receive(bus->vmbus, message.payload, message.payload_size);
+        receive(bus, message);
     }
     if (bh_vmbus_has_room(bus->vmbus))
         return;
@@ -144,15 +155,18 @@ static void on_room(void *context, uint32_t events)
 
 /* --- life --------------------------------------------------------------------------------- */
 
-struct bh_guest_bus *bh_guest_bus_create(const struct bh_guest_memory *memory, uint32_t vps)
+struct bh_guest_bus *bh_guest_bus_create(const struct bh_guest_memory *memory, uint32_t vps,
+                                         void *journal, struct bh_kept *kept)
 {
     struct bh_guest_bus *bus = calloc(1, sizeof(*bus));
 
     if (bus == NULL)
         return NULL;
     bus->memory = memory;
+    bus->kept = kept;
     bus->host = (struct bh_vmbus_host){.context = bus,
                                        .vp_count = vps,
+                                       .journal = journal,
                                        .post = on_post,
                                        .signal = on_signal,
                                        .bind = on_bind,
@@ -192,12 +206,24 @@ static void close_port(struct message_port *port)
     port->stopped = false;
 }
 
+static int open_port(struct bh_guest_bus *bus, unsigned index, struct bh_error *error)
+{
+    int fd = bus->resuming ? bus->kept->fd[BH_KEPT_PORT + index]
+                           : bh_message_port_open(bus->partition, connections[index], error);
+
+    if (fd >= 0 && !bus->resuming && !bh_kept_put(bus->kept, BH_KEPT_PORT + index, fd, error)) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 static bool open_ports(struct bh_guest_bus *bus, struct bh_error *error)
 {
     for (unsigned i = 0; i < PORTS; i++) {
         struct message_port *port = &bus->port[i];
 
-        port->watch.fd = bh_message_port_open(bus->partition, connections[i], error);
+        port->watch.fd = open_port(bus, i, error);
         if (port->watch.fd < 0)
             return false;
         if (!bh_loop_add(bus->loop, &port->watch, EPOLLIN))
@@ -214,6 +240,25 @@ bool bh_guest_bus_attach(struct bh_guest_bus *bus, struct bh_partition *partitio
         return true;
     (void)bh_guest_bus_detach(bus, 0);
     return false;
+}
+
+bool bh_guest_bus_resume(struct bh_guest_bus *bus, struct bh_partition *partition,
+                         struct bh_error *error)
+{
+    const struct hv_message *left;
+    bool resumed;
+
+    bus->resuming = true;
+    if (!bh_guest_bus_attach(bus, partition, error))
+        return false;
+    resumed = bh_vmbus_resume(bus->vmbus);
+    bus->resuming = false;
+    if (!resumed)
+        return bh_error_set(error, EIO, "A device of the guest cannot go on in another worker.");
+    left = bh_vmbus_inbox_left(bus->vmbus);
+    if (left != NULL)
+        receive(bus, left);
+    return true;
 }
 
 bool bh_guest_bus_detach(struct bh_guest_bus *bus, int patience)

@@ -9,16 +9,25 @@
 
 #include "parent/partition/partition.h"
 #include "parent/worker/guest_memory.h"
+#include "parent/worker/keeper.h"
 #include "vsp/bus/vmbus.h"
 
 struct bh_guest_bus;
 
-/* `memory` must outlive it, and is filled before a guest runs. NULL: no memory or descriptors. */
-struct bh_guest_bus *bh_guest_bus_create(const struct bh_guest_memory *memory, uint32_t vps);
+/*
+ * `memory` must outlive it, and is filled before a guest runs. `journal` is the bus's
+ * (vsp/bus/host.h), `kept` gets the message ports. NULL: no memory or descriptors.
+ */
+struct bh_guest_bus *bh_guest_bus_create(const struct bh_guest_memory *memory, uint32_t vps,
+                                         void *journal, struct bh_kept *kept);
 void bh_guest_bus_destroy(struct bh_guest_bus *bus);
 
 /* A partition, before its VPs run. On failure nothing stays attached. */
 bool bh_guest_bus_attach(struct bh_guest_bus *bus, struct bh_partition *partition,
+                         struct bh_error *error);
+
+/* The same with a partition, ports and devices of another process (vsp/bus/vmbus.h). */
+bool bh_guest_bus_resume(struct bh_guest_bus *bus, struct bh_partition *partition,
                          struct bh_error *error);
 
 /*

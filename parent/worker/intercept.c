@@ -111,14 +111,19 @@ static bool serve_plain_port(const struct bh_intercept_server *server,
                              const struct hv_io_port_intercept *io, unsigned size,
                              struct bh_error *error)
 {
-    uint64_t rax = io->rax;
+    struct bh_mmio_cpu cpu = {.general = {[RAX] = io->rax}, .rip = next_rip(&io->header)};
+    struct bh_chipset *chipset = server->chipset;
+    bool stored;
 
+    bh_chipset_begin(chipset);
     if (io->header.access == HV_ACCESS_WRITE)
-        bh_chipset_write_port(server->chipset, io->port, size,
-                              rax & ((UINT64_C(1) << 8 * size) - 1));
+        bh_bus_write(&chipset->ports, io->port, size, io->rax & ((UINT64_C(1) << 8 * size) - 1));
     else
-        rax = merge_rax(rax, bh_chipset_read_port(server->chipset, io->port, size), size);
-    return store_rax_and_rip(server, rax, next_rip(&io->header), error);
+        cpu.general[RAX] = merge_rax(io->rax, bh_bus_read(&chipset->ports, io->port, size), size);
+    bh_chipset_end(chipset, bh_vp_index(server->vp), &cpu, true);
+    stored = store_rax_and_rip(server, cpu.general[RAX], cpu.rip, error);
+    bh_chipset_stored(chipset, bh_vp_index(server->vp));
+    return stored;
 }
 
 /* The bytes of a string element; elements that cross a page are split by their bytes. */
@@ -153,42 +158,63 @@ static bool move_element(const struct bh_intercept_server *server,
         value |= (uint64_t)*byte[i] << 8 * i;
     }
     if (out) {
-        bh_chipset_write_port(server->chipset, io->port, size, value);
+        bh_bus_write(&server->chipset->ports, io->port, size, value);
         return true;
     }
-    value = bh_chipset_read_port(server->chipset, io->port, size);
+    value = bh_bus_read(&server->chipset->ports, io->port, size);
     for (unsigned i = 0; i < size; i++)
         *byte[i] = (uint8_t)(value >> 8 * i);
     return true;
 }
 
 /* One element of INS or OUTS an intercept; with REP the instruction comes again until RCX is 0. */
-static bool serve_string_port(const struct bh_intercept_server *server,
-                              const struct hv_io_port_intercept *io, unsigned size,
-                              struct bh_error *error)
+static bool do_string(const struct bh_intercept_server *server,
+                      const struct hv_io_port_intercept *io, unsigned size, struct bh_mmio_cpu *cpu,
+                      struct bh_error *error)
 {
     bool out = io->header.access == HV_ACCESS_WRITE;
     unsigned index = out ? RSI : RDI;
     uint64_t step = (io->header.rflags & FLAG_DF) != 0 ? 0 - (uint64_t)size : size;
     bool repeated = (io->access_info & HV_IO_REP) != 0;
+    uint64_t mask = cpu->long_mode ? UINT64_MAX : cpu->code_32 ? UINT32_MAX : UINT16_MAX;
+
+    if (!repeated || (cpu->general[RCX] & mask) != 0) {
+        uint64_t base = cpu->long_mode ? 0 : out ? io->ds.base : io->es.base;
+
+        if (!move_element(server, io, base + (cpu->general[index] & mask), size, error))
+            return false;
+        cpu->general[index] = (cpu->general[index] & ~mask) | ((cpu->general[index] + step) & mask);
+    }
+    if (repeated && (cpu->general[RCX] & mask) != 0)
+        cpu->general[RCX] = (cpu->general[RCX] & ~mask) | ((cpu->general[RCX] - 1) & mask);
+    if (!repeated || (cpu->general[RCX] & mask) == 0)
+        cpu->rip = next_rip(&io->header);
+    return true;
+}
+
+/* The VP gets the registers that were written down with what the devices did. */
+static bool finish(const struct bh_intercept_server *server, const struct bh_mmio_cpu *cpu,
+                   struct bh_error *error)
+{
+    bool stored = store_cpu(server, cpu, error);
+
+    bh_chipset_stored(server->chipset, bh_vp_index(server->vp));
+    return stored;
+}
+
+static bool serve_string_port(const struct bh_intercept_server *server,
+                              const struct hv_io_port_intercept *io, unsigned size,
+                              struct bh_error *error)
+{
     struct bh_mmio_cpu cpu;
-    uint64_t mask;
+    bool done;
 
     if (!load_cpu(server, &io->header, &cpu, error))
         return false;
-    mask = cpu.long_mode ? UINT64_MAX : cpu.code_32 ? UINT32_MAX : UINT16_MAX;
-    if (!repeated || (cpu.general[RCX] & mask) != 0) {
-        uint64_t base = cpu.long_mode ? 0 : out ? io->ds.base : io->es.base;
-
-        if (!move_element(server, io, base + (cpu.general[index] & mask), size, error))
-            return false;
-        cpu.general[index] = (cpu.general[index] & ~mask) | ((cpu.general[index] + step) & mask);
-    }
-    if (repeated && (cpu.general[RCX] & mask) != 0)
-        cpu.general[RCX] = (cpu.general[RCX] & ~mask) | ((cpu.general[RCX] - 1) & mask);
-    if (!repeated || (cpu.general[RCX] & mask) == 0)
-        cpu.rip = next_rip(&io->header);
-    return store_cpu(server, &cpu, error);
+    bh_chipset_begin(server->chipset);
+    done = do_string(server, io, size, &cpu, error);
+    bh_chipset_end(server->chipset, bh_vp_index(server->vp), &cpu, false);
+    return done && finish(server, &cpu, error);
 }
 
 /* EFAULT is the guest's: an address of its own that leads nowhere. */
@@ -234,9 +260,9 @@ static enum bh_mmio_status emulate(const struct bh_intercept_server *server,
 
         return bh_mmio_emulate(cpu, gpa->instruction, length, gpa->gpa, &lapic);
     }
-    (void)pthread_mutex_lock(&server->chipset->lock);
+    bh_chipset_begin(server->chipset);
     status = bh_mmio_emulate(cpu, gpa->instruction, length, gpa->gpa, &server->chipset->mmio);
-    (void)pthread_mutex_unlock(&server->chipset->lock);
+    bh_chipset_end(server->chipset, bh_vp_index(server->vp), cpu, false);
     return status;
 }
 
@@ -263,7 +289,7 @@ static enum bh_intercept_result serve_gpa(const struct bh_intercept_server *serv
             gpa.instruction[2], (unsigned long long)gpa.gpa);
         return BH_INTERCEPT_GUEST_FAULT;
     }
-    return result_of(store_cpu(server, &cpu, error), error);
+    return result_of(finish(server, &cpu, error), error);
 }
 
 /* For the log: what to do about it is not decided here. */
@@ -285,6 +311,21 @@ static void serve_end_of_interrupt(const struct bh_intercept_server *server,
 
     memcpy(&end, message->payload, sizeof(end));
     bh_chipset_end_of_interrupt(server->chipset, (uint8_t)end.vector);
+}
+
+bool bh_intercept_resume(const struct bh_intercept_server *server, struct bh_error *error)
+{
+    const struct bh_chipset_result *result =
+        bh_chipset_result_of(server->chipset, bh_vp_index(server->vp));
+
+    if (result == NULL)
+        return true;
+    if (!result->rax_only)
+        return finish(server, &result->cpu, error);
+    if (!store_rax_and_rip(server, result->cpu.general[RAX], result->cpu.rip, error))
+        return false;
+    bh_chipset_stored(server->chipset, bh_vp_index(server->vp));
+    return true;
 }
 
 enum bh_intercept_result bh_intercept_serve(const struct bh_intercept_server *server,

@@ -28,4 +28,10 @@ enum bh_intercept_result bh_intercept_serve(const struct bh_intercept_server *se
                                             const struct hv_message *message,
                                             struct bh_error *error);
 
+/*
+ * For a VP of another process: if its last intercept was served, and it does not have the result
+ * yet, it gets it now; else the intercept comes again when it runs.
+ */
+bool bh_intercept_resume(const struct bh_intercept_server *server, struct bh_error *error);
+
 #endif

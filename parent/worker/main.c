@@ -14,9 +14,12 @@
 #include <unistd.h>
 
 #include "parent/worker/crash.h"
+#include "parent/worker/journal.h"
 #include "parent/worker/sandbox.h"
 #include "parent/worker/service.h"
 #include "parent/worker/unpacked.h"
+#include "vsp/storage/nbd.h"
+#include "vsp/storage/uring.h"
 
 #define KERNEL_CACHE "/var/cache/bulkhead"
 
@@ -30,6 +33,7 @@ static const char usage[] =
     "  --start           start the VM at once, without waiting for a request\n"
     "  --user UID, --group GID\n"
     "                    become this user and group (numbers) before the guest runs\n"
+    "  --keep            a worker that is killed or falls is started again, and its guest goes on\n"
     "  --kernel-cache FOLDER\n"
     "                    where unpacked kernels are kept (" KERNEL_CACHE "), or \"\" for none\n"
     "  --help, --version\n";
@@ -39,6 +43,8 @@ struct options {
     const char *control;
     const char *kernel_cache;
     bool start;
+    bool keep;
+    int kept; /* where the keeper is; -1: there is none */
     struct bh_sandbox_options sandbox;
 };
 
@@ -49,6 +55,9 @@ struct worker {
     struct bh_crash_watch crash;
     struct bh_control_server *server;
     int signals;
+    struct bh_kept kept;
+    struct bh_vm_journal *journal;
+    bool resumed; /* another worker was here before */
 };
 
 /* --- options ------------------------------------------------------------------------------ */
@@ -68,7 +77,9 @@ enum {
     OPTION_START,
     OPTION_USER,
     OPTION_GROUP,
-    OPTION_KERNEL_CACHE
+    OPTION_KERNEL_CACHE,
+    OPTION_KEEP,
+    OPTION_KEPT /* the keeper's own */
 };
 
 static const struct option option_names[] = {
@@ -78,6 +89,8 @@ static const struct option option_names[] = {
     {"user", required_argument, NULL, OPTION_USER},
     {"group", required_argument, NULL, OPTION_GROUP},
     {"kernel-cache", required_argument, NULL, OPTION_KERNEL_CACHE},
+    {"keep", no_argument, NULL, OPTION_KEEP},
+    {"kept", required_argument, NULL, OPTION_KEPT},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'v'},
     {NULL, 0, NULL, 0},
@@ -94,6 +107,12 @@ static bool apply(int option, struct options *options)
         return true;
     case OPTION_START:
         options->start = true;
+        return true;
+    case OPTION_KEEP:
+        options->keep = true;
+        return true;
+    case OPTION_KEPT:
+        options->kept = (int)strtol(optarg, NULL, 10);
         return true;
     case OPTION_KERNEL_CACHE:
         options->kernel_cache = optarg;
@@ -274,6 +293,53 @@ static bool add_devices(struct worker *worker)
     return service->services != NULL;
 }
 
+static bool complain(const char *text)
+{
+    (void)fprintf(stderr, "bulkhead-worker: %s\n", text);
+    return false;
+}
+
+/*
+ * The I/O of the worker before has ended before anything is done again. Of an NBD server nobody can
+ * know it.
+ */
+static bool wait_for_io(struct worker *worker)
+{
+    int ring = worker->kept.fd[BH_KEPT_URING];
+
+    if (!worker->journal->is_live)
+        return true;
+    for (uint32_t i = 0; i < worker->config.disk_count; i++)
+        if (bh_nbd_is_uri(worker->config.disk[i].path))
+            return complain("the guest cannot go on: what the worker before sent to an NBD server "
+                            "may still be written");
+    return ring < 0 || bh_uring_wait_idle(ring) ||
+           complain("the guest cannot go on: disk I/O of the worker before does not end");
+}
+
+/* The journal and, from it or from the file, the configuration. */
+static bool load_config(struct worker *worker)
+{
+    struct bh_control_error control_error;
+    struct bh_error error;
+
+    if (!bh_kept_open(&worker->kept, worker->options.kept, &error))
+        return complain(error.text);
+    worker->journal = bh_vm_journal_open(&worker->kept, &worker->resumed, &error);
+    if (worker->journal == NULL)
+        return complain(error.text);
+    worker->service.journal = worker->journal;
+    if (worker->resumed)
+        worker->config = *bh_vm_journal_config(worker->journal);
+    else if (!bh_vm_config_load(worker->options.config, &worker->config, &control_error))
+        return complain(control_error.message);
+    if (!worker->journal->is_live) {
+        bh_kept_drop_run(&worker->kept);
+        bh_vm_journal_clear_bus(worker->journal);
+    }
+    return wait_for_io(worker);
+}
+
 /* Everything that needs files and privileges. */
 static bool prepare(struct worker *worker)
 {
@@ -282,19 +348,21 @@ static bool prepare(struct worker *worker)
     struct bh_boot_image unpacked;
     struct bh_error error;
 
-    if (!bh_vm_config_load(worker->options.config, &worker->config, &control_error)) {
-        (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
+    if (!load_config(worker))
         return false;
-    }
     worker->service.host = bh_host_open(NULL, &error);
-    worker->service.vm = bh_vm_create(&worker->config, &bh_device_layer_kernel,
-                                      worker->service.host, on_change, worker, &error);
+    worker->service.vm =
+        bh_vm_create(&worker->config, &bh_device_layer_kernel, worker->service.host, &worker->kept,
+                     worker->journal, on_change, worker, &error);
     if (worker->service.vm == NULL || !block_signals(worker)) {
         (void)fprintf(stderr, "bulkhead-worker: %s\n", error.text);
         return false;
     }
     if (!add_devices(worker))
         return false;
+    if (!bh_kept_put(&worker->kept, BH_KEPT_URING, bh_disks_ring(worker->service.disks), &error))
+        return complain(error.text);
+    bh_service_save_config(&worker->service);
     bh_unpacked_open(worker->options.kernel_cache, worker->config.kernel, &unpacked);
     bh_vm_use_unpacked(worker->service.vm, unpacked);
     worker->server = bh_control_server_open(worker->options.control, &callbacks, &control_error);
@@ -320,12 +388,37 @@ static void tell_end(const struct bh_vm_status *status)
     free(line);
 }
 
+/* A worker that fell while it reset the guest: it is started, as it would have been. */
+static bool was_there(const struct worker *worker)
+{
+    enum bh_vm_state state = worker->journal->status.state;
+
+    return state == BH_VM_RUNNING || state == BH_VM_PAUSED || state == BH_VM_STOPPING;
+}
+
+/* What cannot go on ends with this process, which nothing of it may touch any more. */
+static void go_on(struct worker *worker)
+{
+    struct bh_error error;
+
+    if (bh_vm_go_on(worker->service.vm, &error)) {
+        if (bh_vm_get_status(worker->service.vm)->state == BH_VM_PAUSED)
+            bh_services_pause(bh_guest_services_bus(worker->service.services));
+        return;
+    }
+    (void)fprintf(stderr, "bulkhead-worker: %s\n", error.text);
+    tell_end(bh_vm_get_status(worker->service.vm));
+    _exit(1);
+}
+
 static int run(struct worker *worker)
 {
     const struct bh_vm_status *status;
     struct bh_error error;
 
-    if (worker->options.start)
+    if (worker->resumed && worker->journal->is_live)
+        go_on(worker);
+    else if (worker->options.start || (worker->resumed && was_there(worker)))
         (void)bh_vm_start(worker->service.vm, false, &error);
     loop(worker);
     status = bh_vm_get_status(worker->service.vm);
@@ -337,10 +430,14 @@ static int run(struct worker *worker)
 
 int main(int argc, char **argv)
 {
-    static struct worker worker = {.options.kernel_cache = KERNEL_CACHE, .signals = -1};
+    static struct worker worker = {.options = {.kernel_cache = KERNEL_CACHE, .kept = -1},
+                                   .signals = -1};
     int status = 1;
 
     parse_options(argc, argv, &worker.options);
+    if (worker.options.keep && worker.options.kept < 0)
+        return bh_keeper_run(argv, argc);
+    worker.options.sandbox.end_with_parent = worker.options.kept >= 0;
     if (prepare(&worker))
         status = run(&worker);
     if (worker.server != NULL && !is_over(&worker))

@@ -152,9 +152,17 @@ bool bh_nics_set(struct bh_nics *nics, const json_t *params, struct bh_control_e
         rate_of(params, "receive_bytes_per_second", config->receive_bytes_per_second);
     bh_nic_set_rates(nics->nic[found], config->transmit_bytes_per_second,
                      config->receive_bytes_per_second);
-    if (link_up != NULL)
-        bh_nic_set_link(nics->nic[found], json_is_true(link_up));
+    if (link_up != NULL) {
+        config->link_up = json_is_true(link_up);
+        bh_nic_set_link(nics->nic[found], config->link_up);
+    }
     return true;
+}
+
+void bh_nics_get_config(const struct bh_nics *nics, struct bh_vm_config *config)
+{
+    config->nic_count = nics->count;
+    memcpy(config->nic, nics->config, sizeof(nics->config));
 }
 
 /* --- reports ------------------------------------------------------------------------------ */

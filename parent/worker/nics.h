@@ -28,6 +28,9 @@ bool bh_nics_remove(struct bh_nics *nics, const char *id, struct bh_control_erro
 /* The params of nic_set. */
 bool bh_nics_set(struct bh_nics *nics, const json_t *params, struct bh_control_error *error);
 
+/* Fills the NICs of a configuration as they are now. */
+void bh_nics_get_config(const struct bh_nics *nics, struct bh_vm_config *config);
+
 /* The member `nics` of status and of stats; new references. */
 json_t *bh_nics_status(const struct bh_nics *nics);
 json_t *bh_nics_stats(const struct bh_nics *nics);

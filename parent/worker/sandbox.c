@@ -9,6 +9,7 @@
 #include <linux/if_tun.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -152,6 +153,10 @@ bool bh_sandbox_enter(const struct bh_sandbox_options *options, struct bh_error 
 {
     if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(error, "privileges");
-    return leave_files(error) && change_user(options, error) && drop_capabilities(error) &&
-           filter_calls(error);
+    if (!leave_files(error) || !change_user(options, error) || !drop_capabilities(error))
+        return false;
+    /* A change of the user would have undone it. */
+    if (options->end_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        return fail(error, "the tie to its keeper");
+    return filter_calls(error);
 }

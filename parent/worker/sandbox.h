@@ -12,6 +12,7 @@
 struct bh_sandbox_options {
     long user; /* 0: stay the user that it is */
     long group;
+    bool end_with_parent; /* who started the worker: it ends when that does */
 };
 
 /* There is no way back. On failure the process must end. */

@@ -54,6 +54,7 @@ static json_t *status_json(struct bh_service *service)
         bh_disks_status(service->disks), "nics", bh_nics_status(service->nics), "consoles",
         "serial0", "guest", bh_guest_services_status(service->services));
 
+    json_object_set_new(object, "restarts", json_integer(status->restarts));
     add_reason(object, status);
     return object;
 }
@@ -306,11 +307,9 @@ static json_t *shut_down(struct bh_service *service, const json_t *params,
 
 /* --- all ---------------------------------------------------------------------------------- */
 
-static json_t *serve_request(void *context, struct bh_control_request *request, int *fd,
-                             struct bh_control_error *error)
+static json_t *dispatch(struct bh_service *service, struct bh_control_request *request, int *fd,
+                        struct bh_control_error *error)
 {
-    struct bh_service *service = context;
-
     switch (request->method) {
     case BH_METHOD_STATUS:
         return status_json(service);
@@ -346,6 +345,44 @@ static json_t *serve_request(void *context, struct bh_control_request *request, 
         return refuse(error, BH_CONTROL_NOT_SUPPORTED, NULL,
                       "This VM has no such service: no provider of it runs in its worker.");
     }
+}
+
+static bool changes_config(enum bh_control_method method)
+{
+    switch (method) {
+    case BH_METHOD_NIC_ADD:
+    case BH_METHOD_NIC_REMOVE:
+    case BH_METHOD_NIC_SET:
+    case BH_METHOD_SET:
+    case BH_METHOD_DISK_ADD:
+    case BH_METHOD_DISK_REMOVE:
+    case BH_METHOD_CD_INSERT:
+    case BH_METHOD_CD_EJECT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static json_t *serve_request(void *context, struct bh_control_request *request, int *fd,
+                             struct bh_control_error *error)
+{
+    struct bh_service *service = context;
+    json_t *result = dispatch(service, request, fd, error);
+
+    if (result != NULL && changes_config(request->method))
+        bh_service_save_config(service);
+    return result;
+}
+
+void bh_service_save_config(struct bh_service *service)
+{
+    struct bh_vm_config *config = &service->saved_config;
+
+    *config = *bh_vm_get_config(service->vm);
+    bh_disks_get_config(service->disks, config);
+    bh_nics_get_config(service->nics, config);
+    bh_vm_journal_set_config(service->journal, config);
 }
 
 static void fill_hello(void *context, struct bh_control_hello *hello)

@@ -8,6 +8,7 @@
 #include "parent/worker/crash.h"
 #include "parent/worker/disks.h"
 #include "parent/worker/guest_services.h"
+#include "parent/worker/journal.h"
 #include "parent/worker/nics.h"
 #include "parent/worker/vm.h"
 
@@ -17,10 +18,15 @@ struct bh_service {
     struct bh_nics *nics;
     struct bh_guest_services *services;
     struct bh_host *host; /* for statistics; NULL where there is no access */
+    struct bh_vm_journal *journal;
+    struct bh_vm_config saved_config;
 };
 
 /* Fills the callbacks of the server. */
 struct bh_control_service bh_service_callbacks(struct bh_service *service);
+
+/* The configuration with all changes goes into the journal. */
+void bh_service_save_config(struct bh_service *service);
 
 /* The members of the event `state`. */
 json_t *bh_service_state_event(const struct bh_vm_status *status);

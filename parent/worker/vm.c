@@ -12,6 +12,7 @@
 #include "parent/worker/entry.h"
 #include "parent/worker/firmware.h"
 #include "parent/worker/image.h"
+#include "parent/worker/journal.h"
 
 #define LARGE_PAGE (2ull << 20)
 
@@ -37,6 +38,8 @@ struct bh_vm {
     void *context;
     const struct bh_device_layer *layer;
     struct bh_host *host;
+    struct bh_kept *kept;
+    struct bh_vm_journal *journal;
     struct bh_boot_image kernel;
     struct bh_boot_image unpacked; /* the same, if it is there */
     struct bh_boot_image initrd;
@@ -47,6 +50,7 @@ struct bh_vm {
     _Atomic uint32_t exit_code;
     pthread_mutex_t sentence_lock;
     char sentence[256]; /* of the last guest fault or failure */
+    int file;           /* of the memory, where the keeper has it too; else -1 */
     uint8_t *area;      /* what was mapped; RAM is in it, 2 MiB-aligned */
     uint8_t *ram;
     struct bh_guest_memory memory;
@@ -68,6 +72,7 @@ static void change(struct bh_vm *vm, enum bh_vm_state state, enum bh_vm_reason r
     vm->status.state = state;
     vm->status.reason = reason;
     bh_control_timestamp(vm->status.since);
+    vm->journal->status = vm->status;
     vm->changed(vm->context, &vm->status);
 }
 
@@ -91,6 +96,8 @@ static void tell(struct bh_vm *vm, uint32_t news)
 {
     uint64_t one = 1;
 
+    if (news != NEWS_FAILED) /* that comes again by itself */
+        (void)__atomic_fetch_or(&vm->journal->news, news, __ATOMIC_SEQ_CST);
     atomic_fetch_or(&vm->news, news);
     (void)!write(vm->wake, &one, sizeof(one)); /* full: it is awake already */
 }
@@ -102,6 +109,7 @@ static void on_power(void *context, enum bh_power_event event, uint32_t value)
     bh_vcpus_ask_park(&vm->vcpus);
     if (event == BH_POWER_DEBUG_EXIT) {
         atomic_store(&vm->exit_code, value);
+        vm->journal->exit_code = value;
         tell(vm, NEWS_DEBUG_EXIT);
     } else {
         tell(vm, event == BH_POWER_OFF ? NEWS_POWER_OFF : NEWS_RESET);
@@ -156,6 +164,13 @@ static void on_input_wanted(void *context)
     bh_console_input_wanted(vm->console);
 }
 
+static uint64_t on_output_end(void *context)
+{
+    const struct bh_vm *vm = context;
+
+    return bh_console_get_stats(vm->console).out_bytes;
+}
+
 static size_t on_input(void *context, const uint8_t *data, size_t length)
 {
     struct bh_vm *vm = context;
@@ -165,28 +180,52 @@ static size_t on_input(void *context, const uint8_t *data, size_t length)
 
 /* --- memory ------------------------------------------------------------------------------- */
 
-static bool allocate_memory(struct bh_vm *vm, struct bh_error *error)
+/* Address space for it, 2 MiB-aligned; and what is behind it. */
+static bool map_memory(struct bh_vm *vm)
 {
     uint64_t size = vm->config.memory_bytes;
     uint64_t misplaced;
 
-    if (vm->area != NULL)
-        return true;
     vm->area = mmap(NULL, size + LARGE_PAGE, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (vm->area == MAP_FAILED) {
         vm->area = NULL;
-        return bh_error_set(error, errno, "No memory of %llu MiB for the VM: %s.",
-                            (unsigned long long)(size >> 20), strerror(errno));
+        return false;
     }
     misplaced = (uintptr_t)vm->area % LARGE_PAGE;
     vm->ram = vm->area + (misplaced != 0 ? LARGE_PAGE - misplaced : 0);
+    return vm->file < 0 || mmap(vm->ram, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                                vm->file, 0) != MAP_FAILED;
+}
+
+static bool allocate_memory(struct bh_vm *vm, bool populate, struct bh_error *error)
+{
+    uint64_t size = vm->config.memory_bytes;
+
+    if (vm->area != NULL)
+        return true;
+    if (!map_memory(vm))
+        return bh_error_set(error, errno, "No memory of %llu MiB for the VM: %s.",
+                            (unsigned long long)(size >> 20), strerror(errno));
     (void)madvise(vm->ram, size, MADV_HUGEPAGE);
     (void)madvise(vm->ram, size, MADV_DONTDUMP);
     /* The driver pins it all; what is there already it pins by large pages. */
-    (void)madvise(vm->ram, size, MADV_POPULATE_WRITE);
+    if (populate)
+        (void)madvise(vm->ram, size, MADV_POPULATE_WRITE);
     bh_guest_memory_init(&vm->memory, vm->ram, size);
     return true;
+}
+
+/* The file that the keeper has, or a new one. */
+static bool open_memory(struct bh_vm *vm, struct bh_error *error)
+{
+    vm->file = vm->kept->fd[BH_KEPT_MEMORY];
+    if (vm->kept->socket < 0 || vm->file >= 0)
+        return true;
+    vm->file = memfd_create("bulkhead-memory", MFD_CLOEXEC);
+    if (vm->file < 0 || ftruncate(vm->file, (off_t)vm->config.memory_bytes) != 0)
+        return bh_error_set(error, errno, "No file for the VM's memory: %s.", strerror(errno));
+    return bh_kept_put(vm->kept, BH_KEPT_MEMORY, vm->file, error);
 }
 
 /* --- partition ---------------------------------------------------------------------------- */
@@ -230,6 +269,8 @@ static bool create_partition(struct bh_vm *vm, struct bh_error *error)
         !bh_partition_set_property(vm->partition, HV_PROPERTY_UNIMPLEMENTED_MSR_ACTION, 1, error))
         return false;
     learn_id(vm);
+    if (!bh_kept_put(vm->kept, BH_KEPT_PARTITION, bh_partition_fd(vm->partition), error))
+        return false;
     for (unsigned i = 0; i < vm->memory.count; i++) {
         const struct bh_memory_region *region = &vm->memory.region[i];
 
@@ -250,14 +291,38 @@ static bool explain_reserve(const struct bh_vm_config *config, uint32_t vp, stru
                         vp, config->reserve_percent);
 }
 
-static bool create_vps(struct bh_vm *vm, struct bh_error *error)
+static struct bh_vp *create_vp(struct bh_vm *vm, uint32_t index, struct bh_error *error)
+{
+    struct bh_vp *vp = bh_vp_create(vm->partition, index, error);
+
+    if (vp == NULL)
+        (void)explain_reserve(&vm->config, index, error);
+    if (vp == NULL || bh_kept_put(vm->kept, BH_KEPT_VP + index, bh_vp_fd(vp), error))
+        return vp;
+    bh_vp_close(vp);
+    return NULL;
+}
+
+static struct bh_vp *adopt_vp(struct bh_vm *vm, uint32_t index, struct bh_error *error)
+{
+    int fd = vm->kept->fd[BH_KEPT_VP + index];
+    struct bh_vp *vp = fd >= 0 ? bh_vp_adopt(vm->partition, index, fd) : NULL;
+
+    if (vp == NULL)
+        (void)bh_error_set(error, ENOMEM, "Virtual processor %u cannot be taken up.", index);
+    return vp;
+}
+
+static bool add_vps(struct bh_vm *vm,
+                    struct bh_vp *(*get)(struct bh_vm *vm, uint32_t index, struct bh_error *error),
+                    struct bh_error *error)
 {
     for (uint32_t i = 0; i < vm->config.vps; i++) {
         struct bh_intercept_server server = {.chipset = &vm->chipset, .memory = &vm->memory};
 
-        vm->vp[i] = bh_vp_create(vm->partition, i, error);
+        vm->vp[i] = get(vm, i, error);
         if (vm->vp[i] == NULL)
-            return explain_reserve(&vm->config, i, error);
+            return false;
         server.vp = vm->vp[i];
         if (!bh_vcpus_add(&vm->vcpus, &server, error))
             return false;
@@ -293,10 +358,39 @@ static bool build(struct bh_vm *vm, struct bh_error *error)
     struct bh_boot_state boot;
 
     atomic_store(&vm->news, 0);
+    vm->journal->news = 0;
     bh_chipset_reset(&vm->chipset);
-    return allocate_memory(vm, error) && load(vm, &boot, error) && create_partition(vm, error) &&
-           create_vps(vm, error) && bh_guest_bus_attach(vm->bus, vm->partition, error) &&
-           bh_entry_set(vm->vp[0], &boot, error);
+    vm->journal->is_live = allocate_memory(vm, true, error) && load(vm, &boot, error) &&
+                           create_partition(vm, error) && add_vps(vm, create_vp, error) &&
+                           bh_guest_bus_attach(vm->bus, vm->partition, error) &&
+                           bh_entry_set(vm->vp[0], &boot, error);
+    return vm->journal->is_live;
+}
+
+/* From what another process left to VPs that wait for their turn. */
+static bool take_up(struct bh_vm *vm, struct bh_error *error)
+{
+    if (!allocate_memory(vm, false, error))
+        return false;
+    vm->partition = bh_partition_adopt(vm->layer, vm->kept->fd[BH_KEPT_PARTITION]);
+    if (vm->partition == NULL)
+        return bh_error_set(error, ENOMEM, "Out of memory.");
+    learn_id(vm);
+    if (!add_vps(vm, adopt_vp, error))
+        return false;
+    bh_chipset_resume(&vm->chipset);
+    if (!bh_guest_bus_resume(vm->bus, vm->partition, error))
+        return false;
+    for (uint32_t i = 0; i < vm->config.vps; i++)
+        if (!bh_intercept_resume(&vm->vcpus.vcpu[i].server, error))
+            return false;
+    return true;
+}
+
+static void let_run(struct bh_vm *vm)
+{
+    vm->journal->may_run = true;
+    bh_vcpus_run(&vm->vcpus);
 }
 
 /*
@@ -305,6 +399,8 @@ static bool build(struct bh_vm *vm, struct bh_error *error)
  */
 static bool dismantle(struct bh_vm *vm, int patience)
 {
+    vm->journal->is_live = false;
+    vm->journal->may_run = false;
     bh_vcpus_end(&vm->vcpus);
     if (!bh_guest_bus_detach(vm->bus, patience))
         return false;
@@ -315,8 +411,10 @@ static bool dismantle(struct bh_vm *vm, int patience)
     bh_partition_close(vm->partition);
     vm->partition = NULL;
     vm->status.partition_id = 0;
+    bh_kept_drop_run(vm->kept);
     if (vm->area != NULL)
-        (void)madvise(vm->ram, vm->config.memory_bytes, MADV_DONTNEED);
+        (void)madvise(vm->ram, vm->config.memory_bytes,
+                      vm->file >= 0 ? MADV_REMOVE : MADV_DONTNEED);
     return true;
 }
 
@@ -332,7 +430,7 @@ static void run_again(struct bh_vm *vm)
         fail(vm, error.text);
         return;
     }
-    bh_vcpus_run(&vm->vcpus);
+    let_run(vm);
     change(vm, BH_VM_RUNNING, vm->ending_reason);
 }
 
@@ -406,13 +504,36 @@ bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
     if (paused)
         hold_time(vm);
     else
-        bh_vcpus_run(&vm->vcpus);
+        let_run(vm);
     change(vm, paused ? BH_VM_PAUSED : BH_VM_RUNNING, BH_REASON_REQUESTED);
+    return true;
+}
+
+bool bh_vm_go_on(struct bh_vm *vm, struct bh_error *error)
+{
+    const uint64_t one = 1;
+    uint64_t id;
+
+    if (!take_up(vm, error)) {
+        fail(vm, error->text);
+        return false;
+    }
+    id = vm->status.partition_id;
+    vm->status = vm->journal->status;
+    vm->status.partition_id = id;
+    vm->status.restarts++;
+    atomic_store(&vm->exit_code, vm->journal->exit_code);
+    atomic_store(&vm->news, vm->journal->news);
+    (void)!write(vm->wake, &one, sizeof(one));
+    if (vm->journal->may_run && vm->journal->news == 0)
+        bh_vcpus_run(&vm->vcpus);
+    change(vm, vm->status.state, BH_REASON_REQUESTED);
     return true;
 }
 
 void bh_vm_pause(struct bh_vm *vm)
 {
+    vm->journal->may_run = false;
     bh_vcpus_park(&vm->vcpus);
     hold_time(vm);
     change(vm, BH_VM_PAUSED, BH_REASON_REQUESTED);
@@ -421,7 +542,7 @@ void bh_vm_pause(struct bh_vm *vm)
 void bh_vm_resume(struct bh_vm *vm)
 {
     release_time(vm);
-    bh_vcpus_run(&vm->vcpus);
+    let_run(vm);
     change(vm, BH_VM_RUNNING, BH_REASON_REQUESTED);
 }
 
@@ -526,24 +647,30 @@ void bh_vm_serve(struct bh_vm *vm, uint32_t news)
 
 static bool set_up(struct bh_vm *vm, struct bh_error *error)
 {
-    const struct bh_chipset_host host = {on_interrupt, on_output, on_input_wanted, on_power, vm};
+    const struct bh_chipset_host host = {on_interrupt, on_output,     on_input_wanted,
+                                         on_power,     on_output_end, vm};
+    struct bh_vm_journal *journal = vm->journal;
 
     (void)pthread_mutex_init(&vm->sentence_lock, NULL);
     vm->node = -1;
     vm->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    vm->console = bh_console_create(on_input, vm);
-    bh_chipset_init(&vm->chipset, &host);
+    vm->console =
+        bh_console_create(on_input, vm, journal->console, bh_chipset_output_end(&journal->chipset));
+    bh_chipset_init(&vm->chipset, &host, &journal->chipset);
     bh_vcpus_init(&vm->vcpus, on_stopped, vm);
-    vm->bus = bh_guest_bus_create(&vm->memory, vm->config.vps);
+    vm->bus =
+        bh_guest_bus_create(&vm->memory, vm->config.vps, bh_vm_journal_bus(journal), vm->kept);
     if (vm->wake < 0 || vm->console == NULL || vm->bus == NULL)
         return bh_error_set(error, errno, "The worker lacks memory or files: %s.", strerror(errno));
     vm->node = bh_partition_open_node(vm->layer, error);
-    return vm->node >= 0 && bh_image_open(vm->config.kernel, &vm->kernel, error) &&
+    return vm->node >= 0 && open_memory(vm, error) &&
+           bh_image_open(vm->config.kernel, &vm->kernel, error) &&
            bh_image_open(vm->config.initrd, &vm->initrd, error);
 }
 
 struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_device_layer *layer,
-                           struct bh_host *host,
+                           struct bh_host *host, struct bh_kept *kept,
+                           struct bh_vm_journal *journal,
                            void (*changed)(void *context, const struct bh_vm_status *status),
                            void *context, struct bh_error *error)
 {
@@ -556,6 +683,9 @@ struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_de
     vm->config = *config;
     vm->layer = layer;
     vm->host = host;
+    vm->kept = kept;
+    vm->journal = journal;
+    vm->file = -1;
     vm->changed = changed;
     vm->context = context;
     vm->status.state = BH_VM_CREATED;
@@ -581,6 +711,8 @@ void bh_vm_destroy(struct bh_vm *vm)
     bh_image_close(&vm->initrd);
     if (vm->wake >= 0)
         (void)close(vm->wake);
+    if (vm->file >= 0)
+        (void)close(vm->file);
     if (vm->node >= 0)
         (void)vm->layer->close(vm->node);
     free(vm);

@@ -16,12 +16,14 @@
 #include "parent/worker/vcpus.h"
 
 struct bh_vm;
+struct bh_vm_journal;
 
 struct bh_vm_status {
     enum bh_vm_state state;
     enum bh_vm_reason reason;
     char since[32];
     uint32_t resets;
+    uint32_t restarts;     /* of the worker, under the guest */
     uint64_t partition_id; /* 0: none, or not known */
     uint32_t exit_code;    /* with BH_REASON_DEBUG_EXIT */
     char message[256];     /* with BH_REASON_GUEST_FAULT and BH_REASON_WORKER_ERROR */
@@ -30,10 +32,12 @@ struct bh_vm_status {
 /*
  * `changed` is called after each change of state. Opens the kernel, the initrd
  * and the driver's node, so no file is opened later. `host` tells the id of the
- * partition; NULL where there is no access to it. NULL with `error` filled.
+ * partition; NULL where there is no access to it. What the guest consists of is put into `kept` and
+ * `journal`. NULL with `error` filled.
  */
 struct bh_vm *bh_vm_create(const struct bh_vm_config *config, const struct bh_device_layer *layer,
-                           struct bh_host *host,
+                           struct bh_host *host, struct bh_kept *kept,
+                           struct bh_vm_journal *journal,
                            void (*changed)(void *context, const struct bh_vm_status *status),
                            void *context, struct bh_error *error);
 void bh_vm_destroy(struct bh_vm *vm);
@@ -59,6 +63,13 @@ void bh_vm_serve(struct bh_vm *vm, uint32_t news);
  * on with them: the reset when that I/O has ended, power_off after five seconds at the latest.
  */
 bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error);
+/*
+ * Goes on with the guest that the journal tells of, instead of starting one; the devices were added
+ * again. After a failure the state is failed, and nothing more is to be done with the VM: the
+ * process ends, and all that was taken up with it.
+ */
+bool bh_vm_go_on(struct bh_vm *vm, struct bh_error *error);
+
 /* In a pause the guest's clocks and timers stand still, but for the real-time clock. */
 void bh_vm_pause(struct bh_vm *vm);
 void bh_vm_resume(struct bh_vm *vm);

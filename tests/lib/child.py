@@ -46,6 +46,7 @@ class Guest:
     disks: tuple = ()                # as in the worker's configuration
     nics: tuple = ()                 # likewise
     nbd: bool = False
+    keep: bool = False               # a worker that falls is started again
 
 
 class Child:
@@ -84,19 +85,27 @@ class Child:
     def try_start(self, paused=False):
         """As start; returns the status and the words of the request to start the guest."""
         ask, files = self.machine.ask, self.files
-        ask(f"rm -rf {files}; mkdir {files}; mkfifo {files}/in; rm -f {self.socket}")
+        ask(f"rm -rf {files}; mkdir {files}; rm -f {self.socket}")
         ask(f"echo {shlex.quote(json.dumps(self.config()))} >{files}/config")
-        ask(f"(bulkhead-worker --config {files}/config --control {self.socket} --user {self.uid} "
+        keep = "--keep" if self.guest.keep else ""
+        ask(f"(bulkhead-worker {keep} --config {files}/config --control {self.socket} --user {self.uid} "
             f"--group {self.uid} >{files}/log 2>&1; echo $? >{files}/status) & "
             f"until test -S {self.socket} -o -e {files}/status; do usleep 20000; done",
             BOOT_SECONDS)  # the first of a kernel unpacks it
         if self.machine.run(f"test -e {files}/status")[0] == 0:
             raise Failure(f"child {self.number}: the worker ended: {self.log()}")
-        # From inside the folder: a console that ends late must not mark the end of the next run's.
-        ask(f"(cd {files}; bhctl {self.socket} console <>in >out 2>/dev/null; true >over) & "
-            f"bhctl {self.socket} events >{files}/events 2>/dev/null & true")
+        self.connect()
         return self.machine.run(f"bhctl {self.socket} start "
                                 f"{shlex.quote(json.dumps({'paused': paused}))} 2>&1")
+
+    def connect(self):
+        """The console and the events, from now on: also after another worker has gone on."""
+        files = self.files
+        # From inside the folder: a console that ends late must not mark the end of the next run's.
+        self.machine.ask(f"cd {files}; rm -f in over; mkfifo in; >out; cd - >/dev/null; "
+                         f"(cd {files}; bhctl {self.socket} console <>in >out 2>/dev/null; true >over) & "
+                         f"bhctl {self.socket} events >>{files}/events 2>/dev/null & true")
+        self.text, self.read, self.position = "", 0, 0
 
     def boot(self):
         """Starts it and waits for its shell."""

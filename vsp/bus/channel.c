@@ -24,13 +24,15 @@ static void serve(struct bh_vmbus_channel *channel)
 {
     struct bh_ring_memory memory;
 
-    if (channel->state.phase != CHANNEL_OPEN || channel->broken)
+    if (channel->state.phase != CHANNEL_OPEN || channel->state.broken)
         return;
     memory = bh_channel_memory(channel);
     bh_ring_mask(&channel->state.in, &memory);
     channel->budget = ROUND_PACKETS;
+    bh_round_begin(channel->bus);
     channel->device->provider->ready(channel->device->context, channel);
     bh_vmbus_channel_flush(channel);
+    bh_round_end(channel->bus);
 }
 
 static void on_doorbell(void *context, uint32_t events)
@@ -130,7 +132,7 @@ void bh_channel_open(struct bh_vmbus *bus, const struct vmbus_open *request)
         answer_open(bus, request, STATUS_FAILED);
         return;
     }
-    channel->broken = false;
+    channel->state.broken = false;
     channel->user = NULL;
     channel->state.phase = CHANNEL_OPEN;
     if (!channel->device->provider->opened(channel->device->context, channel, request->user)) {
@@ -152,6 +154,7 @@ static void close_one(struct bh_vmbus_channel *channel)
     channel->state.phase = CHANNEL_OFFERED;
     channel->pages = NULL;
     channel->kicked = false;
+    channel->bus->changed = true;
     channel->device->provider->closed(channel->device->context, channel);
 }
 
@@ -203,11 +206,57 @@ void bh_channels_disconnect(struct bh_vmbus *bus)
     bh_gpadl_forget(bus, 0);
 }
 
+/* --- going on in another process ---------------------------------------------------------- */
+
+/* The guest may have rung while nobody heard it, and may not have heard what it was told. */
+static void show(struct bh_vmbus_channel *channel)
+{
+    const struct bh_vmbus_host *host = channel->bus->host;
+    struct bh_ring_memory memory;
+
+    if (channel->state.broken)
+        return;
+    memory = bh_channel_memory(channel);
+    bh_ring_show_reader(&channel->state.in, &memory);
+    bh_ring_show_writer(&channel->state.out, &memory);
+    host->signal(host->context, channel->state.target_vp, channel->state.relid);
+    bh_vmbus_channel_kick(channel);
+}
+
+static bool resume_one(struct bh_vmbus_channel *channel)
+{
+    const struct bh_vmbus_provider *provider =
+        channel->device != NULL ? channel->device->provider : NULL;
+
+    channel->pages = bh_gpadl_find(channel->bus, channel->state.relid, channel->state.gpadl);
+    if (provider == NULL || provider->resumed == NULL || channel->pages == NULL || !listen(channel))
+        return false;
+    show(channel);
+    return provider->resumed(channel->device->context, channel);
+}
+
+static bool resume_of(struct bh_vmbus *bus, bool primary)
+{
+    for (uint32_t i = 0; i < BH_VMBUS_CHANNELS_MAX; i++) {
+        struct bh_vmbus_channel *channel = &bus->channel[i];
+
+        if (channel->state.phase == CHANNEL_OPEN && (channel->state.index == 0) == primary &&
+            !resume_one(channel))
+            return false;
+    }
+    return true;
+}
+
+bool bh_channels_resume(struct bh_vmbus *bus)
+{
+    return resume_of(bus, true) && resume_of(bus, false);
+}
+
 /* --- for providers ------------------------------------------------------------------------ */
 
 bool bh_channel_may_read(struct bh_vmbus_channel *channel)
 {
-    if (channel->state.phase != CHANNEL_OPEN || channel->broken)
+    if (channel->state.phase != CHANNEL_OPEN || channel->state.broken)
         return false;
     if (channel->budget > 0) {
         channel->budget--;

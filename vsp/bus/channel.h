@@ -40,6 +40,9 @@ bool bh_vmbus_channel_read(struct bh_vmbus_channel *channel, struct bh_vmbus_pac
 /* Has `ready` called soon, from the loop. */
 void bh_vmbus_channel_kick(struct bh_vmbus_channel *channel);
 
+/* Bytes at packet->ranges. */
+uint32_t bh_vmbus_packet_ranges_size(const struct bh_vmbus_packet *packet);
+
 /*
  * The memory that a packet's ranges name, one after the other, as few pieces as possible. Returns
  * the number of pieces, or -1 when not all is RAM or `max` are not enough. The guest can change

@@ -118,10 +118,33 @@ static uint32_t count_free(const struct bh_vmbus *bus)
     return count;
 }
 
+/* --- devices of a process before: they keep their places and their channels --- */
+
+/* False when it had none: then it is new. */
+static bool adopt(struct bh_vmbus_device *device)
+{
+    struct bh_vmbus *bus = device->bus;
+
+    for (uint32_t i = 0; i < BH_VMBUS_CHANNELS_MAX; i++) {
+        struct bh_vmbus_channel *channel = &bus->channel[i];
+
+        if (channel->state.phase == CHANNEL_FREE || channel->state.phase == CHANNEL_RESCINDED ||
+            !same(&channel->state.instance, &device->identity.instance))
+            continue;
+        channel->device = device;
+        if (channel->state.index == 0)
+            device->primary = channel;
+    }
+    return device->primary != NULL;
+}
+
 static struct bh_vmbus_device *find_slot(struct bh_vmbus *bus, const struct vmbus_guid *instance)
 {
     struct bh_vmbus_device *slot = NULL;
 
+    for (uint32_t i = 0; bus->resuming && i < BH_VMBUS_DEVICES_MAX; i++)
+        if (bus->device[i].bus == NULL && bh_journal_had_device(bus, i, instance))
+            return &bus->device[i];
     for (uint32_t i = 0; i < BH_VMBUS_DEVICES_MAX; i++) {
         if (bus->device[i].bus == NULL)
             slot = &bus->device[i];
@@ -141,8 +164,14 @@ struct bh_vmbus_device *bh_vmbus_device_add(struct bh_vmbus *bus,
         return NULL;
     *device = (struct bh_vmbus_device){
         .bus = bus, .identity = *identity, .provider = provider, .context = context};
-    device->primary = take_free(device, 0);
-    bh_devices_offer(bus);
+    bh_round_begin(bus);
+    if (!bus->resuming || !adopt(device)) {
+        bh_journal_clear_space(bh_vmbus_device_space(device));
+        device->primary = take_free(device, 0);
+        bh_devices_offer(bus);
+    }
+    bus->changed = true;
+    bh_round_end(bus);
     return device;
 }
 
@@ -150,6 +179,7 @@ void bh_vmbus_device_remove(struct bh_vmbus_device *device)
 {
     struct bh_vmbus *bus = device->bus;
 
+    bh_round_begin(bus);
     for (uint32_t i = BH_VMBUS_CHANNELS_MAX; i-- > 0;) {
         struct bh_vmbus_channel *channel = &bus->channel[i];
 
@@ -159,6 +189,8 @@ void bh_vmbus_device_remove(struct bh_vmbus_device *device)
         channel->device = NULL;
     }
     *device = (struct bh_vmbus_device){0};
+    bus->changed = true;
+    bh_round_end(bus);
 }
 
 bool bh_vmbus_device_offer_sub_channels(struct bh_vmbus_device *device, uint32_t count)
@@ -172,9 +204,12 @@ bool bh_vmbus_device_offer_sub_channels(struct bh_vmbus_device *device, uint32_t
             bus->channel[i].state.phase != CHANNEL_FREE &&
             bus->channel[i].state.phase != CHANNEL_RESCINDED)
             return false;
+    bh_round_begin(bus);
     for (uint32_t i = 1; i <= count; i++)
         (void)take_free(device, (uint16_t)i);
     bh_devices_offer(bus);
+    bus->changed = true;
+    bh_round_end(bus);
     return true;
 }
 

@@ -28,7 +28,16 @@ struct bh_vmbus_provider {
     void (*closed)(void *context, struct bh_vmbus_channel *channel);
     /* Something was written to the channel, or there is room again after a write that failed. */
     void (*ready)(void *context, struct bh_vmbus_channel *channel);
+    /*
+     * Copies what the provider must remember to `state`, BH_VMBUS_STATE_MAX bytes: at the end of
+     * each round, so it is short and quick. And takes up a channel that was open in another
+     * process; the primary one first. False: it can not. Both NULL: there is nothing to remember.
+     */
+    void (*save)(void *context, void *state);
+    bool (*resumed)(void *context, struct bh_vmbus_channel *channel);
 };
+
+#define BH_VMBUS_STATE_MAX 8192u
 
 /*
  * Adds a device and offers it, at once when a guest is connected. `provider` and `context` must
@@ -38,6 +47,16 @@ struct bh_vmbus_device *bh_vmbus_device_add(struct bh_vmbus *bus,
                                             const struct bh_vmbus_identity *identity,
                                             const struct bh_vmbus_provider *provider,
                                             void *context);
+
+/* What `save` wrote in the process before; NULL when there was none. Until bh_vmbus_resume ends. */
+const void *bh_vmbus_device_saved(const struct bh_vmbus_device *device);
+
+/*
+ * Memory of the device's own that outlives the process, page-aligned and zero at first. What was
+ * written there since the last round may be of a round that never was.
+ */
+#define BH_VMBUS_SPACE (2u << 20)
+void *bh_vmbus_device_space(const struct bh_vmbus_device *device);
 
 /*
  * Closes its channels and takes the offer back. The provider is not called afterwards; channels

@@ -4,7 +4,6 @@
  * arrive in a header and any number of bodies; only a complete list, all of
  * it RAM, is ever used.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "vsp/bus/parts.h"
@@ -31,8 +30,8 @@ static void drop(struct bh_vmbus *bus, struct bh_gpadl *gpadl)
 {
     bus->gpadl_pages -= gpadl->pages;
     bus->gpadl_doomed -= gpadl->doomed;
-    free(gpadl->pfn);
     *gpadl = (struct bh_gpadl){0};
+    bus->changed = true;
 }
 
 static void answer(struct bh_vmbus *bus, uint32_t relid, uint32_t id, uint32_t status)
@@ -63,7 +62,7 @@ static void take(struct bh_vmbus *bus, struct bh_gpadl *gpadl, const uint8_t *fr
             drop(bus, gpadl);
             return;
         }
-        gpadl->pfn[gpadl->received++] = pfn;
+        bus->journal->pfn[gpadl->first + gpadl->received++] = pfn;
     }
     if (gpadl->received == gpadl->pages)
         answer(bus, gpadl->relid, gpadl->id, STATUS_OK);
@@ -81,6 +80,34 @@ static uint32_t count_pages(const struct bh_vmbus *bus, const struct vmbus_gpadl
     return (uint32_t)pages;
 }
 
+/* The list that has one of these places for PFNs, or NULL. */
+static const struct bh_gpadl *find_user(const struct bh_vmbus *bus, uint32_t first, uint32_t pages)
+{
+    for (uint32_t i = 0; i < BH_VMBUS_GPADLS_MAX; i++) {
+        const struct bh_gpadl *gpadl = &bus->gpadl[i];
+
+        if (gpadl->relid != 0 && first < gpadl->first + gpadl->pages &&
+            gpadl->first < first + pages)
+            return gpadl;
+    }
+    return NULL;
+}
+
+/* Where the journal has room for as many PFNs in a row; BH_VMBUS_PAGES_MAX: nowhere. */
+static uint32_t find_room(const struct bh_vmbus *bus, uint32_t pages)
+{
+    uint32_t first = 0;
+
+    while (first + pages <= BH_VMBUS_PAGES_MAX) {
+        const struct bh_gpadl *user = find_user(bus, first, pages);
+
+        if (user == NULL)
+            return first;
+        first = user->first + user->pages;
+    }
+    return BH_VMBUS_PAGES_MAX;
+}
+
 static bool is_known(struct bh_vmbus *bus, uint32_t relid)
 {
     const struct bh_vmbus_channel *channel = bh_channel_find(bus, relid);
@@ -93,15 +120,15 @@ void bh_gpadl_header(struct bh_vmbus *bus, const void *payload, size_t size)
 {
     struct vmbus_gpadl_header header;
     struct bh_gpadl *gpadl = find_free(bus);
-    uint64_t *pfn = NULL;
+    uint32_t first = BH_VMBUS_PAGES_MAX;
     uint32_t pages;
 
     memcpy(&header, payload, sizeof(header));
     pages = count_pages(bus, &header);
     if (gpadl != NULL && pages != 0 && is_known(bus, header.relid) &&
         find_id(bus, header.gpadl) == NULL)
-        pfn = calloc(pages, sizeof(*pfn));
-    if (pfn == NULL) {
+        first = find_room(bus, pages);
+    if (first == BH_VMBUS_PAGES_MAX) {
         answer(bus, header.relid, header.gpadl, STATUS_FAILED);
         return;
     }
@@ -110,7 +137,7 @@ void bh_gpadl_header(struct bh_vmbus *bus, const void *payload, size_t size)
                                .byte_count = header.byte_count,
                                .byte_offset = header.byte_offset,
                                .pages = pages,
-                               .pfn = pfn};
+                               .first = first};
     bus->gpadl_pages += pages;
     take(bus, gpadl, (const uint8_t *)payload + sizeof(header), size - sizeof(header));
 }
@@ -201,15 +228,17 @@ int bh_vmbus_gpadl_memory(const struct bh_vmbus_channel *channel, uint32_t gpadl
 {
     uint64_t total = bh_vmbus_gpadl_size(channel, gpadl);
     const struct bh_gpadl *found;
+    const uint64_t *pfn;
     int count = 0;
 
     if (total == 0 || offset > total || size > total - offset)
         return -1;
     found = bh_gpadl_find(channel->bus, channel->device->primary->state.relid, gpadl);
+    pfn = channel->bus->journal->pfn + found->first;
     for (offset += found->byte_offset; size > 0;) {
         uint64_t within = offset % VMBUS_PAGE_SIZE;
         uint64_t length = size < VMBUS_PAGE_SIZE - within ? size : VMBUS_PAGE_SIZE - within;
-        uint64_t gpa = found->pfn[offset / VMBUS_PAGE_SIZE] * VMBUS_PAGE_SIZE + within;
+        uint64_t gpa = pfn[offset / VMBUS_PAGE_SIZE] * VMBUS_PAGE_SIZE + within;
 
         if (!bh_pieces_add(channel->bus, pieces, max, &count, gpa, length))
             return -1;

@@ -19,6 +19,11 @@ enum bh_vmbus_post {
 struct bh_vmbus_host {
     void *context;
     uint32_t vp_count;
+    /*
+     * bh_vmbus_journal_size bytes that outlive the process, zero or written by the one before;
+     * page-aligned. NULL: the bus begins anew in memory of its own.
+     */
+    void *journal;
     /* A message of type VMBUS_MESSAGE_TYPE to VMBUS_SINT of the VP. */
     enum bh_vmbus_post (*post)(void *context, uint32_t vp, const void *payload, size_t size);
     /* Sets the event flag of VMBUS_SINT on the VP. */

@@ -7,13 +7,16 @@
 
 #include "vsp/bus/parts.h"
 
-/* Hands over what the hypervisor takes. */
-static void deliver(struct bh_vmbus *bus)
+/*
+ * Hands over what the hypervisor takes, at the end of a round. That it has is written down with the
+ * next one, so a guest may hear the last messages twice after a restart; it ignores that.
+ */
+void bh_outbox_deliver(struct bh_vmbus *bus)
 {
     struct bh_outbox *outbox = &bus->outbox;
 
     while (outbox->count > 0) {
-        const struct bh_outbox_message *message = &outbox->message[outbox->first];
+        const struct bh_outbox_message *message = &bus->journal->outbox[outbox->first];
         enum bh_vmbus_post result = bus->host->post(bus->host->context, bus->contact.target_vp,
                                                     message->payload, message->size);
 
@@ -22,8 +25,9 @@ static void deliver(struct bh_vmbus *bus)
         if (result == BH_VMBUS_POST_LOST)
             bh_vmbus_log(bus, "A message to the guest was lost: VP %u takes none.",
                          bus->contact.target_vp);
-        outbox->first = (outbox->first + 1) % OUTBOX_SIZE;
+        outbox->first = (outbox->first + 1) % BH_JOURNAL_OUTBOX;
         outbox->count--;
+        bus->changed = true;
     }
     if (bus->room_wanted && bh_vmbus_has_room(bus)) {
         bus->room_wanted = false;
@@ -33,7 +37,7 @@ static void deliver(struct bh_vmbus *bus)
 
 void bh_vmbus_retry(struct bh_vmbus *bus)
 {
-    deliver(bus);
+    bh_outbox_deliver(bus);
 }
 
 /* Never full: requests are not taken from OUTBOX_FULL on, and each causes a bounded burst. */
@@ -41,21 +45,21 @@ void bh_outbox_post(struct bh_vmbus *bus, const void *payload, size_t size)
 {
     struct bh_outbox *outbox = &bus->outbox;
     struct bh_outbox_message *message =
-        &outbox->message[(outbox->first + outbox->count) % OUTBOX_SIZE];
+        &bus->journal->outbox[(outbox->first + outbox->count) % BH_JOURNAL_OUTBOX];
 
-    if (outbox->count == OUTBOX_SIZE) {
+    if (outbox->count == BH_JOURNAL_OUTBOX) {
         bh_vmbus_log(bus, "A message to the guest was lost: it does not read its messages.");
         return;
     }
     memcpy(message->payload, payload, size);
     message->size = (uint8_t)size;
     outbox->count++;
-    if (outbox->count == 1)
-        deliver(bus);
+    bus->changed = true;
 }
 
 void bh_outbox_clear(struct bh_vmbus *bus)
 {
     bus->outbox.first = 0;
     bus->outbox.count = 0;
+    bus->changed = true;
 }

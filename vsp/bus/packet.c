@@ -6,15 +6,17 @@
 
 struct bh_ring_memory bh_channel_memory(const struct bh_vmbus_channel *channel)
 {
-    return (struct bh_ring_memory){channel->bus->host, channel->pages->pfn};
+    return (struct bh_ring_memory){channel->bus->host,
+                                   channel->bus->journal->pfn + channel->pages->first};
 }
 
 void bh_channel_break(struct bh_vmbus_channel *channel, const char *why)
 {
-    if (!channel->broken)
+    if (!channel->state.broken)
         bh_vmbus_log(channel->bus, "The guest broke channel %u: %s. It is not served any more.",
                      channel->state.relid, why);
-    channel->broken = true;
+    channel->state.broken = true;
+    channel->bus->changed = true;
 }
 
 static void signal_guest(const struct bh_vmbus_channel *channel)
@@ -102,6 +104,22 @@ bool bh_vmbus_channel_read(struct bh_vmbus_channel *channel, struct bh_vmbus_pac
     return false;
 }
 
+/* They were checked to be whole. */
+uint32_t bh_vmbus_packet_ranges_size(const struct bh_vmbus_packet *packet)
+{
+    const uint8_t *at = packet->ranges;
+
+    for (uint32_t i = 0; i < packet->range_count; i++) {
+        struct vmbus_gpa_range range;
+
+        memcpy(&range, at, sizeof(range));
+        at +=
+            sizeof(range) + ((uint64_t)range.byte_offset + range.byte_count + VMBUS_PAGE_SIZE - 1) /
+                                VMBUS_PAGE_SIZE * sizeof(uint64_t);
+    }
+    return packet->range_count == 0 ? 0 : (uint32_t)(at - packet->ranges);
+}
+
 /* --- memory ------------------------------------------------------------------------------- */
 
 bool bh_pieces_add(const struct bh_vmbus *bus, struct iovec *pieces, int max, int *count,
@@ -167,7 +185,7 @@ static bool put(struct bh_vmbus_channel *channel, const struct bh_ring_part *par
     struct bh_ring_memory memory;
     enum bh_ring_status status;
 
-    if (channel->state.phase != CHANNEL_OPEN || channel->broken)
+    if (channel->state.phase != CHANNEL_OPEN || channel->state.broken)
         return true;
     memory = bh_channel_memory(channel);
     status = bh_ring_write(&channel->state.out, &memory, parts, count);
@@ -229,10 +247,18 @@ bool bh_vmbus_channel_send_pages(struct bh_vmbus_channel *channel, uint64_t tran
 
 void bh_vmbus_channel_flush(struct bh_vmbus_channel *channel)
 {
+    bh_round_begin(channel->bus);
+    channel->unflushed = true;
+    bh_round_end(channel->bus);
+}
+
+void bh_channel_show(struct bh_vmbus_channel *channel)
+{
     struct bh_ring_memory memory;
     bool wanted;
 
-    if (channel->state.phase != CHANNEL_OPEN || channel->broken)
+    channel->unflushed = false;
+    if (channel->state.phase != CHANNEL_OPEN || channel->state.broken)
         return;
     memory = bh_channel_memory(channel);
     wanted = bh_ring_writer_flush(&channel->state.out, &memory);

@@ -1,53 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of this folder share. What a guest and the bus agreed on
- * (struct bh_channel_state, struct bh_gpadl with its PFNs, struct
- * bh_contact) is plain data, without pointers into guest memory: addresses
- * are looked up at each use, so the state can be written down and taken up
- * again by another process.
+ * is plain data (journal.h), without pointers into guest memory: addresses
+ * are looked up at each use.
  */
 #ifndef VSP_BUS_PARTS_H
 #define VSP_BUS_PARTS_H
 
 #include "vsp/bus/channel.h"
+#include "vsp/bus/journal.h"
 #include "vsp/bus/ring.h"
 
 #define STATUS_OK     0u
 #define STATUS_FAILED 0xc0000001u
 
-/* --- GPADLs ------------------------------------------------------------------------------- */
-
-struct bh_gpadl {
-    uint32_t id;
-    uint32_t relid; /* 0: the slot is free */
-    uint32_t byte_count;
-    uint32_t byte_offset;
-    uint32_t pages;
-    uint32_t received; /* PFNs so far; all of them: it is created */
-    bool doomed;       /* torn down; TORNDOWN follows when no I/O uses it */
-    uint64_t *pfn;
-};
-
 /* --- channels ----------------------------------------------------------------------------- */
-
-enum bh_channel_phase {
-    CHANNEL_FREE,
-    CHANNEL_IDLE, /* of a device; this guest was not told */
-    CHANNEL_OFFERED,
-    CHANNEL_OPEN,
-    CHANNEL_RESCINDED, /* until the guest releases the relid */
-};
-
-struct bh_channel_state {
-    enum bh_channel_phase phase;
-    uint32_t relid; /* its place in the table, plus 1 */
-    uint16_t index; /* 0: primary */
-    struct vmbus_guid instance;
-    uint32_t target_vp;
-    uint32_t gpadl;
-    struct bh_ring in;
-    struct bh_ring out;
-};
 
 struct bh_vmbus_channel {
     struct bh_channel_state state;
@@ -57,8 +24,8 @@ struct bh_vmbus_channel {
     struct bh_watch doorbell;
     uint32_t holds;
     uint32_t budget; /* packets it may still read in this round */
-    bool broken;     /* the guest broke the protocol: nothing is read or written */
     bool kicked;
+    bool unflushed; /* something was written while another channel was served */
     void *user;
 };
 
@@ -72,35 +39,24 @@ struct bh_vmbus_device {
 
 /* --- messages to the guest ---------------------------------------------------------------- */
 
-#define OUTBOX_SIZE 1024u /* a burst of offers and rescinds for all channels, and answers */
-#define OUTBOX_FULL 256u  /* from here on no more requests are taken */
+#define OUTBOX_FULL 256u /* from here on no more requests are taken */
 
-struct bh_outbox_message {
-    uint8_t payload[VMBUS_MESSAGE_SIZE_MAX];
-    uint8_t size;
-};
-
+/* The messages are in the journal. */
 struct bh_outbox {
     uint32_t first;
     uint32_t count;
-    struct bh_outbox_message message[OUTBOX_SIZE];
 };
 
 /* --- the bus ------------------------------------------------------------------------------ */
 
-struct bh_contact {
-    bool connected;
-    bool offering; /* the guest asked for offers */
-    uint32_t version;
-    uint32_t target_vp;
-};
-
-/* What is answered when no I/O uses the memory of the guest before. */
-enum bh_farewell { FAREWELL_NONE, FAREWELL_UNLOAD, FAREWELL_CONTACT };
-
 struct bh_vmbus {
     const struct bh_vmbus_host *host;
     struct bh_loop *loop;
+    struct bh_journal *journal;
+    bool resuming; /* taken up from another process; not all devices are there yet */
+    bool changed;  /* what a struct bh_journal_control holds */
+    uint32_t busy; /* in the middle of a round */
+    uint64_t received;
     struct bh_contact contact;
     enum bh_farewell farewell;
     struct vmbus_initiate_contact request; /* for FAREWELL_CONTACT */
@@ -118,7 +74,18 @@ struct bh_vmbus {
     uint64_t packet[BH_VMBUS_PACKET_MAX / 8]; /* the copy of the packet that was read last */
 };
 
+/* vmbus.c: a round; at its end it is committed, and what was written is shown to the guest */
+void bh_round_begin(struct bh_vmbus *bus);
+void bh_round_end(struct bh_vmbus *bus);
+
+/* packet.c: shows the guest what was written before the last commit */
+void bh_channel_show(struct bh_vmbus_channel *channel);
+
+/* channel.c: after all devices were added again */
+bool bh_channels_resume(struct bh_vmbus *bus);
+
 /* outbox.c */
+void bh_outbox_deliver(struct bh_vmbus *bus);
 void bh_outbox_post(struct bh_vmbus *bus, const void *payload, size_t size);
 void bh_outbox_clear(struct bh_vmbus *bus);
 

@@ -132,7 +132,6 @@ enum bh_ring_status bh_ring_read(struct bh_ring *ring, const struct bh_ring_memo
     copy_out(ring, memory, advance(ring, ring->position, sizeof(descriptor)),
              (uint8_t *)packet + sizeof(descriptor), *size - (uint32_t)sizeof(descriptor));
     ring->position = advance(ring, ring->position, *size + VMBUS_PACKET_TRAILER);
-    store(&control->read_index, ring->position);
     return BH_RING_OK;
 }
 
@@ -165,6 +164,7 @@ bool bh_ring_reader_flush(struct bh_ring *ring, const struct bh_ring_memory *mem
     ring->shown = ring->position;
     if (made == 0)
         return false;
+    store(&control->read_index, ring->position);
     barrier();
     pending = load(&control->pending_send_size);
     write_index = load(&control->write_index);
@@ -172,6 +172,11 @@ bool bh_ring_reader_flush(struct bh_ring *ring, const struct bh_ring_memory *mem
         return false;
     room = ring->size - distance(ring, ring->position, write_index);
     return room > pending && (made > room || room - made <= pending);
+}
+
+void bh_ring_show_reader(const struct bh_ring *ring, const struct bh_ring_memory *memory)
+{
+    store(&bh_ring_control(ring, memory)->read_index, ring->position);
 }
 
 /* --- writer ------------------------------------------------------------------------------- */
@@ -233,4 +238,9 @@ bool bh_ring_writer_flush(struct bh_ring *ring, const struct bh_ring_memory *mem
     store(&control->write_index, ring->position);
     barrier();
     return load(&control->interrupt_mask) == 0 && load(&control->read_index) == before;
+}
+
+void bh_ring_show_writer(const struct bh_ring *ring, const struct bh_ring_memory *memory)
+{
+    store(&bh_ring_control(ring, memory)->write_index, ring->position);
 }

@@ -40,7 +40,7 @@ struct vmbus_ring_control *bh_ring_control(const struct bh_ring *ring,
 
 /*
  * Reader. Copies the next packet, without its trailer, to `packet` of `capacity` bytes (a multiple
- * of 8), and consumes it. *size is its length.
+ * of 8), and consumes it; the guest sees its room at the next flush. *size is its length.
  */
 enum bh_ring_status bh_ring_read(struct bh_ring *ring, const struct bh_ring_memory *memory,
                                  void *packet, uint32_t capacity, uint32_t *size);
@@ -51,7 +51,7 @@ void bh_ring_mask(const struct bh_ring *ring, const struct bh_ring_memory *memor
 /* Signals again; false when there is something to read, and then they stay masked. */
 bool bh_ring_unmask(const struct bh_ring *ring, const struct bh_ring_memory *memory);
 
-/* True when the guest waits for the room made since the last call. */
+/* Shows the guest what was consumed; true when it waits for the room made since the last call. */
 bool bh_ring_reader_flush(struct bh_ring *ring, const struct bh_ring_memory *memory);
 
 struct bh_ring_part {
@@ -68,5 +68,9 @@ enum bh_ring_status bh_ring_write(struct bh_ring *ring, const struct bh_ring_mem
 
 /* Shows the guest what was written; true when it wants a signal for that. */
 bool bh_ring_writer_flush(struct bh_ring *ring, const struct bh_ring_memory *memory);
+
+/* Shows the guest a position that was taken up, of a reader or of a writer. */
+void bh_ring_show_reader(const struct bh_ring *ring, const struct bh_ring_memory *memory);
+void bh_ring_show_writer(const struct bh_ring *ring, const struct bh_ring_memory *memory);
 
 #endif

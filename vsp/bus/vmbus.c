@@ -27,6 +27,27 @@ void bh_vmbus_log(const struct bh_vmbus *bus, const char *format, ...)
     bus->host->log(bus->host->context, sentence);
 }
 
+/* --- rounds ------------------------------------------------------------------------------- */
+
+void bh_round_begin(struct bh_vmbus *bus)
+{
+    bus->busy++;
+}
+
+void bh_round_end(struct bh_vmbus *bus)
+{
+    if (--bus->busy > 0 || bus->resuming)
+        return;
+    bh_journal_commit(bus);
+    for (uint32_t i = 0; i < BH_VMBUS_CHANNELS_MAX; i++)
+        if (bus->channel[i].unflushed)
+            bh_channel_show(&bus->channel[i]);
+    if (bus->outbox.count == 0)
+        return;
+    bh_outbox_deliver(bus);
+    bh_journal_commit(bus);
+}
+
 /* --- contact ------------------------------------------------------------------------------ */
 
 static bool speaks(uint32_t version)
@@ -80,8 +101,12 @@ static void say_farewell(struct bh_vmbus *bus)
 
 void bh_vmbus_holds_changed(struct bh_vmbus *bus)
 {
+    if (bus->gpadl_doomed == 0 && bus->farewell == FAREWELL_NONE)
+        return;
+    bh_round_begin(bus);
     bh_gpadl_finish(bus);
     say_farewell(bus);
+    bh_round_end(bus);
 }
 
 static void initiate_contact(struct bh_vmbus *bus, const struct vmbus_initiate_contact *request)
@@ -194,12 +219,16 @@ void bh_vmbus_receive(struct bh_vmbus *bus, const void *payload, size_t size)
     least = least_size(message.header.type);
     if (least == 0 || size < least)
         return;
+    bh_round_begin(bus);
+    bus->received++;
+    bus->changed = true;
     if (message.header.type == VMBUS_INITIATE_CONTACT)
         initiate_contact(bus, (const void *)&message);
     else if (message.header.type == VMBUS_UNLOAD)
         unload(bus);
     else if (bus->contact.connected)
         serve(bus, message.header.type, &message, size);
+    bh_round_end(bus);
 }
 
 bool bh_vmbus_has_room(const struct bh_vmbus *bus)
@@ -226,7 +255,7 @@ struct bh_vmbus *bh_vmbus_create(const struct bh_vmbus_host *host, struct bh_loo
     bus->loop = loop;
     bus->again =
         (struct bh_watch){bh_channels_serve_kicked, bus, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    if (bus->again.fd >= 0 && bh_loop_add(loop, &bus->again, EPOLLIN))
+    if (bh_journal_open(bus) && bus->again.fd >= 0 && bh_loop_add(loop, &bus->again, EPOLLIN))
         return bus;
     bh_vmbus_destroy(bus);
     return NULL;
@@ -236,7 +265,7 @@ void bh_vmbus_destroy(struct bh_vmbus *bus)
 {
     if (bus == NULL)
         return;
-    bh_gpadl_forget(bus, 0);
+    bh_journal_close(bus);
     if (bus->again.fd >= 0) {
         bh_loop_remove(bus->loop, &bus->again);
         (void)close(bus->again.fd);
@@ -244,23 +273,29 @@ void bh_vmbus_destroy(struct bh_vmbus *bus)
     free(bus);
 }
 
+bool bh_vmbus_resume(struct bh_vmbus *bus)
+{
+    bool resumed;
+
+    bh_round_begin(bus);
+    resumed = bh_channels_resume(bus);
+    bus->resuming = false;
+    if (resumed)
+        bh_vmbus_holds_changed(bus);
+    bh_round_end(bus);
+    return resumed;
+}
+
 bool bh_vmbus_reset(struct bh_vmbus *bus, int patience)
 {
     const uint64_t end = bh_loop_now() + (uint64_t)patience * MILLISECOND;
     struct pollfd wait = {.fd = bh_loop_fd(bus->loop), .events = POLLIN};
 
+    bh_round_begin(bus);
     disconnect(bus, FAREWELL_NONE);
     bus->contact = (struct bh_contact){0};
     bus->room_wanted = false;
-    while (bus->holds > 0) {
-        uint64_t now = bh_loop_now();
-
-        if (patience >= 0 && now >= end)
-            return false;
-        (void)poll(&wait, 1, patience < 0 ? -1 : (int)((end - now) / MILLISECOND) + 1);
-        bh_loop_serve(bus->loop);
-    }
-    return true;
+    bh_round_end(bus);
 }
 
 struct bh_loop *bh_vmbus_loop(const struct bh_vmbus *bus)

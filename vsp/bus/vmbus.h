@@ -23,6 +23,29 @@ struct bh_vmbus;
 /* `host` and `loop` must outlive it. NULL when there is no memory. */
 struct bh_vmbus *bh_vmbus_create(const struct bh_vmbus_host *host, struct bh_loop *loop);
 
+/*
+ * --- going on where another process fell (journal.h) ---
+ *
+ * When the host's journal holds a guest, the bus is created with it. The same devices are added
+ * again, in any order; then bh_vmbus_resume has their providers take up the channels that are open,
+ * and shows the guest what it may have missed. Until then the bus does nothing. False: a device is
+ * missing or cannot go on; then the guest cannot either.
+ */
+size_t bh_vmbus_journal_size(void);
+bool bh_vmbus_journal_holds_guest(const void *journal);
+bool bh_vmbus_resume(struct bh_vmbus *bus);
+
+/*
+ * Where the next message of the guest is put before bh_vmbus_receive, BH_VMBUS_INBOX_SIZE bytes of
+ * which the first four are not zero; and one that a process before did not come to, or NULL.
+ */
+#define BH_VMBUS_INBOX_SIZE 256u
+void *bh_vmbus_inbox(struct bh_vmbus *bus);
+const void *bh_vmbus_inbox_left(const struct bh_vmbus *bus);
+
+/* The last round that is whole: what was done since may have to be done again. */
+const uint64_t *bh_vmbus_round(const struct bh_vmbus *bus);
+
 /* All devices are removed before. */
 void bh_vmbus_destroy(struct bh_vmbus *bus);
 

@@ -69,6 +69,8 @@ struct bh_nic {
     uint32_t tap_count;
     struct bh_shared send;
     struct bh_shared receive;
+    uint32_t send_gpadl;
+    uint32_t receive_gpadl;
     struct bh_loans loans;
     struct bh_bucket transmit_bucket;
     uint64_t sent; /* of the queue that sent last, before it did */

@@ -122,6 +122,11 @@ static void serve_answer(struct bh_component *component, const struct bh_vmbus_p
     if ((header.flags & IC_FLAG_RESPONSE) == 0 || header.type != type)
         return;
     component->waits = false;
+    if (component->stale && type != IC_NEGOTIATE) {
+        component->stale = false;
+        return;
+    }
+    component->stale = false;
     if (type == IC_NEGOTIATE)
         agree(component, packet->payload + HEADER, component->clock());
     else
@@ -150,6 +155,7 @@ static bool on_opened(void *context, struct bh_vmbus_channel *channel, const uin
     component->channel = channel;
     component->phase = BH_COMPONENT_NEGOTIATING;
     component->waits = false;
+    component->stale = false;
     component->version = (struct ic_version){0};
     return true;
 }
@@ -166,8 +172,47 @@ static void on_closed(void *context, struct bh_vmbus_channel *channel)
     component->moved(component->context);
 }
 
-static const struct bh_vmbus_provider provider = {
-    .opened = on_opened, .closed = on_closed, .ready = on_ready};
+/* What the journal keeps: what was agreed on, and whether an answer is to come. */
+struct saved {
+    enum bh_component_phase phase;
+    bool waits;
+    uint64_t transaction;
+    struct ic_version version;
+};
+
+static void save(void *context, void *state)
+{
+    const struct bh_component *component = context;
+    struct saved *saved = state;
+
+    saved->phase = component->phase;
+    saved->waits = component->waits;
+    saved->transaction = component->transaction;
+    saved->version = component->version;
+}
+
+static bool on_resumed(void *context, struct bh_vmbus_channel *channel)
+{
+    struct bh_component *component = context;
+    const struct saved *saved = bh_vmbus_device_saved(component->device);
+
+    if (saved == NULL)
+        return false;
+    component->channel = channel;
+    component->phase = saved->phase;
+    component->waits = saved->waits;
+    component->stale = saved->waits;
+    component->transaction = saved->transaction;
+    component->version = saved->version;
+    component->moved(component->context);
+    return true;
+}
+
+static const struct bh_vmbus_provider provider = {.opened = on_opened,
+                                                  .closed = on_closed,
+                                                  .ready = on_ready,
+                                                  .save = save,
+                                                  .resumed = on_resumed};
 
 bool bh_component_start(struct bh_component *component, const char *vm)
 {

@@ -51,6 +51,7 @@ struct bh_component {
     struct bh_vmbus_channel *channel; /* NULL: not open */
     enum bh_component_phase phase;
     bool waits;             /* for an answer */
+    bool stale;             /* to what another process had asked: nobody knows what to make of it */
     uint64_t transaction;   /* of the last request */
     uint32_t first_version; /* versions before this one are not offered */
     struct ic_version version;

@@ -7,7 +7,39 @@
 #include "vsp/bus/channel.h"
 #include "vsp/protocol/storvsc.h"
 
-#define REQUESTS 512u /* at a time; more stay in the rings */
+#define REQUESTS   512u /* at a time; more stay in the rings */
+#define RANGES_MAX 3968u
+
+/*
+ * A request as the journal keeps it, from the round that took it until the one that answered it.
+ * One that another process had taken and not answered is begun again: what was done of it so far
+ * is done again, with the same data, since the guest waits for the answer.
+ */
+struct slot {
+    uint64_t taken;    /* round; 0: never used */
+    uint64_t answered; /* round; 0: not yet */
+    uint64_t transaction;
+    uint32_t channel; /* its index */
+    uint32_t type;
+    uint32_t range_count;
+    uint32_t range_bytes;
+    struct storvsc_packet packet;
+    uint8_t ranges[RANGES_MAX];
+};
+_Static_assert(sizeof(struct slot) <= 4096, "a page");
+_Static_assert(REQUESTS * 4096u <= BH_VMBUS_SPACE, "the device's space");
+
+/* What the journal keeps of the controller itself. */
+struct saved {
+    bool ready;
+    bool rescan_wanted;
+    struct {
+        char id[32]; /* empty: there is no disk */
+        uint32_t attention;
+        bool locked;
+    } lun[BH_CONTROLLER_LUNS];
+};
+_Static_assert(sizeof(struct saved) <= BH_VMBUS_STATE_MAX, "the device's state");
 
 /* One packet of the guest, from its arrival until its answer is in the ring. */
 struct request {
@@ -15,6 +47,7 @@ struct request {
     struct bh_controller *controller;
     struct bh_vmbus_channel *channel;
     struct request *next; /* in a list: free, or answers without room */
+    struct slot *slot;
     uint64_t transaction;
     struct storvsc_packet packet;
     struct iovec pieces[BH_SCSI_PIECES_MAX];
@@ -35,7 +68,9 @@ struct bh_controller {
     bool ready; /* the guest has finished initialization */
     bool rescan_wanted;
     const struct bh_vmbus_channel *serving; /* the bus flushes it afterwards */
-    struct request *free;
+    const uint64_t *round;                  /* the last that is whole */
+    struct request *free;                   /* the one that was put back first, */
+    struct request **last_free;
     bool starved; /* a channel stopped because there was no free request */
     struct request request[REQUESTS];
 };
@@ -53,8 +88,11 @@ static void put_back(struct request *request)
     struct bh_controller *controller = request->controller;
     struct bh_vmbus_channel *channel = request->channel;
 
-    request->next = controller->free;
-    controller->free = request;
+    if (request->slot->answered == 0) /* nobody waits for an answer any more */
+        request->slot->answered = *controller->round + 1;
+    request->next = NULL;
+    *controller->last_free = request;
+    controller->last_free = &request->next;
     bh_vmbus_channel_release(channel);
     if (!controller->starved)
         return;
@@ -66,8 +104,11 @@ static void put_back(struct request *request)
 
 static bool write_answer(const struct request *request)
 {
-    return bh_vmbus_channel_complete(request->channel, request->transaction, &request->packet,
-                                     sizeof(request->packet));
+    if (!bh_vmbus_channel_complete(request->channel, request->transaction, &request->packet,
+                                   sizeof(request->packet)))
+        return false;
+    request->slot->answered = *request->controller->round + 1;
+    return true;
 }
 
 /* Answers keep their order: one that waits holds up those behind it. */
@@ -200,6 +241,10 @@ static void execute_srb(struct bh_controller *controller, struct request *reques
     scsi->pieces = request->pieces;
     scsi->size = packet->range_bytes;
     scsi->count = 0;
+    if (bh_vmbus_packet_ranges_size(packet) > RANGES_MAX) {
+        refuse(request);
+        return;
+    }
     if (!controller->ready || srb->cdb_length == 0 || srb->cdb_length > STORVSC_CDB_SIZE ||
         srb->direction > STORVSC_NO_DATA || packet->range_bytes > BH_SCSI_TRANSFER_MAX) {
         refuse(request);
@@ -296,14 +341,44 @@ static void kick_disks(const struct bh_controller *controller)
             bh_disk_kick(controller->lun[i]);
 }
 
+/* A request whose answer is not committed yet would be lost with its slot. */
+static bool has_free(const struct bh_controller *controller)
+{
+    return controller->free != NULL && (controller->free->slot->answered <= *controller->round ||
+                                        controller->free->slot->taken > *controller->round);
+}
+
 static struct request *take_free(struct bh_controller *controller, struct bh_vmbus_channel *channel)
 {
     struct request *request = controller->free;
 
     controller->free = request->next;
+    if (controller->free == NULL)
+        controller->last_free = &controller->free;
     request->channel = channel;
     bh_vmbus_channel_hold(channel);
     return request;
+}
+
+/* Writes a packet down; `taken` last, as the round it belongs to. */
+static void write_down(struct request *request, const struct bh_vmbus_packet *packet)
+{
+    struct slot *slot = request->slot;
+    uint32_t size = bh_vmbus_packet_ranges_size(packet);
+
+    slot->taken = UINT64_MAX;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the end of the process may come like a signal */
+    slot->answered = 0;
+    slot->transaction = packet->transaction;
+    slot->channel = bh_vmbus_channel_index(request->channel);
+    slot->type = packet->type;
+    slot->range_count = packet->range_count;
+    slot->range_bytes = packet->range_bytes;
+    slot->packet = request->packet;
+    if (size <= sizeof(slot->ranges) && size > 0)
+        memcpy(slot->ranges, packet->ranges, size);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    slot->taken = *request->controller->round + 1;
 }
 
 /* Without a free request packets stay in the ring. */
@@ -313,8 +388,10 @@ static void serve_packets(struct bh_controller *controller, struct bh_vmbus_chan
     struct request *request;
 
     while (queue_of(controller, channel)->first == NULL) {
-        if (controller->free == NULL) {
-            controller->starved = true;
+        if (!has_free(controller)) {
+            if (controller->free != NULL)
+                bh_vmbus_channel_kick(channel);
+            controller->starved = controller->free == NULL;
             return;
         }
         if (!bh_vmbus_channel_read(channel, &packet))
@@ -324,6 +401,7 @@ static void serve_packets(struct bh_controller *controller, struct bh_vmbus_chan
         request = take_free(controller, channel);
         request->transaction = packet.transaction;
         memcpy(&request->packet, packet.payload, sizeof(request->packet));
+        write_down(request, &packet);
         serve(controller, request, &packet);
     }
 }
@@ -341,6 +419,9 @@ static bool on_opened(void *context, struct bh_vmbus_channel *channel, const uin
     queue->last = &queue->first;
     if (bh_vmbus_channel_index(channel) == 0)
         controller->ready = false;
+    for (unsigned i = 0; i < REQUESTS; i++) /* of a channel of before: none is held */
+        if (controller->request[i].slot->channel == bh_vmbus_channel_index(channel))
+            controller->request[i].slot->taken = 0;
     return true;
 }
 
@@ -377,9 +458,113 @@ static void on_ready(void *context, struct bh_vmbus_channel *channel)
     kick_disks(controller);
 }
 
-static const struct bh_vmbus_provider provider = {on_opened, on_closed, on_ready};
+/* --- going on in another process ---------------------------------------------------------- */
+
+static void save(void *context, void *state)
+{
+    const struct bh_controller *controller = context;
+    struct saved *saved = state;
+
+    saved->ready = controller->ready;
+    saved->rescan_wanted = controller->rescan_wanted;
+    for (unsigned i = 0; i < BH_CONTROLLER_LUNS; i++) {
+        saved->lun[i].id[0] = '\0';
+        if (controller->lun[i] == NULL)
+            continue;
+        memcpy(saved->lun[i].id, bh_disk_id(controller->lun[i]), sizeof(saved->lun[i].id));
+        saved->lun[i].attention = bh_disk_attention(controller->lun[i], &saved->lun[i].locked);
+    }
+}
+
+static bool is_open(const struct slot *slot, uint64_t round)
+{
+    return slot->taken != 0 && slot->taken <= round &&
+           (slot->answered == 0 || slot->answered > round);
+}
+
+/* Begins a request of another process again. */
+static void repeat(struct request *request)
+{
+    const struct slot *slot = request->slot;
+    const struct bh_vmbus_packet packet = {.transaction = slot->transaction,
+                                           .type = (uint16_t)slot->type,
+                                           .size = sizeof(slot->packet),
+                                           .payload = (const uint8_t *)&slot->packet,
+                                           .range_count = slot->range_count,
+                                           .range_bytes = slot->range_bytes,
+                                           .ranges = slot->ranges};
+
+    request->slot->answered = 0;
+    request->transaction = slot->transaction;
+    request->packet = slot->packet;
+    serve(request->controller, request, &packet);
+}
+
+/* Takes the requests of this channel that are open out of the list of the free ones. */
+static struct request *take_open(struct bh_controller *controller, struct bh_vmbus_channel *channel)
+{
+    uint32_t index = bh_vmbus_channel_index(channel);
+    struct request **at = &controller->free;
+    struct request *taken = NULL;
+
+    while (*at != NULL) {
+        struct request *request = *at;
+
+        if (!is_open(request->slot, *controller->round) || request->slot->channel != index) {
+            at = &request->next;
+            continue;
+        }
+        *at = request->next;
+        request->next = taken;
+        taken = request;
+        request->channel = channel;
+        bh_vmbus_channel_hold(channel);
+    }
+    controller->last_free = at;
+    return taken;
+}
+
+static bool on_resumed(void *context, struct bh_vmbus_channel *channel)
+{
+    struct bh_controller *controller = context;
+    const struct saved *saved = bh_vmbus_device_saved(controller->device);
+    struct queue *queue = queue_of(controller, channel);
+
+    queue->channel = channel;
+    if (saved == NULL)
+        return false;
+    controller->ready = saved->ready;
+    controller->rescan_wanted = saved->rescan_wanted;
+    for (struct request *request = take_open(controller, channel), *next; request != NULL;
+         request = next) {
+        next = request->next;
+        repeat(request);
+    }
+    kick_disks(controller);
+    return true;
+}
+
+static const struct bh_vmbus_provider provider = {on_opened, on_closed, on_ready, save, on_resumed};
 
 /* --- life --------------------------------------------------------------------------------- */
+
+/* All requests are free; each has a slot of the device's space. */
+static void lay_out(struct bh_controller *controller)
+{
+    uint8_t *space = bh_vmbus_device_space(controller->device);
+
+    controller->last_free = &controller->free;
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        struct request *request = &controller->request[i];
+
+        request->controller = controller;
+        request->slot = (struct slot *)(void *)(space + (size_t)i * 4096u);
+        if (request->slot->taken > *controller->round) /* in a round that never was */
+            request->slot->taken = 0;
+        *controller->last_free = request;
+        controller->last_free = &request->next;
+    }
+}
 
 struct bh_controller *bh_controller_create(struct bh_vmbus *bus, const char *vm)
 {
@@ -389,18 +574,16 @@ struct bh_controller *bh_controller_create(struct bh_vmbus *bus, const char *vm)
     if (controller == NULL)
         return NULL;
     controller->bus = bus;
-    for (unsigned i = REQUESTS; i-- > 0;) {
-        controller->request[i].controller = controller;
-        controller->request[i].next = controller->free;
-        controller->free = &controller->request[i];
-    }
     for (unsigned i = 0; i <= BH_CONTROLLER_SUB_CHANNELS; i++)
         controller->queue[i].last = &controller->queue[i].first;
+    controller->round = bh_vmbus_round(bus);
     controller->device = bh_vmbus_device_add(bus, &identity, &provider, controller);
-    if (controller->device != NULL)
-        return controller;
-    free(controller);
-    return NULL;
+    if (controller->device == NULL) {
+        free(controller);
+        return NULL;
+    }
+    lay_out(controller);
+    return controller;
 }
 
 void bh_controller_destroy(struct bh_controller *controller)
@@ -413,8 +596,25 @@ void bh_controller_destroy(struct bh_controller *controller)
     free(controller);
 }
 
+/* A disk that another process had gets its LUN again, and is what it was. */
+static bool add_again(struct bh_controller *controller, struct bh_disk *disk)
+{
+    const struct saved *saved = bh_vmbus_device_saved(controller->device);
+
+    for (unsigned i = 0; saved != NULL && i < BH_CONTROLLER_LUNS; i++) {
+        if (controller->lun[i] != NULL || strcmp(saved->lun[i].id, bh_disk_id(disk)) != 0)
+            continue;
+        controller->lun[i] = disk;
+        bh_disk_set_attention(disk, saved->lun[i].attention, saved->lun[i].locked);
+        return true;
+    }
+    return false;
+}
+
 bool bh_controller_add(struct bh_controller *controller, struct bh_disk *disk)
 {
+    if (add_again(controller, disk))
+        return true;
     for (unsigned i = 0; i < BH_CONTROLLER_LUNS; i++) {
         if (controller->lun[i] != NULL)
             continue;

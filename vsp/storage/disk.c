@@ -354,6 +354,18 @@ bool bh_disk_has_medium(const struct bh_disk *disk)
     return disk->store != NULL;
 }
 
+uint32_t bh_disk_attention(const struct bh_disk *disk, bool *locked)
+{
+    *locked = disk->locked;
+    return disk->attention;
+}
+
+void bh_disk_set_attention(struct bh_disk *disk, uint32_t attention, bool locked)
+{
+    disk->attention = attention;
+    disk->locked = locked;
+}
+
 const char *bh_disk_id(const struct bh_disk *disk)
 {
     return disk->id;

@@ -57,6 +57,11 @@ bool bh_disk_insert(struct bh_disk *disk, struct bh_store *store);
 bool bh_disk_eject(struct bh_disk *disk, bool force);
 bool bh_disk_has_medium(const struct bh_disk *disk);
 
+/* What a guest is told next (an additional sense code; 0: nothing), and whether it locked the tray:
+ * for another process that goes on with the disk. */
+uint32_t bh_disk_attention(const struct bh_disk *disk, bool *locked);
+void bh_disk_set_attention(struct bh_disk *disk, uint32_t attention, bool locked);
+
 const char *bh_disk_id(const struct bh_disk *disk);
 const struct bh_disk_stats *bh_disk_get_stats(const struct bh_disk *disk);
 

@@ -2,15 +2,22 @@
 #include "vsp/storage/uring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ENTRIES     256u
 #define COMPLETIONS 4096u
+
+#define WAIT_STEP_NS 1000000
+#define WAIT_STEPS   60000u
 
 static void serve(void *context, uint32_t events)
 {
@@ -130,4 +137,53 @@ void bh_uring_submit(struct bh_uring *uring)
         else
             (void)sched_yield();
     }
+}
+
+/* --- of another process ------------------------------------------------------------------- */
+
+/* A number of the kernel's description of the ring; false when it has none of that name. */
+static bool find_number(const char *text, const char *name, uint32_t *number)
+{
+    const char *at = strstr(text, name);
+
+    if (at == NULL)
+        return false;
+    *number = (uint32_t)strtoul(at + strlen(name), NULL, 10);
+    return true;
+}
+
+/* Entries that were taken and are not completed; -1 when the kernel does not tell. */
+static int64_t count_open(int ring)
+{
+    char path[64];
+    char text[4096];
+    uint32_t taken;
+    uint32_t completed;
+    ssize_t got;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", ring);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    got = read(fd, text, sizeof(text) - 1);
+    (void)close(fd);
+    text[got > 0 ? got : 0] = '\0';
+    if (!find_number(text, "\nCachedSqHead:", &taken) ||
+        !find_number(text, "\nCachedCqTail:", &completed))
+        return -1;
+    return (int64_t)(uint32_t)(taken - completed);
+}
+
+bool bh_uring_wait_idle(int ring)
+{
+    const struct timespec pause = {.tv_nsec = WAIT_STEP_NS};
+    int64_t open = count_open(ring);
+
+    for (unsigned i = 0; open > 0 && i < WAIT_STEPS; i++) {
+        (void)nanosleep(&pause, NULL);
+        open = count_open(ring);
+    }
+    (void)close(ring);
+    return open == 0;
 }

@@ -27,6 +27,13 @@ struct bh_uring_entry {
 int bh_uring_open(struct bh_uring *uring, struct bh_loop *loop);
 void bh_uring_close(struct bh_uring *uring);
 
+/*
+ * Waits until all that another process had handed to the kernel through its io_uring is done: it
+ * still reads and writes the guest's memory and its disks. Takes the descriptor over; needs /proc.
+ * False when that cannot be known, or is not so after a minute.
+ */
+bool bh_uring_wait_idle(int ring);
+
 /* An entry to prepare, with its completion set afterwards by `bh_uring_queue`. Never NULL. */
 struct io_uring_sqe *bh_uring_get(struct bh_uring *uring);
 void bh_uring_queue(struct bh_uring *uring, struct io_uring_sqe *sqe, struct bh_uring_entry *entry);

@@ -6,4 +6,4 @@ from lib.suite import Group
 GROUP = Group("vmbus")
 
 # Each registers its tests; what takes longest comes first.
-from system.vmbus import debian, client, disks, nbd, network, power, services  # noqa: E402,F401
+from system.vmbus import debian, client, disks, nbd, network, power, restart, services  # noqa: E402,F401

@@ -19,11 +19,13 @@
 #include <unistd.h>
 
 #include "hv/abi/hypercall.h"
+#include "parent/worker/journal.h"
 #include "parent/worker/vm.h"
 #include "tests/unit/parent/fake_mshv.h"
 
 static struct bh_vm_config config;
 static struct bh_vm *vm;
+static struct bh_kept kept;
 static unsigned changes;
 static bool reset_on_crash;
 static char kernel_path[] = "/tmp/bh-kernel-XXXXXX";
@@ -63,7 +65,9 @@ static int group_teardown(void **state)
 
 static int setup(void **state)
 {
+    struct bh_vm_journal *journal;
     struct bh_error error;
+    bool resumed;
 
     (void)state;
     fake_mshv_reset();
@@ -74,7 +78,12 @@ static int setup(void **state)
     config.weight = 100;
     config.reset_on_crash = reset_on_crash;
     (void)snprintf(config.kernel, sizeof(config.kernel), "%s", kernel_path);
-    vm = bh_vm_create(&config, &fake_mshv_layer, NULL, on_change, NULL, &error);
+    if (!bh_kept_open(&kept, -1, &error))
+        return 1;
+    journal = bh_vm_journal_open(&kept, &resumed, &error);
+    if (journal == NULL || resumed)
+        return 1;
+    vm = bh_vm_create(&config, &fake_mshv_layer, NULL, &kept, journal, on_change, NULL, &error);
     return vm == NULL;
 }
 

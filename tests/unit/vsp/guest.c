@@ -79,17 +79,23 @@ static void on_log(void *context, const char *sentence)
 
 struct guest *guest_begin(void)
 {
+    return guest_begin_with_journal(NULL);
+}
+
+struct guest *guest_begin_with_journal(void *journal)
+{
     struct guest *guest = calloc(1, sizeof(*guest));
 
     must(guest != NULL);
     guest->memory = mmap(NULL, (size_t)GUEST_PAGES * VMBUS_PAGE_SIZE, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(guest->memory != MAP_FAILED);
     guest->room = UINT32_MAX;
     for (unsigned i = 0; i < sizeof(guest->doorbell) / sizeof(int); i++)
         guest->doorbell[i] = -1;
     guest->host = (struct bh_vmbus_host){.context = guest,
                                          .vp_count = GUEST_VPS,
+                                         .journal = journal,
                                          .post = on_post,
                                          .signal = on_signal,
                                          .bind = on_bind,

@@ -46,6 +46,9 @@ static inline uint8_t *guest_page(const struct guest *guest, uint32_t page)
 }
 
 struct guest *guest_begin(void);
+
+/* With a journal of bh_vmbus_journal_size bytes, which outlives the bus. */
+struct guest *guest_begin_with_journal(void *journal);
 void guest_end(struct guest *guest);
 
 /* Lets the loop do everything there is. */

@@ -75,7 +75,8 @@ static void echo_ready(void *context, struct bh_vmbus_channel *channel)
     }
 }
 
-static const struct bh_vmbus_provider echo_provider = {echo_opened, echo_closed, echo_ready};
+static const struct bh_vmbus_provider echo_provider = {
+    .opened = echo_opened, .closed = echo_closed, .ready = echo_ready};
 
 static void add_echo(struct guest *guest, struct echo *echo, const char *name)
 {

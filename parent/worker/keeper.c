@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#include "parent/worker/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SOON_NS 1000000000ull /* a worker that falls before has done nothing useful */
+
+enum operation { PUT, DROP_RUN, END };
+
+struct request {
+    uint32_t operation;
+    uint32_t name;
+};
+
+/* --- messages ----------------------------------------------------------------------------- */
+
+union control {
+    struct cmsghdr header;
+    uint8_t bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* One request, with a descriptor when `fd` is not -1. */
+static bool send_request(int socket, struct request request, int fd)
+{
+    union control control = {.bytes = {0}};
+    struct iovec data = {&request, sizeof(request)};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    struct cmsghdr *header;
+
+    if (fd >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+        header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(request);
+}
+
+/* False at the end. *fd is -1 when none came along. */
+static bool receive_request(int socket, struct request *request, int *fd)
+{
+    union control control;
+    struct iovec data = {request, sizeof(*request)};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    const struct cmsghdr *header;
+    ssize_t got;
+
+    *fd = -1;
+    do
+        got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (header != NULL && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(*fd)))
+        memcpy(fd, CMSG_DATA(header), sizeof(*fd));
+    return got == (ssize_t)sizeof(*request);
+}
+
+/* --- the keeper --------------------------------------------------------------------------- */
+
+struct keeper {
+    char **argv;
+    int signals;
+    int socket;
+    pid_t worker;
+    unsigned falls; /* in a row, each soon after the start */
+    uint64_t began;
+    int fd[BH_KEPT_COUNT];
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void close_from(struct keeper *keeper, unsigned first)
+{
+    for (unsigned i = first; i < BH_KEPT_COUNT; i++) {
+        if (keeper->fd[i] >= 0)
+            (void)close(keeper->fd[i]);
+        keeper->fd[i] = -1;
+    }
+}
+
+static void serve(struct keeper *keeper)
+{
+    struct request request;
+    int fd;
+
+    if (!receive_request(keeper->socket, &request, &fd))
+        return;
+    if (request.operation == PUT && request.name < BH_KEPT_COUNT) {
+        if (keeper->fd[request.name] >= 0)
+            (void)close(keeper->fd[request.name]);
+        keeper->fd[request.name] = fd;
+    } else if (request.operation == DROP_RUN) {
+        close_from(keeper, BH_KEPT_PARTITION);
+    }
+    (void)send_request(keeper->socket, (struct request){END, 0}, -1);
+}
+
+/* In the child: becomes the worker. It dies with its keeper (see bh_kept_open). */
+static _Noreturn void become_worker(const struct keeper *keeper, int socket)
+{
+    char number[16];
+    sigset_t none;
+    unsigned last = 0;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    while (keeper->argv[last] != NULL)
+        last++;
+    (void)snprintf(number, sizeof(number), "%d", socket);
+    keeper->argv[last] = number;
+    (void)execv("/proc/self/exe", keeper->argv);
+    (void)fprintf(stderr, "bulkhead-worker: it cannot be started: %s\n", strerror(errno));
+    _exit(1);
+}
+
+static bool start_worker(struct keeper *keeper)
+{
+    int pair[2];
+
+    if (keeper->socket >= 0)
+        (void)close(keeper->socket);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return false;
+    keeper->socket = pair[0];
+    keeper->began = now_ns();
+    keeper->worker = fork();
+    if (keeper->worker == 0) {
+        int socket = dup(pair[1]); /* stays open over the start of the program */
+
+        become_worker(keeper, socket);
+    }
+    (void)close(pair[1]);
+    if (keeper->worker < 0)
+        return false;
+    for (uint32_t i = 0; i < BH_KEPT_COUNT; i++)
+        if (keeper->fd[i] >= 0 &&
+            !send_request(keeper->socket, (struct request){PUT, i}, keeper->fd[i]))
+            break;
+    (void)send_request(keeper->socket, (struct request){END, 0}, -1);
+    return true;
+}
+
+/* True when the worker is to be started again. */
+static bool is_fallen(struct keeper *keeper, int status)
+{
+    bool soon = now_ns() - keeper->began < SOON_NS;
+
+    if (!WIFSIGNALED(status))
+        return false;
+    keeper->falls = soon ? keeper->falls + 1 : 1;
+    (void)fprintf(stderr, "bulkhead-worker: the worker fell by signal %d%s\n", WTERMSIG(status),
+                  keeper->falls < BH_KEEPER_FALLS_MAX
+                      ? "; it is started again, and its guest goes on"
+                      : " too often in a row; its guest ends");
+    return keeper->falls < BH_KEEPER_FALLS_MAX;
+}
+
+static void pass_signal(const struct keeper *keeper)
+{
+    struct signalfd_siginfo info;
+
+    if (read(keeper->signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+        info.ssi_signo != SIGCHLD)
+        (void)kill(keeper->worker, (int)info.ssi_signo);
+}
+
+/* Until the worker ends by itself: its exit status. */
+static int keep(struct keeper *keeper)
+{
+    struct pollfd fds[2] = {{.fd = keeper->signals, .events = POLLIN}};
+    int status;
+
+    for (;;) {
+        fds[1] = (struct pollfd){.fd = keeper->socket, .events = POLLIN};
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return 1;
+        if ((fds[1].revents & POLLIN) != 0)
+            serve(keeper);
+        if ((fds[0].revents & POLLIN) != 0)
+            pass_signal(keeper);
+        else if ((fds[1].revents & POLLHUP) == 0)
+            continue;
+        if (waitpid(keeper->worker, &status, (fds[1].revents & POLLHUP) != 0 ? 0 : WNOHANG) !=
+            keeper->worker)
+            continue;
+        if (!is_fallen(keeper, status))
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+        if (!start_worker(keeper))
+            return 1;
+    }
+}
+
+int bh_keeper_run(char **argv, int argc)
+{
+    struct keeper keeper = {.socket = -1};
+    sigset_t set;
+    int status = 1;
+
+    memset(keeper.fd, -1, sizeof(keeper.fd));
+    keeper.argv = calloc((size_t)argc + 3, sizeof(*argv));
+    if (keeper.argv == NULL)
+        return 1;
+    memcpy(keeper.argv, argv, (size_t)argc * sizeof(*argv));
+    keeper.argv[argc] = (char[]){"--kept"};
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCHLD);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    keeper.signals = signalfd(-1, &set, SFD_CLOEXEC);
+    if (keeper.signals >= 0 && start_worker(&keeper))
+        status = keep(&keeper);
+    else
+        (void)fprintf(stderr, "bulkhead-worker: its keeper cannot begin: %s\n", strerror(errno));
+    close_from(&keeper, 0);
+    free(keeper.argv);
+    return status;
+}
+
+/* --- the worker's side -------------------------------------------------------------------- */
+
+bool bh_kept_open(struct bh_kept *kept, int socket, struct bh_error *error)
+{
+    struct request request;
+    int fd;
+
+    kept->socket = socket;
+    if (socket >= 0)
+        (void)fcntl(socket, F_SETFD, FD_CLOEXEC);
+    memset(kept->fd, -1, sizeof(kept->fd));
+    while (socket >= 0) {
+        if (!receive_request(socket, &request, &fd))
+            return bh_error_set(error, EPIPE, "The worker's keeper does not answer.");
+        if (request.operation == END)
+            break;
+        if (request.name < BH_KEPT_COUNT)
+            kept->fd[request.name] = fd;
+    }
+    return true;
+}
+
+/* Waits until the keeper has done it. */
+static bool ask(const struct bh_kept *kept, struct request request, int fd)
+{
+    int none;
+
+    return send_request(kept->socket, request, fd) &&
+           receive_request(kept->socket, &request, &none);
+}
+
+bool bh_kept_put(struct bh_kept *kept, unsigned name, int fd, struct bh_error *error)
+{
+    if (kept->socket < 0)
+        return true;
+    return ask(kept, (struct request){PUT, name}, fd) ||
+           bh_error_set(error, EPIPE, "The worker's keeper does not answer.");
+}
+
+void bh_kept_drop_run(struct bh_kept *kept)
+{
+    if (kept->socket >= 0)
+        (void)ask(kept, (struct request){DROP_RUN, 0}, -1);
+    for (unsigned i = BH_KEPT_PARTITION; i < BH_KEPT_COUNT; i++)
+        kept->fd[i] = -1;
+}
