@@ -11,17 +11,20 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "vsp/storage/uring.h"
+
 #define SOON_NS 1000000000ull /* a worker that falls before has done nothing useful */
 
-enum operation { PUT, DROP_RUN, END };
+enum operation { PUT, FETCH_RING, DROP_RUN, END, REFUSED };
 
 struct request {
     uint32_t operation;
-    uint32_t name;
+    uint32_t name; /* of FETCH_RING: the worker's number of the descriptor */
 };
 
 /* --- messages ----------------------------------------------------------------------------- */
@@ -83,6 +86,7 @@ struct keeper {
     pid_t worker;
     unsigned falls; /* in a row, each soon after the start */
     uint64_t began;
+    int ring; /* the worker's io_uring; -1: none */
     int fd[BH_KEPT_COUNT];
 };
 
@@ -103,8 +107,21 @@ static void close_from(struct keeper *keeper, unsigned first)
     }
 }
 
+static bool fetch_ring(struct keeper *keeper, uint32_t number)
+{
+    int process = (int)syscall(SYS_pidfd_open, keeper->worker, 0);
+
+    if (keeper->ring >= 0)
+        (void)close(keeper->ring);
+    keeper->ring = process >= 0 ? (int)syscall(SYS_pidfd_getfd, process, number, 0) : -1;
+    if (process >= 0)
+        (void)close(process);
+    return keeper->ring >= 0;
+}
+
 static void serve(struct keeper *keeper)
 {
+    struct request answer = {END, 0};
     struct request request;
     int fd;
 
@@ -116,8 +133,10 @@ static void serve(struct keeper *keeper)
         keeper->fd[request.name] = fd;
     } else if (request.operation == DROP_RUN) {
         close_from(keeper, BH_KEPT_PARTITION);
+    } else if (request.operation == FETCH_RING && !fetch_ring(keeper, request.name)) {
+        answer.operation = REFUSED;
     }
-    (void)send_request(keeper->socket, (struct request){END, 0}, -1);
+    (void)send_request(keeper->socket, answer, -1);
 }
 
 /* In the child: becomes the worker. It dies with its keeper (see bh_kept_open). */
@@ -189,6 +208,18 @@ static void pass_signal(const struct keeper *keeper)
         (void)kill(keeper->worker, (int)info.ssi_signo);
 }
 
+/* What the worker had begun is over before the next one does anything. */
+static bool wait_for_io(struct keeper *keeper)
+{
+    bool idle = keeper->ring < 0 || bh_uring_wait_idle(keeper->ring);
+
+    keeper->ring = -1;
+    if (!idle)
+        (void)fprintf(stderr, "bulkhead-worker: disk I/O of the worker that fell does not end; its "
+                              "guest ends\n");
+    return idle;
+}
+
 /* Until the worker ends by itself: its exit status. */
 static int keep(struct keeper *keeper)
 {
@@ -210,14 +241,14 @@ static int keep(struct keeper *keeper)
             continue;
         if (!is_fallen(keeper, status))
             return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-        if (!start_worker(keeper))
+        if (!wait_for_io(keeper) || !start_worker(keeper))
             return 1;
     }
 }
 
 int bh_keeper_run(char **argv, int argc)
 {
-    struct keeper keeper = {.socket = -1};
+    struct keeper keeper = {.socket = -1, .ring = -1};
     sigset_t set;
     int status = 1;
 
@@ -270,7 +301,7 @@ static bool ask(const struct bh_kept *kept, struct request request, int fd)
     int none;
 
     return send_request(kept->socket, request, fd) &&
-           receive_request(kept->socket, &request, &none);
+           receive_request(kept->socket, &request, &none) && request.operation != REFUSED;
 }
 
 bool bh_kept_put(struct bh_kept *kept, unsigned name, int fd, struct bh_error *error)
@@ -279,6 +310,14 @@ bool bh_kept_put(struct bh_kept *kept, unsigned name, int fd, struct bh_error *e
         return true;
     return ask(kept, (struct request){PUT, name}, fd) ||
            bh_error_set(error, EPIPE, "The worker's keeper does not answer.");
+}
+
+bool bh_kept_put_ring(struct bh_kept *kept, int ring, struct bh_error *error)
+{
+    if (kept->socket < 0)
+        return true;
+    return ask(kept, (struct request){FETCH_RING, (uint32_t)ring}, -1) ||
+           bh_error_set(error, EPERM, "The worker's keeper cannot watch its disk I/O.");
 }
 
 void bh_kept_drop_run(struct bh_kept *kept)

@@ -22,7 +22,6 @@
 enum bh_kept_name {
     BH_KEPT_JOURNAL,
     BH_KEPT_MEMORY,
-    BH_KEPT_URING,
     BH_KEPT_PARTITION,
     BH_KEPT_PORT,                  /* the message ports, two */
     BH_KEPT_VP = BH_KEPT_PORT + 2, /* and as many VPs as there are */
@@ -47,6 +46,13 @@ bool bh_kept_open(struct bh_kept *kept, int socket, struct bh_error *error);
 
 /* Has a descriptor kept, instead of the one of that name. The caller still has its own. */
 bool bh_kept_put(struct bh_kept *kept, unsigned name, int fd, struct bh_error *error);
+
+/*
+ * Has the keeper wait, when this process has ended, until all that its io_uring had taken is done,
+ * before the next worker begins: it reads and writes the guest's memory and its disks. The kernel
+ * lets nobody send such a descriptor, so the keeper fetches it; before the sandbox.
+ */
+bool bh_kept_put_ring(struct bh_kept *kept, int ring, struct bh_error *error);
 
 /* Has the run's descriptors closed; when it returns they are. */
 void bh_kept_drop_run(struct bh_kept *kept);

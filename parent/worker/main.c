@@ -19,7 +19,6 @@
 #include "parent/worker/service.h"
 #include "parent/worker/unpacked.h"
 #include "vsp/storage/nbd.h"
-#include "vsp/storage/uring.h"
 
 #define KERNEL_CACHE "/var/cache/bulkhead"
 
@@ -299,22 +298,16 @@ static bool complain(const char *text)
     return false;
 }
 
-/*
- * The I/O of the worker before has ended before anything is done again. Of an NBD server nobody can
- * know it.
- */
-static bool wait_for_io(struct worker *worker)
+/* The keeper has waited for the I/O of the worker before. Of an NBD server nobody can know it. */
+static bool has_io_ended(const struct worker *worker)
 {
-    int ring = worker->kept.fd[BH_KEPT_URING];
-
     if (!worker->journal->is_live)
         return true;
     for (uint32_t i = 0; i < worker->config.disk_count; i++)
         if (bh_nbd_is_uri(worker->config.disk[i].path))
             return complain("the guest cannot go on: what the worker before sent to an NBD server "
                             "may still be written");
-    return ring < 0 || bh_uring_wait_idle(ring) ||
-           complain("the guest cannot go on: disk I/O of the worker before does not end");
+    return true;
 }
 
 /* The journal and, from it or from the file, the configuration. */
@@ -337,7 +330,7 @@ static bool load_config(struct worker *worker)
         bh_kept_drop_run(&worker->kept);
         bh_vm_journal_clear_bus(worker->journal);
     }
-    return wait_for_io(worker);
+    return has_io_ended(worker);
 }
 
 /* Everything that needs files and privileges. */
@@ -360,7 +353,7 @@ static bool prepare(struct worker *worker)
     }
     if (!add_devices(worker))
         return false;
-    if (!bh_kept_put(&worker->kept, BH_KEPT_URING, bh_disks_ring(worker->service.disks), &error))
+    if (!bh_kept_put_ring(&worker->kept, bh_disks_ring(worker->service.disks), &error))
         return complain(error.text);
     bh_service_save_config(&worker->service);
     bh_unpacked_open(worker->options.kernel_cache, worker->config.kernel, &unpacked);

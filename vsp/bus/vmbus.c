@@ -296,6 +296,15 @@ bool bh_vmbus_reset(struct bh_vmbus *bus, int patience)
     bus->contact = (struct bh_contact){0};
     bus->room_wanted = false;
     bh_round_end(bus);
+    while (bus->holds > 0) {
+        uint64_t now = bh_loop_now();
+
+        if (patience >= 0 && now >= end)
+            return false;
+        (void)poll(&wait, 1, patience < 0 ? -1 : (int)((end - now) / MILLISECOND) + 1);
+        bh_loop_serve(bus->loop);
+    }
+    return true;
 }
 
 struct bh_loop *bh_vmbus_loop(const struct bh_vmbus *bus)
