@@ -91,10 +91,8 @@ bool bh_vmbus_channel_read(struct bh_vmbus_channel *channel, struct bh_vmbus_pac
     if (!bh_channel_may_read(channel))
         return false;
     memory = bh_channel_memory(channel);
-    do
-        status = bh_ring_read(&channel->state.in, &memory, bus->packet, BH_VMBUS_PACKET_MAX, &size);
-    while (status == BH_RING_EMPTY && !bh_ring_unmask(&channel->state.in, &memory) &&
-           channel->budget-- > 0);
+    status = bh_ring_read(&channel->state.in, &memory, bus->packet, BH_VMBUS_PACKET_MAX, &size);
+    channel->drained = status == BH_RING_EMPTY;
     if (status == BH_RING_EMPTY)
         return false;
     if (status == BH_RING_OK && parse((const uint8_t *)bus->packet, size, packet))
@@ -264,4 +262,8 @@ void bh_channel_show(struct bh_vmbus_channel *channel)
     wanted = bh_ring_writer_flush(&channel->state.out, &memory);
     if (bh_ring_reader_flush(&channel->state.in, &memory) || wanted)
         signal_guest(channel);
+    /* Only now: a guest that does not see the ring empty would not signal. */
+    if (channel->drained && !bh_ring_unmask(&channel->state.in, &memory))
+        bh_vmbus_channel_kick(channel);
+    channel->drained = false;
 }

@@ -25,6 +25,7 @@ struct bh_vmbus_channel {
     uint32_t holds;
     uint32_t budget; /* packets it may still read in this round */
     bool kicked;
+    bool drained;   /* signals again when the guest sees that all is read */
     bool unflushed; /* something was written while another channel was served */
     void *user;
 };
