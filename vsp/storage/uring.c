@@ -152,7 +152,10 @@ static bool find_number(const char *text, const char *name, uint32_t *number)
     return true;
 }
 
-/* Entries that were taken and are not completed; -1 when the kernel does not tell. */
+/*
+ * Entries that were taken and are not completed; -1 when the kernel does not tell. It does not
+ * while somebody else has the ring's lock, as its own worker may that completes an entry.
+ */
 static int64_t count_open(int ring)
 {
     char path[64];
@@ -180,7 +183,7 @@ bool bh_uring_wait_idle(int ring)
     const struct timespec pause = {.tv_nsec = WAIT_STEP_NS};
     int64_t open = count_open(ring);
 
-    for (unsigned i = 0; open > 0 && i < WAIT_STEPS; i++) {
+    for (unsigned i = 0; open != 0 && i < WAIT_STEPS; i++) {
         (void)nanosleep(&pause, NULL);
         open = count_open(ring);
     }

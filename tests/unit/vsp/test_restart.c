@@ -356,7 +356,7 @@ static int end(void **state)
 {
     struct setup *setup = *state;
 
-    bh_vmbus_reset(setup->guest->bus);
+    (void)bh_vmbus_reset(setup->guest->bus, -1);
     bh_controller_destroy(setup->controller);
     bh_uring_close(&setup->uring);
     guest_end(setup->guest);
