@@ -356,8 +356,10 @@ static bool prepare(struct worker *worker)
     if (!bh_kept_put_ring(&worker->kept, bh_disks_ring(worker->service.disks), &error))
         return complain(error.text);
     bh_service_save_config(&worker->service);
-    bh_unpacked_open(worker->options.kernel_cache, worker->config.kernel, &unpacked);
-    bh_vm_use_unpacked(worker->service.vm, unpacked);
+    if (!worker->journal->is_live) { /* a guest that goes on stands still until here */
+        bh_unpacked_open(worker->options.kernel_cache, worker->config.kernel, &unpacked);
+        bh_vm_use_unpacked(worker->service.vm, unpacked);
+    }
     worker->server = bh_control_server_open(worker->options.control, &callbacks, &control_error);
     if (worker->server == NULL) {
         (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
