@@ -356,6 +356,7 @@ static bool prepare(struct worker *worker)
     if (!bh_kept_put_ring(&worker->kept, bh_disks_ring(worker->service.disks), &error))
         return complain(error.text);
     bh_service_save_config(&worker->service);
+    json_object_seed(0); /* it opens a file, which the first object would do behind the sandbox */
     if (!worker->journal->is_live) { /* a guest that goes on stands still until here */
         bh_unpacked_open(worker->options.kernel_cache, worker->config.kernel, &unpacked);
         bh_vm_use_unpacked(worker->service.vm, unpacked);

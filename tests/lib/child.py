@@ -107,6 +107,11 @@ class Child:
                          f"bhctl {self.socket} events >>{files}/events 2>/dev/null & true")
         self.text, self.read, self.position = "", 0, 0
 
+    def reconnect(self):
+        """To the next worker, which shows again what the guest has written: that is passed over."""
+        self.connect()
+        self.run("true", BOOT_SECONDS)
+
     def boot(self):
         """Starts it and waits for its shell."""
         self.start()

@@ -91,7 +91,7 @@ def _(_machine):
     """First a guest that does nothing: its shell answers afterwards."""
     child = state["child"]
     kill(child, 1)
-    child.connect()
+    child.reconnect()
     expect(child.ask("echo here") == "here", "the shell says something else")
     expect(child.state() == "running", f"the guest is {child.state()}")
     healthy(child)
@@ -106,7 +106,7 @@ def _(machine):
     before = counts(child)
     for number in range(2, KILLS + 2):
         kill(child, number)
-    child.connect()
+    child.reconnect()
     # All three go on behind the last one.
     wait_for(child, f"test $(cat /tmp/files) -gt {before[0]} -a $(cat /tmp/blocks) -gt {before[1]} "
              f"-a $(wc -l </tmp/streams) -gt {before[2]}", SLOW)
