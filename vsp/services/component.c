@@ -114,6 +114,7 @@ static void serve_answer(struct bh_component *component, const struct bh_vmbus_p
     uint32_t size =
         type == IC_NEGOTIATE ? (uint32_t)sizeof(struct ic_negotiate) : component->kind->body_size;
     struct ic_header header;
+    bool heeded;
 
     if (!component->waits || packet->type != VMBUS_PACKET_INBAND ||
         packet->transaction != component->transaction || packet->size < HEADER + size)
@@ -121,12 +122,11 @@ static void serve_answer(struct bh_component *component, const struct bh_vmbus_p
     memcpy(&header, packet->payload, sizeof(header));
     if ((header.flags & IC_FLAG_RESPONSE) == 0 || header.type != type)
         return;
+    heeded = !component->stale || type == IC_NEGOTIATE || component->kind->answers_anybody;
     component->waits = false;
-    if (component->stale && type != IC_NEGOTIATE) {
-        component->stale = false;
-        return;
-    }
     component->stale = false;
+    if (!heeded)
+        return;
     if (type == IC_NEGOTIATE)
         agree(component, packet->payload + HEADER, component->clock());
     else

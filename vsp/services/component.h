@@ -21,7 +21,8 @@ struct bh_component_kind {
     uint16_t type;                     /* enum ic_type */
     const struct ic_version *versions; /* of the messages */
     uint32_t version_count;
-    uint32_t body_size; /* of a request */
+    uint32_t body_size;   /* of a request */
+    bool answers_anybody; /* an answer means the same to a process that did not ask */
     /* When the next request is due, ns; BH_COMPONENT_NEVER: none. */
     uint64_t (*due)(const struct bh_component *component);
     /* Writes the request's body, of which body_size bytes are zero. */
@@ -51,7 +52,7 @@ struct bh_component {
     struct bh_vmbus_channel *channel; /* NULL: not open */
     enum bh_component_phase phase;
     bool waits;             /* for an answer */
-    bool stale;             /* to what another process had asked: nobody knows what to make of it */
+    bool stale;             /* to what another process had asked: see answers_anybody */
     uint64_t transaction;   /* of the last request */
     uint32_t first_version; /* versions before this one are not offered */
     struct ic_version version;

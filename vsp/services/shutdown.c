@@ -67,6 +67,7 @@ const struct bh_component_kind bh_shutdown_kind = {
     .versions = versions,
     .version_count = sizeof(versions) / sizeof(versions[0]),
     .body_size = sizeof(struct ic_shutdown),
+    .answers_anybody = true,
     .due = due,
     .ask = ask,
     .answered = answered,

@@ -8,6 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vsp/bus/parts.h"
+
+#define MEMORY_SIZE ((size_t)GUEST_PAGES * VMBUS_PAGE_SIZE)
+
 static void must(bool condition)
 {
     if (!condition)
@@ -77,20 +81,18 @@ static void on_log(void *context, const char *sentence)
 
 /* --- life --------------------------------------------------------------------------------- */
 
-struct guest *guest_begin(void)
+static void *map(size_t size)
 {
-    return guest_begin_with_journal(NULL);
+    void *at =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    must(at != MAP_FAILED);
+    return at;
 }
 
-struct guest *guest_begin_with_journal(void *journal)
+/* With the bus of a process that begins. */
+static void begin_process(struct guest *guest, void *journal)
 {
-    struct guest *guest = calloc(1, sizeof(*guest));
-
-    must(guest != NULL);
-    guest->memory = mmap(NULL, (size_t)GUEST_PAGES * VMBUS_PAGE_SIZE, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    must(guest->memory != MAP_FAILED);
-    guest->room = UINT32_MAX;
     for (unsigned i = 0; i < sizeof(guest->doorbell) / sizeof(int); i++)
         guest->doorbell[i] = -1;
     guest->host = (struct bh_vmbus_host){.context = guest,
@@ -105,6 +107,46 @@ struct guest *guest_begin_with_journal(void *journal)
     guest->loop = bh_loop_create();
     guest->bus = bh_vmbus_create(&guest->host, guest->loop);
     must(guest->bus != NULL);
+}
+
+struct guest *guest_begin(void)
+{
+    return guest_begin_with_journal(NULL);
+}
+
+struct guest *guest_begin_with_journal(void *journal)
+{
+    struct guest *guest = calloc(1, sizeof(*guest));
+
+    must(guest != NULL);
+    guest->memory = map(MEMORY_SIZE);
+    guest->room = UINT32_MAX;
+    begin_process(guest, journal);
+    return guest;
+}
+
+/* Only what is used: the rest has never been written. */
+static void *copy_journal(const struct bh_journal *journal)
+{
+    struct bh_journal *copy = map(sizeof(*copy));
+
+    memcpy(copy, journal, offsetof(struct bh_journal, space));
+    for (uint32_t i = 0; i < BH_VMBUS_DEVICES_MAX; i++)
+        if (bh_journal_last(journal)->device[i].used)
+            memcpy(copy->space[i], journal->space[i], BH_VMBUS_SPACE);
+    return copy;
+}
+
+struct guest *guest_take_over(const struct guest *fallen)
+{
+    struct guest *guest = malloc(sizeof(*guest));
+
+    must(guest != NULL);
+    *guest = *fallen;
+    guest->memory = map(MEMORY_SIZE);
+    memcpy(guest->memory, fallen->memory, MEMORY_SIZE);
+    guest->copy = copy_journal(fallen->bus->journal);
+    begin_process(guest, guest->copy);
     return guest;
 }
 
@@ -113,7 +155,9 @@ void guest_end(struct guest *guest)
     (void)bh_vmbus_reset(guest->bus, -1);
     bh_vmbus_destroy(guest->bus);
     bh_loop_destroy(guest->loop);
-    (void)munmap(guest->memory, (size_t)GUEST_PAGES * VMBUS_PAGE_SIZE);
+    (void)munmap(guest->memory, MEMORY_SIZE);
+    if (guest->copy != NULL)
+        (void)munmap(guest->copy, bh_vmbus_journal_size());
     free(guest);
 }
 

@@ -38,6 +38,7 @@ struct guest {
     uint32_t signals[GUEST_VPS][2048];
     int doorbell[0x4000]; /* by connection id; -1: none */
     uint32_t logged;
+    void *copy; /* of another guest's journal, or NULL */
 };
 
 static inline uint8_t *guest_page(const struct guest *guest, uint32_t page)
@@ -50,6 +51,13 @@ struct guest *guest_begin(void);
 /* With a journal of bh_vmbus_journal_size bytes, which outlives the bus. */
 struct guest *guest_begin_with_journal(void *journal);
 void guest_end(struct guest *guest);
+
+/*
+ * Another process goes on with the guest as it is now, and the one before is over: the guest and
+ * its journal are copied, and what still happens to the old ones nobody sees. It has its bus; the
+ * devices are still to be added, and the bus to be resumed.
+ */
+struct guest *guest_take_over(const struct guest *fallen);
 
 /* Lets the loop do everything there is. */
 void guest_run(struct guest *guest);

@@ -192,6 +192,21 @@ static void bench_bring_up(void)
     bench_set_filter(NDIS_FILTER_DIRECTED | NDIS_FILTER_BROADCAST | NDIS_FILTER_ALL_MULTICAST);
 }
 
+/* On the queues of a tap that it takes over. */
+static void make_card(const int *taps, unsigned queues)
+{
+    bench.queues = queues;
+    memcpy(bench.card_ends, taps, sizeof(bench.card_ends));
+    bench.nic = bh_nic_create(&bench.options,
+                              &(struct bh_nic_place){.bus = bench.guest->bus,
+                                                     .instance = bh_vmbus_instance("vm", "nic:0"),
+                                                     .taps = bench.card_ends,
+                                                     .tap_count = queues,
+                                                     .clock = now});
+    assert_non_null(bench.nic);
+    bh_nic_set_link(bench.nic, !bench.link_down);
+}
+
 void bench_add_card_on(struct bh_nic_options options, unsigned queues)
 {
     int taps[2];
@@ -214,13 +229,8 @@ void bench_add_card_on(struct bh_nic_options options, unsigned queues)
         options.mtu = 1500;
     if (options.queues == 0)
         options.queues = 1;
-    bench.nic =
-        bh_nic_create(&options, &(struct bh_nic_place){.bus = bench.guest->bus,
-                                                       .instance = bh_vmbus_instance("vm", "nic:0"),
-                                                       .taps = taps,
-                                                       .tap_count = queues,
-                                                       .clock = now});
-    assert_non_null(bench.nic);
+    bench.options = options;
+    make_card(taps, queues);
     guest_connect(bench.guest);
     bench.relid[0] = guest_take(bench.guest, VMBUS_OFFER_CHANNEL).offer.relid;
     (void)guest_take(bench.guest, VMBUS_ALL_OFFERS_DELIVERED);
@@ -229,6 +239,24 @@ void bench_add_card_on(struct bh_nic_options options, unsigned queues)
 void bench_add_card(struct bh_nic_options options)
 {
     bench_add_card_on(options, 1);
+}
+
+void bench_fall(void)
+{
+    struct guest *fallen = bench.guest;
+    struct bh_nic *nic = bench.nic;
+    int taps[2] = {-1, -1};
+
+    for (unsigned i = 0; i < bench.queues; i++)
+        taps[i] = dup(bench.card_ends[i]);
+    bench.guest = guest_take_over(fallen);
+    bh_nic_destroy(nic);
+    guest_end(fallen);
+    make_card(taps, bench.queues);
+    assert_true(bh_vmbus_resume(bench.guest->bus));
+    for (unsigned n = 0; n < sizeof(bench.ring) / sizeof(bench.ring[0]); n++)
+        if (bench.ring[n].guest != NULL)
+            bench.ring[n] = guest_ring_of(bench.guest, bench.relid[n], RING_AT(n), RING_PAGES);
 }
 
 void bench_begin_on(struct bh_nic_options options, unsigned queues)

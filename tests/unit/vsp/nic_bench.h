@@ -30,9 +30,13 @@
 struct nic_bench {
     struct guest *guest;
     struct bh_nic *nic;
-    int tap;      /* the other end of the tap's queue that is used */
-    int taps[2];  /* of all its queues */
-    uint64_t now; /* the card's clock, ns */
+    int tap;          /* the other end of the tap's queue that is used */
+    int taps[2];      /* of all its queues */
+    int card_ends[2]; /* the card's own */
+    unsigned queues;  /* of the tap */
+    struct bh_nic_options options;
+    bool link_down; /* of the next card */
+    uint64_t now;   /* the card's clock, ns */
     uint32_t relid[4];
     struct guest_ring ring[4];
     uint32_t allocation; /* bytes */
@@ -63,6 +67,9 @@ void bench_bring_up_nvsp(void);
 void bench_begin(struct bh_nic_options options);
 void bench_begin_on(struct bh_nic_options options, unsigned queues);
 void bench_end(void);
+
+/* The process of the card falls, and another one goes on. */
+void bench_fall(void);
 
 /* --- NVSP and RNDIS ----------------------------------------------------------------------- */
 

@@ -417,6 +417,101 @@ static void a_tap_that_goes_with_its_queues_is_said_once(void **state)
     bench_end();
 }
 
+/* --- tests: another process goes on ------------------------------------------------------- */
+
+static void a_card_goes_on_in_another_process(void **state)
+{
+    struct nic_received received;
+    uint32_t free_count;
+
+    (void)state;
+    bench_begin((struct bh_nic_options){0});
+    free_count = bench.nic->loans.free_count;
+    for (uint32_t i = 0; i < 3; i++)
+        bench_put_plain(bench_own, 100);
+    guest_run(bench.guest);
+    bench_fall();
+    assert_int_equal(bench.nic->loans.free_count, free_count - 3);
+    assert_int_equal(bench_take_pages(0, &received), 3); /* what was shown to the guest stays */
+    bench_give_back(0, received.descriptor.transaction);
+    assert_int_equal(bench.nic->loans.free_count, free_count);
+    bench_give_back(0, received.descriptor.transaction); /* twice */
+    assert_int_equal(bench.nic->loans.free_count, free_count);
+    assert_true(bench_hears(bench_own) && !bench_hears(bench_other)); /* the filter is known */
+    bench_set_filter(0);
+    bench_fall();
+    assert_false(bench_hears(bench_own));
+    bench_end();
+}
+
+static void what_was_not_taken_is_taken_once(void **state)
+{
+    uint8_t frame[100] = {0};
+    uint8_t out[70000];
+    struct virtio_net_hdr header = {0};
+    uint64_t packet[16];
+    uint32_t size;
+
+    (void)state;
+    bench_begin((struct bh_nic_options){0});
+    size = bench_wrap(bench_scratch(), frame, bench_make_frame(frame, bench_other, bench_own, 100));
+    assert_true(bench_send_direct(0, NVSP_CHANNEL_DATA, SCRATCH_AT, 0, size));
+    bench_fall(); /* before anybody has looked at the ring */
+    guest_run(bench.guest);
+    assert_int_equal(bench_take_completion(43).status, NVSP_SUCCESS);
+    assert_int_equal(bench_take_tap(&header, out), 100);
+    bench_fall(); /* with the answer taken */
+    guest_run(bench.guest);
+    assert_int_equal(bench_take_tap(&header, out), 0);
+    assert_int_equal(guest_ring_read(&bench.ring[0], packet, sizeof(packet)), 0);
+    assert_int_equal(bench_send_scratch(NVSP_CHANNEL_DATA, size), NVSP_SUCCESS);
+    assert_int_equal(bench_take_tap(&header, out), 100);
+    bench_end();
+}
+
+static void a_sub_channel_goes_on_in_another_process(void **state)
+{
+    struct nvsp_message message = {.type = NVSP_SUBCHANNEL,
+                                   .subchannel = {NVSP_SUBCHANNEL_ALLOC, 1}};
+    uint8_t frame[100] = {0};
+    uint8_t out[70000];
+    uint64_t packet[16];
+    struct virtio_net_hdr header = {0};
+    uint32_t size;
+
+    (void)state;
+    bench_begin((struct bh_nic_options){.queues = 2});
+    (void)bench_ask(&message);
+    bench.relid[1] = guest_take(bench.guest, VMBUS_OFFER_CHANNEL).offer.relid;
+    bench_open_channel(1);
+    bench_fall();
+    size = bench_wrap(bench_scratch(), frame, bench_make_frame(frame, bench_other, bench_own, 100));
+    assert_true(bench_send_direct(1, NVSP_CHANNEL_DATA, SCRATCH_AT, 0, size));
+    guest_run(bench.guest);
+    assert_int_equal(bench_take_tap(&header, out), 100);
+    assert_int_equal(guest_ring_read(&bench.ring[1], packet, sizeof(packet)), 56);
+    assert_int_equal(bench_ask(&message).subchannel_complete.status, NVSP_FAIL); /* once only */
+    guest_close(bench.guest, bench.relid[0]); /* takes the sub-channel with it */
+    assert_int_equal(guest_take(bench.guest, VMBUS_RESCIND_OFFER).relid.relid, bench.relid[1]);
+    bench_end();
+}
+
+static void a_link_that_changed_between_two_processes_is_told(void **state)
+{
+    struct nic_received received;
+    uint32_t words[3];
+
+    (void)state;
+    bench_begin((struct bh_nic_options){0});
+    bench.link_down = true;
+    bench_fall();
+    guest_run(bench.guest);
+    assert_int_equal(bench_take_pages(0, &received), 1);
+    memcpy(words, bench_received_at(&received.range[0]), sizeof(words));
+    assert_int_equal(words[2], RNDIS_MEDIA_DISCONNECT);
+    bench_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +527,10 @@ int main(void)
         cmocka_unit_test(each_channel_has_a_queue_of_the_tap),
         cmocka_unit_test(channels_share_the_one_queue_of_a_tap),
         cmocka_unit_test(a_tap_that_goes_with_its_queues_is_said_once),
+        cmocka_unit_test(a_card_goes_on_in_another_process),
+        cmocka_unit_test(what_was_not_taken_is_taken_once),
+        cmocka_unit_test(a_sub_channel_goes_on_in_another_process),
+        cmocka_unit_test(a_link_that_changed_between_two_processes_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

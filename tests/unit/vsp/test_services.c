@@ -136,14 +136,13 @@ static void answer(int which, struct packet *packet, uint32_t status)
     guest_run(bench.guest);
 }
 
-/* Takes the version `message` when it is offered, as Linux does; the packet that was answered. */
-static struct packet negotiate(int which, struct ic_version message)
+/* Answers an offer of versions with the version `message`, when it is offered, as Linux does. */
+static void agree(int which, struct packet *packet, struct ic_version message)
 {
-    struct packet packet = take(which, IC_NEGOTIATE);
     struct ic_negotiate body;
     bool found = false;
 
-    memcpy(&body, packet.body, sizeof(body));
+    memcpy(&body, packet->body, sizeof(body));
     for (unsigned i = 0; i < body.message_count; i++)
         found = found || (body.version[body.framework_count + i].major == message.major &&
                           body.version[body.framework_count + i].minor == message.minor);
@@ -152,9 +151,17 @@ static struct packet negotiate(int which, struct ic_version message)
     body.message_count = 1;
     body.version[0] = (struct ic_version){3, 0};
     body.version[1] = message;
-    memcpy(packet.body, &body, sizeof(body));
-    packet.header.size = 16;
-    answer(which, &packet, 0);
+    memcpy(packet->body, &body, sizeof(body));
+    packet->header.size = 16;
+    answer(which, packet, 0);
+}
+
+/* The packet that was answered. */
+static struct packet negotiate(int which, struct ic_version message)
+{
+    struct packet packet = take(which, IC_NEGOTIATE);
+
+    agree(which, &packet, message);
     return packet;
 }
 
@@ -507,6 +514,86 @@ static void a_guest_that_boots_again_starts_afresh(void **state)
     end();
 }
 
+/* --- another process goes on -------------------------------------------------------------- */
+
+/* The process of the services falls, and another one goes on. */
+static void fall(void)
+{
+    struct guest *fallen = bench.guest;
+    struct bh_services *services = bench.services;
+
+    bench.guest = guest_take_over(fallen);
+    bh_services_destroy(services);
+    guest_end(fallen);
+    bench.info = (struct bh_guest_info){0};
+    bench.changes = 0;
+    bench.services = bh_services_create(bench.guest->bus, "vm", &host);
+    assert_non_null(bench.services);
+    assert_true(bh_vmbus_resume(bench.guest->bus));
+    for (unsigned i = 0; i < 4; i++)
+        bench.ring[i] = guest_ring_of(bench.guest, bench.ring[i].relid, 16 + i * 16, RING_PAGES);
+    guest_run(bench.guest);
+}
+
+static void a_heart_is_heard_by_another_process(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    begin(true);
+    open_channel(HEARTBEAT);
+    packet = take(HEARTBEAT, IC_NEGOTIATE);
+    fall(); /* with the offer of versions under way: it is not made again */
+    assert_true(is_quiet(HEARTBEAT));
+    agree(HEARTBEAT, &packet, (struct ic_version){3, 0});
+    beat();
+    assert_int_equal(bench.info.heartbeat, BH_HEARTBEAT_OK);
+    fall(); /* nothing under way */
+    pass(1);
+    beat();
+    assert_int_equal(bench.info.heartbeat, BH_HEARTBEAT_OK);
+    end();
+}
+
+static void an_answer_to_another_process_is_passed_over(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    begin(true);
+    open_channel(KVP);
+    negotiate(KVP, (struct ic_version){4, 0});
+    give_pair(0, "FullyQualifiedDomainName", "web1.example");
+    packet = take(KVP, IC_KVP); /* pair 1 */
+    fall();
+    assert_true(is_quiet(KVP)); /* one at a time */
+    answer(KVP, &packet, IC_STATUS_NO_MORE);
+    assert_int_equal(bench.changes, 0);
+    give_pair(0, "OSName", "Debian"); /* from the beginning */
+    give_pair(1, NULL, NULL);
+    assert_string_equal(bench.info.os, "Debian");
+    end();
+}
+
+static void a_refusal_to_shut_down_is_heard_by_another_process(void **state)
+{
+    struct packet packet;
+
+    (void)state;
+    begin(true);
+    open_channel(SHUTDOWN);
+    negotiate(SHUTDOWN, (struct ic_version){3, 2});
+    assert_true(bh_services_shutdown(bench.services, false, ""));
+    packet = take(SHUTDOWN, IC_SHUTDOWN);
+    fall();
+    assert_false(bh_services_shutdown(bench.services, false, "again"));
+    answer(SHUTDOWN, &packet, IC_STATUS_FAIL);
+    assert_int_equal(bench.accepted, 0);
+    assert_true(bh_services_shutdown(bench.services, false, "again"));
+    (void)take(SHUTDOWN, IC_SHUTDOWN);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -523,6 +610,9 @@ int main(void)
         cmocka_unit_test(texts_of_guests_become_clean_utf_8),
         cmocka_unit_test(shutdown_is_handed_over_once),
         cmocka_unit_test(a_guest_that_boots_again_starts_afresh),
+        cmocka_unit_test(a_heart_is_heard_by_another_process),
+        cmocka_unit_test(an_answer_to_another_process_is_passed_over),
+        cmocka_unit_test(a_refusal_to_shut_down_is_heard_by_another_process),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
