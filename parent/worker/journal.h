@@ -23,6 +23,8 @@ struct bh_vm_journal {
     uint32_t resumed; /* how often another worker has gone on with the VM */
     uint32_t news;    /* of VP threads, that nobody has acted on */
     uint32_t exit_code;
+    uint32_t ending; /* of this run, that has begun (vm.c); 0: none */
+    enum bh_vm_reason ending_reason;
     struct bh_vm_status status;
     uint32_t config_number; /* which one counts, by its last bit */
     struct bh_vm_config config[2];

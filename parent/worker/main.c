@@ -392,6 +392,14 @@ static bool was_there(const struct worker *worker)
     return state == BH_VM_RUNNING || state == BH_VM_PAUSED || state == BH_VM_STOPPING;
 }
 
+/* Without a guest that goes on. */
+static bool is_to_start(const struct worker *worker)
+{
+    if (worker->resumed && bh_vm_finish_end(worker->service.vm))
+        return false;
+    return worker->options.start || (worker->resumed && was_there(worker));
+}
+
 /* What cannot go on ends with this process, which nothing of it may touch any more. */
 static void go_on(struct worker *worker)
 {
@@ -414,7 +422,7 @@ static int run(struct worker *worker)
 
     if (worker->resumed && worker->journal->is_live)
         go_on(worker);
-    else if (worker->options.start || (worker->resumed && was_there(worker)))
+    else if (is_to_start(worker))
         (void)bh_vm_start(worker->service.vm, false, &error);
     loop(worker);
     status = bh_vm_get_status(worker->service.vm);

@@ -359,6 +359,7 @@ static bool build(struct bh_vm *vm, struct bh_error *error)
 
     atomic_store(&vm->news, 0);
     vm->journal->news = 0;
+    vm->journal->ending = ENDING_NONE;
     bh_chipset_reset(&vm->chipset);
     vm->journal->is_live = allocate_memory(vm, true, error) && load(vm, &boot, error) &&
                            create_partition(vm, error) && add_vps(vm, create_vp, error) &&
@@ -461,6 +462,9 @@ static void end_run(struct bh_vm *vm, enum ending ending, enum bh_vm_reason reas
         vm->ending_since = bh_loop_now();
     vm->ending = ending;
     vm->ending_reason = reason;
+    vm->journal->status = vm->status;
+    vm->journal->ending_reason = reason;
+    __atomic_store_n(&vm->journal->ending, ending, __ATOMIC_RELEASE);
     if (go_on(vm, LOOP_PATIENCE_MS))
         return;
     bh_vmbus_log(bh_guest_bus_vmbus(vm->bus),
@@ -509,25 +513,45 @@ bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
     return true;
 }
 
+/* What the process before knew, but for the number of a partition. */
+static void take_status(struct bh_vm *vm)
+{
+    uint64_t id = vm->status.partition_id;
+
+    vm->status = vm->journal->status;
+    vm->status.partition_id = id;
+    vm->status.restarts++;
+}
+
 bool bh_vm_go_on(struct bh_vm *vm, struct bh_error *error)
 {
     const uint64_t one = 1;
-    uint64_t id;
+    const enum ending ending = vm->journal->ending;
 
     if (!take_up(vm, error)) {
         fail(vm, error->text);
         return false;
     }
-    id = vm->status.partition_id;
-    vm->status = vm->journal->status;
-    vm->status.partition_id = id;
-    vm->status.restarts++;
+    take_status(vm);
     atomic_store(&vm->exit_code, vm->journal->exit_code);
     atomic_store(&vm->news, vm->journal->news);
     (void)!write(vm->wake, &one, sizeof(one));
-    if (vm->journal->may_run && vm->journal->news == 0)
+    if (vm->journal->may_run && vm->journal->news == 0 && ending == ENDING_NONE)
         bh_vcpus_run(&vm->vcpus);
     change(vm, vm->status.state, BH_REASON_REQUESTED);
+    if (ending != ENDING_NONE)
+        end_run(vm, ending, vm->journal->ending_reason);
+    return true;
+}
+
+bool bh_vm_finish_end(struct bh_vm *vm)
+{
+    const enum ending ending = vm->journal->ending;
+
+    if (ending != ENDING_STOP && ending != ENDING_FAIL)
+        return false;
+    take_status(vm);
+    change(vm, ending == ENDING_STOP ? BH_VM_STOPPED : BH_VM_FAILED, vm->journal->ending_reason);
     return true;
 }
 

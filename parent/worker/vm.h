@@ -70,6 +70,12 @@ bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error);
  */
 bool bh_vm_go_on(struct bh_vm *vm, struct bh_error *error);
 
+/*
+ * The journal tells of a guest whose end another process had begun, and of which nothing is left:
+ * then the state is stopped or failed, as that process would have said. False: it does not.
+ */
+bool bh_vm_finish_end(struct bh_vm *vm);
+
 /* In a pause the guest's clocks and timers stand still, but for the real-time clock. */
 void bh_vm_pause(struct bh_vm *vm);
 void bh_vm_resume(struct bh_vm *vm);

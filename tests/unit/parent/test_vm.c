@@ -22,10 +22,12 @@
 #include "parent/worker/journal.h"
 #include "parent/worker/vm.h"
 #include "tests/unit/parent/fake_mshv.h"
+#include "vsp/bus/parts.h"
 
 static struct bh_vm_config config;
 static struct bh_vm *vm;
 static struct bh_kept kept;
+static struct bh_vm_journal *journal;
 static unsigned changes;
 static bool reset_on_crash;
 static char kernel_path[] = "/tmp/bh-kernel-XXXXXX";
@@ -65,7 +67,6 @@ static int group_teardown(void **state)
 
 static int setup(void **state)
 {
-    struct bh_vm_journal *journal;
     struct bh_error error;
     bool resumed;
 
@@ -452,6 +453,66 @@ static void without_ports_nothing_starts_and_nothing_is_left(void **state)
     assert_int_equal(atomic_load(&fake_mshv.open_files), files);
 }
 
+/* Ends the run while I/O hangs, and keeps the journal as a process that falls then leaves it. */
+static struct bh_vm_journal *journal_of_an_end(bool reset)
+{
+    struct bh_vmbus *bus = bh_guest_bus_vmbus(bh_vm_get_bus(vm));
+    struct bh_vm_journal *left;
+    struct bh_error error;
+    bool resumed;
+
+    start(false);
+    bus->holds++;
+    if (reset)
+        assert_true(bh_vm_reset(vm, BH_REASON_REQUESTED, &error));
+    else
+        bh_vm_power_off(vm, BH_REASON_GUEST_POWER_OFF);
+    assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_STOPPING);
+    left = bh_vm_journal_open(&kept, &resumed, &error);
+    assert_non_null(left);
+    *left = *journal;
+    bus->holds--;
+    expect_state(reset ? BH_VM_RUNNING : BH_VM_STOPPED,
+                 reset ? BH_REASON_REQUESTED : BH_REASON_GUEST_POWER_OFF);
+    return left;
+}
+
+/* Another process, with what the one before left. */
+static void begin_again(struct bh_vm_journal *left)
+{
+    struct bh_error error;
+
+    bh_vm_destroy(vm);
+    vm = bh_vm_create(&config, &fake_mshv_layer, NULL, &kept, left, on_change, NULL, &error);
+    assert_non_null(vm);
+}
+
+static void an_end_that_had_begun_is_finished_by_another_process(void **state)
+{
+    struct bh_vm_journal *left = journal_of_an_end(false);
+
+    (void)state;
+    assert_false(left->is_live);
+    begin_again(left);
+    assert_true(bh_vm_finish_end(vm));
+    assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_STOPPED);
+    assert_int_equal(bh_vm_get_status(vm)->reason, BH_REASON_GUEST_POWER_OFF);
+    assert_int_equal(bh_vm_get_status(vm)->restarts, 1);
+}
+
+static void a_reset_that_had_begun_is_no_end(void **state)
+{
+    struct bh_vm_journal *left = journal_of_an_end(true);
+
+    (void)state;
+    assert_false(left->is_live);
+    begin_again(left);
+    assert_false(bh_vm_finish_end(vm)); /* it is started */
+    start(false);
+    assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_RUNNING);
+    assert_int_equal(left->ending, 0);
+}
+
 static void shares_change_and_are_kept_when_refused(void **state)
 {
     struct bh_error error;
@@ -519,6 +580,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_vm_started_paused_has_no_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_start_says_why_and_leaves_nothing, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(an_end_that_had_begun_is_finished_by_another_process, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_reset_that_had_begun_is_no_end, setup, teardown),
         cmocka_unit_test_setup_teardown(shares_change_and_are_kept_when_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(shares_at_their_ends, setup, teardown),
     };
