@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The worker is killed again and again under a guest that writes, reads and sends: it sees a pause.
 
-BULKHEAD_KILLS says how often (5).
+BULKHEAD_KILLS says how often (3).
 """
 
 import os
@@ -19,7 +19,7 @@ from system.vmbus.disks import SLOW, wait_for
 from system.vmbus.network import PARENT, PORT
 from system.vmbus.power import check_file_system
 
-KILLS = int(os.environ.get("BULKHEAD_KILLS", "5"))
+KILLS = int(os.environ.get("BULKHEAD_KILLS", "3"))
 ADDRESS = "10.1.0.2"
 
 PLAN = Plan(cpus=2, memory=1536, initrd="children.img", limit=1500,
