@@ -88,8 +88,11 @@ static struct bh_chipset_image *image_of(struct bh_chipset_journal *journal, uin
 static void commit(struct bh_chipset *chipset)
 {
     struct bh_chipset_journal *journal = chipset->journal;
-    uint64_t number = journal->number + 1;
+    uint64_t number;
 
+    if (journal == NULL)
+        return;
+    number = journal->number + 1;
     *image_of(journal, number) =
         (struct bh_chipset_image){.serial = chipset->serial,
                                   .rtc = chipset->rtc,
@@ -103,10 +106,9 @@ void bh_chipset_reset(struct bh_chipset *chipset)
     (void)pthread_mutex_lock(&chipset->lock);
     init_devices(chipset);
     fill_buses(chipset);
-    if (chipset->journal != NULL) { /* NULL: at the beginning; another process may have left one */
+    if (chipset->journal != NULL) /* NULL at the beginning, too: another may have left one */
         memset(chipset->journal->vp, 0, sizeof(chipset->journal->vp));
-        commit(chipset);
-    }
+    commit(chipset);
     (void)pthread_mutex_unlock(&chipset->lock);
 }
 
@@ -120,18 +122,22 @@ void bh_chipset_begin(struct bh_chipset *chipset)
 void bh_chipset_end(struct bh_chipset *chipset, uint32_t vp, const struct bh_mmio_cpu *cpu,
                     bool rax_only)
 {
-    struct bh_chipset_result *result = &chipset->journal->vp[vp];
+    struct bh_chipset_result *result;
 
-    result->cpu = *cpu;
-    result->rax_only = rax_only;
-    __atomic_store_n(&result->number, chipset->journal->number + 1, __ATOMIC_RELEASE);
-    commit(chipset);
+    if (chipset->journal != NULL) {
+        result = &chipset->journal->vp[vp];
+        result->cpu = *cpu;
+        result->rax_only = rax_only;
+        __atomic_store_n(&result->number, chipset->journal->number + 1, __ATOMIC_RELEASE);
+        commit(chipset);
+    }
     (void)pthread_mutex_unlock(&chipset->lock);
 }
 
 void bh_chipset_stored(struct bh_chipset *chipset, uint32_t vp)
 {
-    __atomic_store_n(&chipset->journal->vp[vp].number, 0, __ATOMIC_RELEASE);
+    if (chipset->journal != NULL)
+        __atomic_store_n(&chipset->journal->vp[vp].number, 0, __ATOMIC_RELEASE);
 }
 
 const struct bh_chipset_result *bh_chipset_result_of(const struct bh_chipset *chipset, uint32_t vp)

@@ -66,7 +66,10 @@ struct bh_chipset {
     struct bh_chipset_journal *journal;
 };
 
-/* Devices as after power-on. The lock is initialized once, before the first reset. */
+/*
+ * Devices as after power-on. The lock is initialized once, before the first reset. `journal` is
+ * NULL where no other process will go on.
+ */
 void bh_chipset_init(struct bh_chipset *chipset, const struct bh_chipset_host *host,
                      struct bh_chipset_journal *journal);
 void bh_chipset_reset(struct bh_chipset *chipset);

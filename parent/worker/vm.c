@@ -674,16 +674,17 @@ static bool set_up(struct bh_vm *vm, struct bh_error *error)
     const struct bh_chipset_host host = {on_interrupt, on_output,     on_input_wanted,
                                          on_power,     on_output_end, vm};
     struct bh_vm_journal *journal = vm->journal;
+    const bool is_kept = vm->kept->socket >= 0;
 
     (void)pthread_mutex_init(&vm->sentence_lock, NULL);
     vm->node = -1;
     vm->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     vm->console =
         bh_console_create(on_input, vm, journal->console, bh_chipset_output_end(&journal->chipset));
-    bh_chipset_init(&vm->chipset, &host, &journal->chipset);
+    bh_chipset_init(&vm->chipset, &host, is_kept ? &journal->chipset : NULL);
     bh_vcpus_init(&vm->vcpus, on_stopped, vm);
-    vm->bus =
-        bh_guest_bus_create(&vm->memory, vm->config.vps, bh_vm_journal_bus(journal), vm->kept);
+    vm->bus = bh_guest_bus_create(&vm->memory, vm->config.vps,
+                                  is_kept ? bh_vm_journal_bus(journal) : NULL, vm->kept);
     if (vm->wake < 0 || vm->console == NULL || vm->bus == NULL)
         return bh_error_set(error, errno, "The worker lacks memory or files: %s.", strerror(errno));
     vm->node = bh_partition_open_node(vm->layer, error);

@@ -103,6 +103,7 @@ static struct bh_vmbus_channel *take_free(struct bh_vmbus_device *device, uint16
             .bus = device->bus,
             .device = device,
             .doorbell = {.fd = -1},
+            .unflushed = channel->unflushed, /* counted */
         };
         return channel;
     }

@@ -61,10 +61,14 @@ void bh_journal_commit(struct bh_vmbus *bus)
     uint64_t round = journal->round + 1;
     struct bh_journal_half *half = &journal->half[round % 2];
 
-    half->control = bh_journal_last(journal)->control;
+    if (bus->host->journal == NULL) { /* nobody goes on; the round's number still counts */
+        journal->round = round;
+        return;
+    }
+    half->which = bh_journal_last(journal)->which;
     if (bus->changed) {
-        half->control = 1 - half->control;
-        save_control(bus, &journal->control[half->control]);
+        half->which = 1 - half->which;
+        save_control(bus, &journal->control[half->which]);
         bus->changed = false;
     }
     for (uint32_t i = 0; i < BH_VMBUS_CHANNELS_MAX; i++) {
@@ -81,10 +85,9 @@ static void load_channel(struct bh_vmbus *bus, uint32_t index, const struct bh_j
 {
     struct bh_vmbus_channel *channel = &bus->channel[index];
 
-    *channel =
-        (struct bh_vmbus_channel){.state = bus->journal->control[half->control].channel[index],
-                                  .bus = bus,
-                                  .doorbell = {.fd = -1}};
+    *channel = (struct bh_vmbus_channel){.state = bus->journal->control[half->which].channel[index],
+                                         .bus = bus,
+                                         .doorbell = {.fd = -1}};
     channel->state.in.position = half->position[index].in;
     channel->state.in.shown = half->position[index].in;
     channel->state.out.position = half->position[index].out;
@@ -94,7 +97,7 @@ static void load_channel(struct bh_vmbus *bus, uint32_t index, const struct bh_j
 static void load(struct bh_vmbus *bus)
 {
     const struct bh_journal_half *half = bh_journal_last(bus->journal);
-    const struct bh_journal_control *control = &bus->journal->control[half->control];
+    const struct bh_journal_control *control = &bus->journal->control[half->which];
 
     bus->contact = control->contact;
     bus->farewell = control->farewell;

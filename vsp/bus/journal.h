@@ -80,7 +80,7 @@ struct bh_journal_control {
 };
 
 struct bh_journal_half {
-    uint32_t control; /* which of the two */
+    uint32_t which; /* of the two control parts */
     struct {
         uint32_t in;
         uint32_t out;

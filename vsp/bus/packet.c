@@ -246,6 +246,8 @@ bool bh_vmbus_channel_send_pages(struct bh_vmbus_channel *channel, uint64_t tran
 void bh_vmbus_channel_flush(struct bh_vmbus_channel *channel)
 {
     bh_round_begin(channel->bus);
+    if (!channel->unflushed)
+        channel->bus->unflushed++;
     channel->unflushed = true;
     bh_round_end(channel->bus);
 }
@@ -256,6 +258,7 @@ void bh_channel_show(struct bh_vmbus_channel *channel)
     bool wanted;
 
     channel->unflushed = false;
+    channel->bus->unflushed--;
     if (channel->state.phase != CHANNEL_OPEN || channel->state.broken)
         return;
     memory = bh_channel_memory(channel);

@@ -26,7 +26,7 @@ struct bh_vmbus_channel {
     uint32_t budget; /* packets it may still read in this round */
     bool kicked;
     bool drained;   /* signals again when the guest sees that all is read */
-    bool unflushed; /* something was written while another channel was served */
+    bool unflushed; /* something was written in this round */
     void *user;
 };
 
@@ -54,9 +54,10 @@ struct bh_vmbus {
     const struct bh_vmbus_host *host;
     struct bh_loop *loop;
     struct bh_journal *journal;
-    bool resuming; /* taken up from another process; not all devices are there yet */
-    bool changed;  /* what a struct bh_journal_control holds */
-    uint32_t busy; /* in the middle of a round */
+    bool resuming;      /* taken up from another process; not all devices are there yet */
+    bool changed;       /* what a struct bh_journal_control holds */
+    uint32_t busy;      /* in the middle of a round */
+    uint32_t unflushed; /* channels */
     uint64_t received;
     struct bh_contact contact;
     enum bh_farewell farewell;

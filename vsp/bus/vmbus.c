@@ -39,7 +39,7 @@ void bh_round_end(struct bh_vmbus *bus)
     if (--bus->busy > 0 || bus->resuming)
         return;
     bh_journal_commit(bus);
-    for (uint32_t i = 0; i < BH_VMBUS_CHANNELS_MAX; i++)
+    for (uint32_t i = 0; bus->unflushed > 0 && i < BH_VMBUS_CHANNELS_MAX; i++)
         if (bus->channel[i].unflushed)
             bh_channel_show(&bus->channel[i]);
     if (bus->outbox.count == 0)

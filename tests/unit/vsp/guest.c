@@ -114,6 +114,15 @@ struct guest *guest_begin(void)
     return guest_begin_with_journal(NULL);
 }
 
+struct guest *guest_begin_kept(void)
+{
+    void *journal = map(bh_vmbus_journal_size());
+    struct guest *guest = guest_begin_with_journal(journal);
+
+    guest->journal = journal;
+    return guest;
+}
+
 struct guest *guest_begin_with_journal(void *journal)
 {
     struct guest *guest = calloc(1, sizeof(*guest));
@@ -145,8 +154,8 @@ struct guest *guest_take_over(const struct guest *fallen)
     *guest = *fallen;
     guest->memory = map(MEMORY_SIZE);
     memcpy(guest->memory, fallen->memory, MEMORY_SIZE);
-    guest->copy = copy_journal(fallen->bus->journal);
-    begin_process(guest, guest->copy);
+    guest->journal = copy_journal(fallen->bus->journal);
+    begin_process(guest, guest->journal);
     return guest;
 }
 
@@ -156,8 +165,8 @@ void guest_end(struct guest *guest)
     bh_vmbus_destroy(guest->bus);
     bh_loop_destroy(guest->loop);
     (void)munmap(guest->memory, MEMORY_SIZE);
-    if (guest->copy != NULL)
-        (void)munmap(guest->copy, bh_vmbus_journal_size());
+    if (guest->journal != NULL)
+        (void)munmap(guest->journal, bh_vmbus_journal_size());
     free(guest);
 }
 

@@ -38,7 +38,7 @@ struct guest {
     uint32_t signals[GUEST_VPS][2048];
     int doorbell[0x4000]; /* by connection id; -1: none */
     uint32_t logged;
-    void *copy; /* of another guest's journal, or NULL */
+    void *journal; /* its own, or NULL */
 };
 
 static inline uint8_t *guest_page(const struct guest *guest, uint32_t page)
@@ -47,6 +47,9 @@ static inline uint8_t *guest_page(const struct guest *guest, uint32_t page)
 }
 
 struct guest *guest_begin(void);
+
+/* One that another process can take over. */
+struct guest *guest_begin_kept(void);
 
 /* With a journal of bh_vmbus_journal_size bytes, which outlives the bus. */
 struct guest *guest_begin_with_journal(void *journal);

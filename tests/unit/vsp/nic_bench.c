@@ -213,7 +213,7 @@ void bench_add_card_on(struct bh_nic_options options, unsigned queues)
 
     memset(&bench, 0, sizeof(bench));
     bench.now = 1000 * SECOND;
-    bench.guest = guest_begin();
+    bench.guest = guest_begin_kept();
     for (unsigned i = 0; i < 2; i++) {
         int pair[2];
 

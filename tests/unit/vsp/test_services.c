@@ -83,7 +83,7 @@ static void begin(bool has_reference)
                            .has_reference = has_reference,
                            .accepted = -1};
     host.reference = has_reference ? reference : NULL;
-    bench.guest = guest_begin();
+    bench.guest = guest_begin_kept();
     bench.services = bh_services_create(bench.guest->bus, "vm", &host);
     assert_non_null(bench.services);
     guest_connect(bench.guest);
