@@ -56,7 +56,8 @@ struct worker {
     int signals;
     struct bh_kept kept;
     struct bh_vm_journal *journal;
-    bool resumed; /* another worker was here before */
+    bool resumed; /* another worker was here before, */
+    bool goes_on; /* and left a guest */
 };
 
 /* --- options ------------------------------------------------------------------------------ */
@@ -299,12 +300,10 @@ static bool complain(const char *text)
 }
 
 /* The keeper has waited for the I/O of the worker before. Of an NBD server nobody can know it. */
-static bool has_io_ended(const struct worker *worker)
+static bool has_io_ended(const struct bh_vm_config *config)
 {
-    if (!worker->journal->is_live)
-        return true;
-    for (uint32_t i = 0; i < worker->config.disk_count; i++)
-        if (bh_nbd_is_uri(worker->config.disk[i].path))
+    for (uint32_t i = 0; i < config->disk_count; i++)
+        if (bh_nbd_is_uri(config->disk[i].path))
             return complain("the guest cannot go on: what the worker before sent to an NBD server "
                             "may still be written");
     return true;
@@ -314,23 +313,25 @@ static bool has_io_ended(const struct worker *worker)
 static bool load_config(struct worker *worker)
 {
     struct bh_control_error control_error;
+    struct bh_vm_journal *journal;
     struct bh_error error;
 
     if (!bh_kept_open(&worker->kept, worker->options.kept, &error))
         return complain(error.text);
-    worker->journal = bh_vm_journal_open(&worker->kept, &worker->resumed, &error);
-    if (worker->journal == NULL)
+    journal = bh_vm_journal_open(&worker->kept, &worker->resumed, &error);
+    if (journal == NULL)
         return complain(error.text);
-    worker->service.journal = worker->journal;
+    worker->journal = worker->service.journal = journal;
     if (worker->resumed)
-        worker->config = *bh_vm_journal_config(worker->journal);
+        worker->config = *bh_vm_journal_config(journal);
     else if (!bh_vm_config_load(worker->options.config, &worker->config, &control_error))
         return complain(control_error.message);
-    if (!worker->journal->is_live) {
-        bh_kept_drop_run(&worker->kept);
-        bh_vm_journal_clear_bus(worker->journal);
-    }
-    return has_io_ended(worker);
+    worker->goes_on = worker->resumed && journal->is_live;
+    if (worker->goes_on)
+        return has_io_ended(&worker->config);
+    bh_kept_drop_run(&worker->kept);
+    bh_vm_journal_clear_bus(journal);
+    return true;
 }
 
 /* Everything that needs files and privileges. */
@@ -357,7 +358,7 @@ static bool prepare(struct worker *worker)
         return complain(error.text);
     bh_service_save_config(&worker->service);
     json_object_seed(0); /* it opens a file, which the first object would do behind the sandbox */
-    if (!worker->journal->is_live) { /* a guest that goes on stands still until here */
+    if (!worker->goes_on) { /* a guest that goes on stands still until here */
         bh_unpacked_open(worker->options.kernel_cache, worker->config.kernel, &unpacked);
         bh_vm_use_unpacked(worker->service.vm, unpacked);
     }
@@ -420,7 +421,7 @@ static int run(struct worker *worker)
     const struct bh_vm_status *status;
     struct bh_error error;
 
-    if (worker->resumed && worker->journal->is_live)
+    if (worker->goes_on)
         go_on(worker);
     else if (is_to_start(worker))
         (void)bh_vm_start(worker->service.vm, false, &error);

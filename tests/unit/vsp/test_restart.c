@@ -30,10 +30,10 @@
 #include "vsp/storage/file.h"
 
 #define KILLS     60
-#define SLOTS     24u /* requests at a time */
-#define PAGES     3u  /* of a request */
-#define SIZE      (PAGES * 4096u)
-#define RING      16u /* first page of the rings */
+#define SLOTS     24u    /* requests at a time */
+#define PAGES     3u     /* of a request */
+#define SIZE      12288u /* its bytes */
+#define RING      16u    /* first page of the rings */
 #define RING_EACH 8u
 #define DATA      200u /* first page of data: of each slot, what is written and what is read */
 
@@ -64,6 +64,8 @@ struct setup {
     int left; /* io_uring of the server before; -1: none */
     char path[32];
 };
+
+_Static_assert(SIZE == PAGES * 4096u, "whole pages");
 
 static void *map_shared(size_t size)
 {
@@ -336,7 +338,7 @@ static int begin(void **state)
     guest = setup->guest = guest_begin_with_journal(setup->journal);
     (void)snprintf(setup->path, sizeof(setup->path), "/var/tmp/bh-disk-XXXXXX");
     fd = mkstemp(setup->path);
-    assert_true(fd >= 0 && ftruncate(fd, SLOTS * SIZE) == 0);
+    assert_true(fd >= 0 && ftruncate(fd, (off_t)SLOTS * SIZE) == 0);
     (void)close(fd);
     setup->controller = make_controller(setup, &setup->uring);
     guest_connect(guest);
