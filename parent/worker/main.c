@@ -17,6 +17,7 @@
 #include "parent/worker/journal.h"
 #include "parent/worker/sandbox.h"
 #include "parent/worker/service.h"
+#include "parent/worker/takeover.h"
 #include "parent/worker/unpacked.h"
 #include "vsp/storage/nbd.h"
 
@@ -309,7 +310,7 @@ static bool has_io_ended(const struct bh_vm_config *config)
     return true;
 }
 
-/* The journal and, from it or from the file, the configuration. */
+/* The journal, and the configuration: from the file, and what the journal may say of it. */
 static bool load_config(struct worker *worker)
 {
     struct bh_control_error control_error;
@@ -322,10 +323,12 @@ static bool load_config(struct worker *worker)
     if (journal == NULL)
         return complain(error.text);
     worker->journal = worker->service.journal = journal;
-    if (worker->resumed)
-        worker->config = *bh_vm_journal_config(journal);
-    else if (!bh_vm_config_load(worker->options.config, &worker->config, &control_error))
+    if (!bh_vm_config_load(worker->options.config, &worker->config, &control_error))
         return complain(control_error.message);
+    if (worker->resumed && !bh_takeover_config(&worker->config, bh_vm_journal_config(journal)))
+        return complain(
+            "the guest cannot go on: it has a disk or a network card that is not in the "
+            "configuration file");
     worker->goes_on = worker->resumed && journal->is_live;
     if (worker->goes_on)
         return has_io_ended(&worker->config);

@@ -85,9 +85,10 @@ static void load_channel(struct bh_vmbus *bus, uint32_t index, const struct bh_j
 {
     struct bh_vmbus_channel *channel = &bus->channel[index];
 
-    *channel = (struct bh_vmbus_channel){.state = bus->journal->control[half->which].channel[index],
-                                         .bus = bus,
-                                         .doorbell = {.fd = -1}};
+    *channel =
+        (struct bh_vmbus_channel){.state = bus->journal->control[half->which % 2].channel[index],
+                                  .bus = bus,
+                                  .doorbell = {.fd = -1}};
     channel->state.in.position = half->position[index].in;
     channel->state.in.shown = half->position[index].in;
     channel->state.out.position = half->position[index].out;
@@ -97,7 +98,7 @@ static void load_channel(struct bh_vmbus *bus, uint32_t index, const struct bh_j
 static void load(struct bh_vmbus *bus)
 {
     const struct bh_journal_half *half = bh_journal_last(bus->journal);
-    const struct bh_journal_control *control = &bus->journal->control[half->which];
+    const struct bh_journal_control *control = &bus->journal->control[half->which % 2];
 
     bus->contact = control->contact;
     bus->farewell = control->farewell;

@@ -602,7 +602,8 @@ static bool add_again(struct bh_controller *controller, struct bh_disk *disk)
     const struct saved *saved = bh_vmbus_device_saved(controller->device);
 
     for (unsigned i = 0; saved != NULL && i < BH_CONTROLLER_LUNS; i++) {
-        if (controller->lun[i] != NULL || strcmp(saved->lun[i].id, bh_disk_id(disk)) != 0)
+        if (controller->lun[i] != NULL ||
+            strncmp(bh_disk_id(disk), saved->lun[i].id, sizeof(saved->lun[i].id)) != 0)
             continue;
         controller->lun[i] = disk;
         bh_disk_set_attention(disk, saved->lun[i].attention, saved->lun[i].locked);
