@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vsp/bus/vmbus.h"
@@ -36,6 +37,18 @@ static int make(struct bh_kept *kept, struct bh_error *error)
     return -1;
 }
 
+/* Of a worker that fell; one that was broken into may have left anything. */
+static int check(int fd, struct bh_error *error)
+{
+    struct stat file;
+
+    if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && (size_t)file.st_size == whole_size())
+        return fd;
+    (void)close(fd);
+    bh_error_set(error, EINVAL, "What the worker before left is no journal of this worker's.");
+    return -1;
+}
+
 static void *map(int fd, int flags, struct bh_error *error)
 {
     void *at = mmap(NULL, whole_size(), PROT_READ | PROT_WRITE, flags, fd, 0);
@@ -57,7 +70,8 @@ struct bh_vm_journal *bh_vm_journal_open(struct bh_kept *kept, bool *resumed,
     if (kept->socket < 0) {
         journal = map(-1, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, error);
     } else {
-        int fd = kept->fd[BH_KEPT_JOURNAL] >= 0 ? kept->fd[BH_KEPT_JOURNAL] : make(kept, error);
+        int fd = kept->fd[BH_KEPT_JOURNAL] >= 0 ? check(kept->fd[BH_KEPT_JOURNAL], error)
+                                                : make(kept, error);
 
         journal = fd >= 0 ? map(fd, MAP_SHARED, error) : NULL;
     }
@@ -65,7 +79,7 @@ struct bh_vm_journal *bh_vm_journal_open(struct bh_kept *kept, bool *resumed,
         return NULL;
     *resumed = journal->magic == MAGIC && journal->size == whole_size();
     if (!*resumed)
-        journal->is_live = false;
+        journal->is_live = 0;
     journal->size = whole_size();
     return journal;
 }

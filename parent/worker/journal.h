@@ -18,8 +18,8 @@
 struct bh_vm_journal {
     uint64_t magic;
     uint64_t size;    /* of this structure and of the bus's: the same program wrote it */
-    bool is_live;     /* a guest is complete in its partition */
-    bool may_run;     /* its VPs */
+    uint32_t is_live; /* a guest is complete in its partition. No bool: it is read unchecked */
+    uint32_t may_run; /* its VPs */
     uint32_t resumed; /* how often another worker has gone on with the VM */
     uint32_t news;    /* of VP threads, that nobody has acted on */
     uint32_t exit_code;

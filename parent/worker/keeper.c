@@ -54,7 +54,32 @@ static bool send_request(int socket, struct request request, int fd)
     return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(request);
 }
 
-/* False at the end. *fd is -1 when none came along. */
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+/* The one descriptor of a message; of any other number none stays open. */
+static int take_fd(struct msghdr *message)
+{
+    const struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    int fds[sizeof(union control) / sizeof(int)];
+    size_t count;
+
+    if (header == NULL || header->cmsg_type != SCM_RIGHTS)
+        return -1;
+    count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+    if (count == 1)
+        return fds[0];
+    for (size_t i = 0; i < count; i++)
+        (void)close(fds[i]);
+    return -1;
+}
+
+/* False at the end, and for what is no request. *fd is -1 when none came along. */
 static bool receive_request(int socket, struct request *request, int *fd)
 {
     union control control;
@@ -63,18 +88,16 @@ static bool receive_request(int socket, struct request *request, int *fd)
                              .msg_iovlen = 1,
                              .msg_control = &control,
                              .msg_controllen = sizeof(control)};
-    const struct cmsghdr *header;
     ssize_t got;
 
-    *fd = -1;
     do
         got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
-    header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-    if (header != NULL && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(*fd)))
-        memcpy(fd, CMSG_DATA(header), sizeof(*fd));
-    return got == (ssize_t)sizeof(*request);
+    *fd = got > 0 ? take_fd(&message) : -1;
+    if (got == (ssize_t)sizeof(*request))
+        return true;
+    close_fd(fd);
+    return false;
 }
 
 /* --- the keeper --------------------------------------------------------------------------- */
@@ -101,9 +124,7 @@ static uint64_t now_ns(void)
 static void close_from(struct keeper *keeper, unsigned first)
 {
     for (unsigned i = first; i < BH_KEPT_COUNT; i++) {
-        if (keeper->fd[i] >= 0)
-            (void)close(keeper->fd[i]);
-        keeper->fd[i] = -1;
+        close_fd(&keeper->fd[i]);
     }
 }
 
@@ -111,8 +132,7 @@ static bool fetch_ring(struct keeper *keeper, uint32_t number)
 {
     int process = (int)syscall(SYS_pidfd_open, keeper->worker, 0);
 
-    if (keeper->ring >= 0)
-        (void)close(keeper->ring);
+    close_fd(&keeper->ring);
     keeper->ring = process >= 0 ? (int)syscall(SYS_pidfd_getfd, process, number, 0) : -1;
     if (process >= 0)
         (void)close(process);
@@ -128,14 +148,15 @@ static void serve(struct keeper *keeper)
     if (!receive_request(keeper->socket, &request, &fd))
         return;
     if (request.operation == PUT && request.name < BH_KEPT_COUNT) {
-        if (keeper->fd[request.name] >= 0)
-            (void)close(keeper->fd[request.name]);
+        close_fd(&keeper->fd[request.name]);
         keeper->fd[request.name] = fd;
+        fd = -1;
     } else if (request.operation == DROP_RUN) {
         close_from(keeper, BH_KEPT_PARTITION);
     } else if (request.operation == FETCH_RING && !fetch_ring(keeper, request.name)) {
         answer.operation = REFUSED;
     }
+    close_fd(&fd); /* that came with something else */
     (void)send_request(keeper->socket, answer, -1);
 }
 

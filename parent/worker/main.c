@@ -329,7 +329,7 @@ static bool load_config(struct worker *worker)
         return complain(
             "the guest cannot go on: it has a disk or a network card that is not in the "
             "configuration file");
-    worker->goes_on = worker->resumed && journal->is_live;
+    worker->goes_on = worker->resumed && journal->is_live != 0;
     if (worker->goes_on)
         return has_io_ended(&worker->config);
     bh_kept_drop_run(&worker->kept);

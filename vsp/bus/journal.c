@@ -79,6 +79,55 @@ void bh_journal_commit(struct bh_vmbus *bus)
     __atomic_store_n(&journal->round, round, __ATOMIC_RELEASE);
 }
 
+/* --- what another process left ------------------------------------------------------------ */
+
+/*
+ * That process may have been broken into by its guest, so all that is read here before this one
+ * has given its rights away is looked at: numbers within their bounds, and bools that are bools.
+ */
+static bool is_bool(const bool *value)
+{
+    unsigned char byte;
+
+    memcpy(&byte, value, sizeof(byte));
+    return byte <= 1;
+}
+
+static bool is_gpadl_sound(const struct bh_gpadl *gpadl)
+{
+    return is_bool(&gpadl->doomed) && gpadl->relid <= BH_VMBUS_CHANNELS_MAX &&
+           gpadl->pages <= BH_VMBUS_PAGES_MAX && gpadl->received <= gpadl->pages &&
+           gpadl->first <= BH_VMBUS_PAGES_MAX - gpadl->pages;
+}
+
+static bool is_control_sound(const struct bh_journal_control *control)
+{
+    if (!is_bool(&control->contact.connected) || !is_bool(&control->contact.offering) ||
+        control->farewell > FAREWELL_CONTACT || control->outbox_first >= BH_JOURNAL_OUTBOX ||
+        control->outbox_count > BH_JOURNAL_OUTBOX || control->gpadl_pages > BH_VMBUS_PAGES_MAX ||
+        control->gpadl_doomed > BH_VMBUS_GPADLS_MAX)
+        return false;
+    for (uint32_t i = 0; i < BH_VMBUS_GPADLS_MAX; i++)
+        if (!is_gpadl_sound(&control->gpadl[i]))
+            return false;
+    for (uint32_t i = 0; i < BH_VMBUS_CHANNELS_MAX; i++)
+        if (control->channel[i].phase > CHANNEL_RESCINDED || !is_bool(&control->channel[i].broken))
+            return false;
+    return true;
+}
+
+static bool is_sound(const struct bh_journal *journal)
+{
+    const struct bh_journal_half *half = bh_journal_last(journal);
+
+    if (half->which > 1 || !is_control_sound(&journal->control[half->which]))
+        return false;
+    for (uint32_t i = 0; i < BH_VMBUS_DEVICES_MAX; i++)
+        if (!is_bool(&half->device[i].used))
+            return false;
+    return true;
+}
+
 /* --- taking up ---------------------------------------------------------------------------- */
 
 static void load_channel(struct bh_vmbus *bus, uint32_t index, const struct bh_journal_half *half)
@@ -95,6 +144,7 @@ static void load_channel(struct bh_vmbus *bus, uint32_t index, const struct bh_j
     channel->state.out.shown = half->position[index].out;
 }
 
+/* Runs before the sandbox: it only copies, and computes no place from what it reads. */
 static void load(struct bh_vmbus *bus)
 {
     const struct bh_journal_half *half = bh_journal_last(bus->journal);
@@ -126,6 +176,10 @@ bool bh_journal_open(struct bh_vmbus *bus)
         bus->journal = own;
     }
     if (bh_vmbus_journal_holds_guest(bus->journal)) {
+        if (!is_sound(bus->journal)) {
+            bh_vmbus_log(bus, "The guest cannot go on: no worker leaves such a journal.");
+            return false;
+        }
         load(bus);
         return true;
     }

@@ -11,11 +11,14 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,6 +112,56 @@ static int drop_run(struct bh_kept *kept)
                : WRONG;
 }
 
+/* Descriptors that come with what is no request for them do not pile up in the keeper. */
+static bool send_surplus(const struct bh_kept *kept, uint32_t operation, uint32_t count,
+                         size_t size)
+{
+    uint32_t request[3] = {operation, BH_KEPT_MEMORY};
+    union {
+        struct cmsghdr header;
+        uint8_t bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control = {.bytes = {0}};
+    struct iovec data = {request, size};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    const int fds[2] = {kept->socket, kept->socket};
+
+    control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                                      .cmsg_type = SCM_RIGHTS,
+                                      .cmsg_len = CMSG_LEN(count * sizeof(int))};
+    memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
+    return sendmsg(kept->socket, &message, MSG_NOSIGNAL) == (ssize_t)size &&
+           (size != 8 || read(kept->socket, request, sizeof(request)) == 8);
+}
+
+static unsigned count_keeper_files(void)
+{
+    char path[64];
+    unsigned count = 0;
+    DIR *folder;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)getppid());
+    folder = opendir(path);
+    while (folder != NULL && readdir(folder) != NULL)
+        count++;
+    if (folder != NULL)
+        (void)closedir(folder);
+    return count;
+}
+
+static int send_too_much(struct bh_kept *kept)
+{
+    unsigned before = count_keeper_files();
+
+    for (unsigned i = 0; i < 20; i++)
+        if (!send_surplus(kept, 0, 2, 8) || !send_surplus(kept, 2, 1, 8) ||
+            !send_surplus(kept, 77, 1, 8) || !send_surplus(kept, 0, 1, 4))
+            return WRONG;
+    return send_surplus(kept, 2, 1, 8) && count_keeper_files() == before ? WELL : WRONG;
+}
+
 /* A ring that is none of io_uring's: of its I/O nobody can know that it has ended. */
 static int refuse_ring(struct bh_kept *kept)
 {
@@ -145,7 +198,7 @@ static const struct act {
     int (*act)(struct bh_kept *kept);
 } acts[] = {
     {"keep", keep_all},      {"drop", drop_run},      {"ring", refuse_ring},
-    {"always", fall_always}, {"term", wait_for_term},
+    {"always", fall_always}, {"term", wait_for_term}, {"much", send_too_much},
 };
 
 static int be_worker(const char *name, int socket)
@@ -214,6 +267,12 @@ static void a_ring_that_is_not_there_is_refused(void **state)
     assert_int_equal(exit_status(start_keeper((char[]){"ring"}, NULL)), WELL);
 }
 
+static void what_comes_with_no_request_is_closed(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_status(start_keeper((char[]){"much"}, NULL)), WELL);
+}
+
 static void falls_in_a_row_end_it(void **state)
 {
     (void)state;
@@ -239,6 +298,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(descriptors_are_there_in_each_life),
         cmocka_unit_test(those_of_a_run_go_with_it),
         cmocka_unit_test(a_ring_that_is_not_there_is_refused),
+        cmocka_unit_test(what_comes_with_no_request_is_closed),
         cmocka_unit_test(falls_in_a_row_end_it),
         cmocka_unit_test(signals_reach_the_worker),
     };
