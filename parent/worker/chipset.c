@@ -96,6 +96,7 @@ static void commit(struct bh_chipset *chipset)
     *image_of(journal, number) =
         (struct bh_chipset_image){.serial = chipset->serial,
                                   .rtc = chipset->rtc,
+                                  .pmtimer = chipset->pmtimer,
                                   .ioapic = chipset->ioapic,
                                   .output_end = chipset->host.output_end(chipset->host.context)};
     __atomic_store_n(&journal->number, number, __ATOMIC_RELEASE);
@@ -165,11 +166,25 @@ void bh_chipset_resume(struct bh_chipset *chipset)
     chipset->rtc = image->rtc;
     chipset->rtc.now = wall_clock;
     chipset->rtc.context = NULL;
+    chipset->pmtimer = image->pmtimer;
+    chipset->pmtimer.now = now;
+    chipset->pmtimer.context = NULL;
     chipset->ioapic = image->ioapic;
     chipset->ioapic.deliver = ioapic.deliver;
     chipset->ioapic.context = ioapic.context;
     for (unsigned vector = 0; vector <= UINT8_MAX; vector++)
         bh_ioapic_end_of_interrupt(&chipset->ioapic, (uint8_t)vector);
+    (void)pthread_mutex_unlock(&chipset->lock);
+}
+
+void bh_chipset_hold_time(struct bh_chipset *chipset, bool hold)
+{
+    (void)pthread_mutex_lock(&chipset->lock);
+    if (hold)
+        bh_pmtimer_hold(&chipset->pmtimer);
+    else
+        bh_pmtimer_release(&chipset->pmtimer);
+    commit(chipset);
     (void)pthread_mutex_unlock(&chipset->lock);
 }
 

@@ -41,6 +41,7 @@ struct bh_chipset_result {
 struct bh_chipset_image {
     struct bh_serial serial;
     struct bh_rtc rtc;
+    struct bh_pmtimer pmtimer;
     struct bh_ioapic ioapic;
     uint64_t output_end;
 };
@@ -90,6 +91,9 @@ const struct bh_chipset_result *bh_chipset_result_of(const struct bh_chipset *ch
 
 /* How many bytes were put out, after the last whole image. */
 uint64_t bh_chipset_output_end(const struct bh_chipset_journal *journal);
+
+/* The clocks that the guest reads here, but for the real-time clock, stand still or go on. */
+void bh_chipset_hold_time(struct bh_chipset *chipset, bool hold);
 
 /* A VP ended a level-triggered interrupt of this vector. */
 void bh_chipset_end_of_interrupt(struct bh_chipset *chipset, uint8_t vector);

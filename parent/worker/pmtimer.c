@@ -11,12 +11,15 @@ static uint32_t ticks(const struct bh_pmtimer *timer)
 
 void bh_pmtimer_hold(struct bh_pmtimer *timer)
 {
-    timer->held_at = timer->now(timer->context);
+    if (timer->held_at == 0)
+        timer->held_at = timer->now(timer->context);
 }
 
 void bh_pmtimer_release(struct bh_pmtimer *timer)
 {
-    timer->stood += timer->now(timer->context) - timer->held_at;
+    if (timer->held_at != 0)
+        timer->stood += timer->now(timer->context) - timer->held_at;
+    timer->held_at = 0;
 }
 
 static uint64_t pmtimer_read(void *context, uint64_t offset, unsigned size)

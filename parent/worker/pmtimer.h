@@ -12,11 +12,11 @@
 struct bh_pmtimer {
     uint64_t (*now)(void *context); /* nanoseconds, never going back */
     void *context;
-    uint64_t held_at; /* nanoseconds */
+    uint64_t held_at; /* nanoseconds; 0: it runs */
     uint64_t stood;   /* how long it was held, in all */
 };
 
-/* It stands still from hold to release, while no VP runs. */
+/* It stands still from hold to release, while no VP runs; a second of either changes nothing. */
 void bh_pmtimer_hold(struct bh_pmtimer *timer);
 void bh_pmtimer_release(struct bh_pmtimer *timer);
 

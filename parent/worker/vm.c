@@ -352,20 +352,21 @@ static bool load(struct bh_vm *vm, struct bh_boot_state *boot, struct bh_error *
     return true;
 }
 
-/* From nothing to VPs that wait for their turn. */
-static bool build(struct bh_vm *vm, struct bh_error *error)
+/* From nothing to VPs that wait for their turn; `may_run` for a process that goes on with them. */
+static bool build(struct bh_vm *vm, bool may_run, struct bh_error *error)
 {
     struct bh_boot_state boot;
 
     atomic_store(&vm->news, 0);
     vm->journal->news = 0;
     vm->journal->ending = ENDING_NONE;
+    vm->journal->may_run = may_run;
     bh_chipset_reset(&vm->chipset);
     vm->journal->is_live = allocate_memory(vm, true, error) && load(vm, &boot, error) &&
                            create_partition(vm, error) && add_vps(vm, create_vp, error) &&
                            bh_guest_bus_attach(vm->bus, vm->partition, error) &&
                            bh_entry_set(vm->vp[0], &boot, error);
-    return vm->journal->is_live;
+    return vm->journal->is_live != 0;
 }
 
 /* From what another process left to VPs that wait for their turn. */
@@ -388,20 +389,14 @@ static bool take_up(struct bh_vm *vm, struct bh_error *error)
     return true;
 }
 
-static void let_run(struct bh_vm *vm)
-{
-    vm->journal->may_run = true;
-    bh_vcpus_run(&vm->vcpus);
-}
-
 /*
  * Takes back everything but the memory itself, which is empty afterwards. False when I/O still uses
  * it after `patience` milliseconds: then only the VPs have ended.
  */
 static bool dismantle(struct bh_vm *vm, int patience)
 {
-    vm->journal->is_live = false;
-    vm->journal->may_run = false;
+    vm->journal->is_live = 0;
+    vm->journal->may_run = 0;
     bh_vcpus_end(&vm->vcpus);
     if (!bh_guest_bus_detach(vm->bus, patience))
         return false;
@@ -426,12 +421,12 @@ static void run_again(struct bh_vm *vm)
     struct bh_error error;
 
     vm->status.resets++;
-    if (!build(vm, &error)) {
+    if (!build(vm, true, &error)) {
         (void)dismantle(vm, 0);
         fail(vm, error.text);
         return;
     }
-    let_run(vm);
+    bh_vcpus_run(&vm->vcpus);
     change(vm, BH_VM_RUNNING, vm->ending_reason);
 }
 
@@ -488,19 +483,19 @@ static void freeze_time(struct bh_vm *vm, bool freeze)
 
 static void hold_time(struct bh_vm *vm)
 {
-    bh_pmtimer_hold(&vm->chipset.pmtimer);
+    bh_chipset_hold_time(&vm->chipset, true);
     freeze_time(vm, true);
 }
 
 static void release_time(struct bh_vm *vm)
 {
     freeze_time(vm, false);
-    bh_pmtimer_release(&vm->chipset.pmtimer);
+    bh_chipset_hold_time(&vm->chipset, false);
 }
 
 bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
 {
-    if (!build(vm, error)) {
+    if (!build(vm, !paused, error)) {
         (void)dismantle(vm, 0);
         fail(vm, error->text);
         return false;
@@ -508,7 +503,7 @@ bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error)
     if (paused)
         hold_time(vm);
     else
-        let_run(vm);
+        bh_vcpus_run(&vm->vcpus);
     change(vm, paused ? BH_VM_PAUSED : BH_VM_RUNNING, BH_REASON_REQUESTED);
     return true;
 }
@@ -521,6 +516,21 @@ static void take_status(struct bh_vm *vm)
     vm->status = vm->journal->status;
     vm->status.partition_id = id;
     vm->status.restarts++;
+    vm->status.since[sizeof(vm->status.since) - 1] = '\0';
+    vm->status.message[sizeof(vm->status.message) - 1] = '\0';
+}
+
+/* A start, a pause or its end that the process before had begun is finished. */
+static void finish_turn(struct bh_vm *vm)
+{
+    if (vm->journal->may_run == 0) {
+        hold_time(vm);
+        vm->status.state = BH_VM_PAUSED;
+        return;
+    }
+    release_time(vm);
+    if (vm->status.state != BH_VM_STOPPING)
+        vm->status.state = BH_VM_RUNNING;
 }
 
 bool bh_vm_go_on(struct bh_vm *vm, struct bh_error *error)
@@ -533,10 +543,11 @@ bool bh_vm_go_on(struct bh_vm *vm, struct bh_error *error)
         return false;
     }
     take_status(vm);
+    finish_turn(vm);
     atomic_store(&vm->exit_code, vm->journal->exit_code);
     atomic_store(&vm->news, vm->journal->news);
     (void)!write(vm->wake, &one, sizeof(one));
-    if (vm->journal->may_run && vm->journal->news == 0 && ending == ENDING_NONE)
+    if (vm->journal->may_run != 0 && vm->journal->news == 0 && ending == ENDING_NONE)
         bh_vcpus_run(&vm->vcpus);
     change(vm, vm->status.state, BH_REASON_REQUESTED);
     if (ending != ENDING_NONE)
@@ -557,7 +568,7 @@ bool bh_vm_finish_end(struct bh_vm *vm)
 
 void bh_vm_pause(struct bh_vm *vm)
 {
-    vm->journal->may_run = false;
+    vm->journal->may_run = 0;
     bh_vcpus_park(&vm->vcpus);
     hold_time(vm);
     change(vm, BH_VM_PAUSED, BH_REASON_REQUESTED);
@@ -565,8 +576,9 @@ void bh_vm_pause(struct bh_vm *vm)
 
 void bh_vm_resume(struct bh_vm *vm)
 {
+    vm->journal->may_run = 1;
     release_time(vm);
-    let_run(vm);
+    bh_vcpus_run(&vm->vcpus);
     change(vm, BH_VM_RUNNING, BH_REASON_REQUESTED);
 }
 

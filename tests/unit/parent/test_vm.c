@@ -13,9 +13,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "hv/abi/hypercall.h"
@@ -27,6 +30,7 @@
 static struct bh_vm_config config;
 static struct bh_vm *vm;
 static struct bh_kept kept;
+static int keeper;
 static struct bh_vm_journal *journal;
 static unsigned changes;
 static bool reset_on_crash;
@@ -487,6 +491,129 @@ static void begin_again(struct bh_vm_journal *left)
     assert_non_null(vm);
 }
 
+/* --- a process that goes on --------------------------------------------------------------- */
+
+/* The simulated driver's: of its partition and VPs. */
+static const int descriptors[] = {201, 300, 301};
+
+/* A keeper that has said yes beforehand, to as much as is asked here. */
+static void begin_kept(void)
+{
+    const uint32_t yes[2] = {3, 0};
+    struct bh_error error;
+    bool resumed;
+    int pair[2];
+
+    bh_vm_destroy(vm);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    for (size_t i = 0; i < sizeof(descriptors) / sizeof(int); i++) /* for sending */
+        assert_int_equal(dup2(pair[0], descriptors[i]), descriptors[i]);
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(send(pair[1], yes, sizeof(yes), 0), sizeof(yes));
+    assert_true(bh_kept_open(&kept, pair[0], &error)); /* it takes the first */
+    keeper = pair[1];
+    journal = bh_vm_journal_open(&kept, &resumed, &error);
+    assert_true(journal != NULL && !resumed);
+    vm = bh_vm_create(&config, &fake_mshv_layer, NULL, &kept, journal, on_change, NULL, &error);
+    assert_non_null(vm);
+}
+
+/*
+ * Another process, after one that fell with this journal. The partition is as it was; the first
+ * process's threads and files are gone, and here its VM is only not looked at any more.
+ */
+static struct bh_vm *go_on_from(bool may_run, bool frozen, enum bh_vm_state state)
+{
+    struct bh_vm *fallen = vm;
+    struct bh_error error;
+
+    bh_vm_pause(fallen); /* its threads: a process that fell has none */
+    journal->may_run = may_run;
+    journal->status.state = state;
+    memset(journal->status.message, 'x', sizeof(journal->status.message)); /* without an end */
+    memset(journal->status.since, 'x', sizeof(journal->status.since));
+    fake_mshv.frozen = frozen;
+    kept.fd[BH_KEPT_PARTITION] = descriptors[0];
+    for (unsigned i = 0; i < 2; i++) {
+        kept.fd[BH_KEPT_VP + i] = descriptors[1 + i];
+        kept.fd[BH_KEPT_PORT + i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    }
+    atomic_fetch_add(&fake_mshv.open_files, 3);
+    vm = bh_vm_create(&config, &fake_mshv_layer, NULL, &kept, journal, on_change, NULL, &error);
+    assert_non_null(vm);
+    if (!bh_vm_go_on(vm, &error))
+        fail_msg("%s", error.text);
+    return fallen;
+}
+
+static void end_kept(struct bh_vm *fallen)
+{
+    bh_vm_destroy(fallen);
+    (void)close(keeper);
+    (void)close(kept.socket);
+    for (size_t i = 0; i < sizeof(descriptors) / sizeof(int); i++)
+        (void)close(descriptors[i]);
+}
+
+/* Whatever the fallen process came to, a pause that had begun is one, and its time stands still. */
+static void a_pause_outlives_the_process(void **state)
+{
+    (void)state;
+    for (unsigned frozen = 0; frozen < 2; frozen++) {
+        struct bh_vm *fallen;
+
+        begin_kept();
+        start(false);
+        fallen = go_on_from(false, frozen != 0, frozen != 0 ? BH_VM_PAUSED : BH_VM_RUNNING);
+        assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_PAUSED);
+        assert_int_equal(bh_vm_get_status(vm)->restarts, 1);
+        assert_int_equal(fake_mshv.frozen, 1);
+        bh_vm_resume(vm);
+        assert_int_equal(fake_mshv.frozen, 0);
+        assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_RUNNING);
+        bh_vm_power_off(vm, BH_REASON_REQUESTED);
+        assert_int_equal(atomic_load(&fake_mshv.frozen_runs), 0);
+        end_kept(fallen);
+    }
+}
+
+/* Likewise the end of a pause: the guest runs, and its time does. */
+static void the_end_of_a_pause_outlives_the_process(void **state)
+{
+    (void)state;
+    for (unsigned frozen = 0; frozen < 2; frozen++) {
+        struct bh_vm *fallen;
+        unsigned runs;
+
+        begin_kept();
+        start(true);
+        runs = atomic_load(&fake_mshv.vp[0].runs);
+        fallen = go_on_from(true, frozen != 0, frozen != 0 ? BH_VM_PAUSED : BH_VM_RUNNING);
+        assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_RUNNING);
+        assert_int_equal(fake_mshv.frozen, 0);
+        while (atomic_load(&fake_mshv.vp[0].runs) == runs)
+            (void)sched_yield();
+        bh_vm_power_off(vm, BH_REASON_REQUESTED);
+        assert_int_equal(atomic_load(&fake_mshv.frozen_runs), 0);
+        end_kept(fallen);
+    }
+}
+
+/* A state that no worker writes is none of the guest's. */
+static void a_journal_s_texts_and_state_are_bounded(void **state)
+{
+    struct bh_vm *fallen;
+
+    (void)state;
+    begin_kept();
+    start(false);
+    fallen = go_on_from(true, false, (enum bh_vm_state)1000);
+    assert_int_equal(bh_vm_get_status(vm)->state, BH_VM_RUNNING);
+    assert_int_equal(strlen(bh_vm_get_status(vm)->message), sizeof(journal->status.message) - 1);
+    bh_vm_power_off(vm, BH_REASON_REQUESTED);
+    end_kept(fallen);
+}
+
 static void an_end_that_had_begun_is_finished_by_another_process(void **state)
 {
     struct bh_vm_journal *left = journal_of_an_end(false);
@@ -580,6 +707,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_vm_started_paused_has_no_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_start_says_why_and_leaves_nothing, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_pause_outlives_the_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_a_pause_outlives_the_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_journal_s_texts_and_state_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(an_end_that_had_begun_is_finished_by_another_process, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_reset_that_had_begun_is_no_end, setup, teardown),
