@@ -13,13 +13,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "parent/control/nbd_uri.h"
 #include "parent/worker/crash.h"
 #include "parent/worker/journal.h"
 #include "parent/worker/sandbox.h"
 #include "parent/worker/service.h"
 #include "parent/worker/takeover.h"
 #include "parent/worker/unpacked.h"
-#include "vsp/storage/nbd.h"
 
 #define KERNEL_CACHE "/var/cache/bulkhead"
 
@@ -304,7 +304,7 @@ static bool complain(const char *text)
 static bool has_io_ended(const struct bh_vm_config *config)
 {
     for (uint32_t i = 0; i < config->disk_count; i++)
-        if (bh_nbd_is_uri(config->disk[i].path))
+        if (bh_nbd_uri_is(config->disk[i].path))
             return complain("the guest cannot go on: what the worker before sent to an NBD server "
                             "may still be written");
     return true;
