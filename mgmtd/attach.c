@@ -38,7 +38,7 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
     vm->console_known = join->known;
     if (join->gap > 0 && vms_console(vms, vm))
         console_leave_gap(vm->console, join->gap);
-    vm->view.pid = hello->pid;
+    vm->view.pid = hello->keeper > 0 ? hello->keeper : hello->pid;
     vm->uid = vm->uid ? vm->uid : worker_uid(hello->pid);
     vm->view.heard_at = time_now();
     vm->started_at = vm->started_at ? vm->started_at : time_monotonic();
@@ -47,7 +47,7 @@ static bool hand_over(struct vms *vms, const char *id, struct bh_control_client 
     if (!bh_control_send(client, BH_METHOD_STATUS, NULL, &vm->status_id, &error))
         vm->status_id = -1;
     vm_drop_fd(&vm->pid_fd);
-    vm->pid_fd = pidfd_open(hello->pid, 0);
+    vm->pid_fd = pidfd_open(vm->view.pid, 0);
     if (vm->view.state != state && state != VM_STOPPED && state != VM_CRASHED)
         vms_change_state(vms, vm, state, "", NULL);
     supervisor_watch(vms, vm);

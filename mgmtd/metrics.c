@@ -110,6 +110,12 @@ static void write_restarts(void *context, const struct vm_view *vm)
     api_metrics_integer(context, "", LABELS({"uuid", vm->id}), (uint64_t)vm->restarts);
 }
 
+static void write_falls(void *context, const struct vm_view *vm)
+{
+    api_metrics_integer(context, "", LABELS({"uuid", vm->id}),
+                        vm->falls > 0 ? (uint64_t)vm->falls : 0);
+}
+
 static void write_memory(void *context, const struct vm_view *vm)
 {
     api_metrics_integer(context, "", LABELS({"uuid", vm->id}), (uint64_t)vm->memory_assigned);
@@ -218,6 +224,8 @@ static const struct {
      "Time since the VM's worker was heard last", write_age},
     {"bulkhead_vm_restarts", "gauge", "", "Restarts by the policy since the last start by a call",
      write_restarts},
+    {"bulkhead_vm_worker_restarts", "gauge", "",
+     "Workers that fell under the guest that runs, which went on in another", write_falls},
     {"bulkhead_vm_memory_assigned_bytes", "gauge", "bytes", "Memory the guest holds", write_memory},
     {"bulkhead_vm_memory_resident_bytes", "gauge", "bytes", "Memory of the VM's worker process",
      write_resident},

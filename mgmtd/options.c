@@ -34,6 +34,7 @@ static const char usage[] =
     "  --worker-uid N   first of 4096 user ids that workers run as; 0: the daemon's [60000 as "
     "root]\n"
     "  --cgroup DIR     control group that workers are moved to\n"
+    "  --keep-guests    start a worker that falls again, under the guest, which goes on\n"
     "  --history DAYS   how long operations and events are kept [90]\n"
     "  --memory-reserve MIB  memory that VMs never get         [512]\n"
     "  --rate N         requests a second for each caller; 0: no limit [2000]\n"
@@ -50,6 +51,7 @@ enum option_key {
     KEY_NAME,
     KEY_CGROUP,
     KEY_WORKER_UID,
+    KEY_KEEP_GUESTS,
     KEY_HISTORY,
     KEY_RESERVE,
     KEY_RATE,
@@ -68,6 +70,7 @@ static const struct option long_options[] = {
     {"name", required_argument, NULL, KEY_NAME},
     {"cgroup", required_argument, NULL, KEY_CGROUP},
     {"worker-uid", required_argument, NULL, KEY_WORKER_UID},
+    {"keep-guests", no_argument, NULL, KEY_KEEP_GUESTS},
     {"history", required_argument, NULL, KEY_HISTORY},
     {"memory-reserve", required_argument, NULL, KEY_RESERVE},
     {"rate", required_argument, NULL, KEY_RATE},
@@ -182,6 +185,9 @@ static bool take_option(struct options *options, int key, const char *value)
         return true;
     case KEY_NAME:
         return add_name(options, value);
+    case KEY_KEEP_GUESTS:
+        options->keep_guests = true;
+        return true;
     case KEY_DEBUG:
         options->debug = true;
         return true;

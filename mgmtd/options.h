@@ -22,6 +22,7 @@ struct options {
     int history_days;       /* how long operations and events are kept */
     int64_t memory_reserve; /* bytes that VMs never get */
     unsigned rate;          /* requests a second for each caller; 0: no limit */
+    bool keep_guests;       /* a worker that falls is started again under its guest */
     unsigned worker_uid; /* first of WORKER_UIDS user ids that workers run as; 0: as the daemon */
     bool debug;
     const char *names[OPTIONS_NAMES_MAX]; /* further names of the server certificate */

@@ -320,6 +320,22 @@ static void heard_stats(struct vms *vms, struct vm *vm, json_t *body)
     pthread_mutex_unlock(&vms->lock);
 }
 
+/* Another worker has gone on with the guest. */
+static void heard_status(struct vms *vms, struct vm *vm, const json_t *body)
+{
+    const int64_t falls = json_number(body, "restarts", 0);
+
+    pthread_mutex_lock(&vms->lock);
+    if (vm->view.falls >= 0 && falls > vm->view.falls) {
+        log_write(LOG_LEVEL_WARNING, "a worker fell, and its guest goes on in another", "vm",
+                  vm->view.id, NULL);
+        vms_publish(vms, vm, "vm.worker_restarted", NULL);
+    }
+    vm->view.falls = falls;
+    pthread_mutex_unlock(&vms->lock);
+    heard_guest(vms, vm, json_object_get(body, "guest"));
+}
+
 static void heard(struct vms *vms, struct vm *vm, struct bh_control_message *message)
 {
     pthread_mutex_lock(&vms->lock);
@@ -333,7 +349,7 @@ static void heard(struct vms *vms, struct vm *vm, struct bh_control_message *mes
     } else if (message->id == vm->status_id) {
         vm->status_id = -1;
         if (message->kind == BH_CONTROL_RESULT)
-            heard_guest(vms, vm, json_object_get(message->body, "guest"));
+            heard_status(vms, vm, message->body);
     } else if (message->id == vm->stats_id) {
         vm->stats_id = -1;
         if (message->kind == BH_CONTROL_RESULT)

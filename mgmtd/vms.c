@@ -43,6 +43,7 @@ static struct vm *make(struct vms *vms, const char *id)
     vm->pid_fd = -1;
     vm->stats_id = -1;
     vm->status_id = -1;
+    vm->view.falls = -1;
     if (!tsearch(vm, &vms->tree, compare)) {
         free(vm);
         return NULL;
@@ -94,8 +95,10 @@ void vms_change_state(struct vms *vms, struct vm *vm, enum vm_state state, const
     } else if (vm->view.memory_assigned == 0) {
         vm->view.memory_assigned = vm->view.memory; /* until the worker says something else */
     }
-    if (!(VM_STATE_BIT(state) & VM_STATES_ACTIVE) || state == VM_STARTING)
+    if (!(VM_STATE_BIT(state) & VM_STATES_ACTIVE) || state == VM_STARTING) {
         vm->view.pending = 0;
+        vm->view.falls = 0;
+    }
     vms_publish(vms, vm, event_of(before, state), cause);
     pthread_cond_broadcast(&vms->changed);
 }

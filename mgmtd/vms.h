@@ -66,8 +66,9 @@ struct vm_view {
     char reason[256];
     struct vm_guest guest;
     unsigned pending; /* bits of enum vm_pending */
-    int pid;          /* of the worker; 0: none */
+    int pid;          /* of the worker, or of its keeper; 0: none */
     int64_t restarts;
+    int64_t falls; /* of the worker, under its guest; -1: not known yet */
     int64_t processors;
     int64_t memory;
     int64_t memory_assigned;

@@ -48,7 +48,24 @@ static bool write_config(const struct daemon *daemon, const char *id, const json
     return true;
 }
 
-/* Moves the process out of the daemon's control group, so that stopping one spares the other. */
+static void place_children(int group, int pid)
+{
+    char path[64];
+    char line[32];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+    file = fopen(path, "re");
+    while (file && fscanf(file, "%31s", line) == 1)
+        dprintf(group, "%s\n", line);
+    if (file)
+        fclose(file);
+}
+
+/*
+ * Moves the process out of the daemon's control group, so that stopping one spares the other. A
+ * keeper may have its worker already; one that comes later is where its keeper is.
+ */
 static void place(const struct daemon *daemon, int pid)
 {
     char path[PATH_SIZE];
@@ -60,6 +77,7 @@ static void place(const struct daemon *daemon, int pid)
     fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd >= 0) {
         dprintf(fd, "%d\n", pid);
+        place_children(fd, pid);
         close(fd);
     }
 }
@@ -110,7 +128,9 @@ int worker_spawn(const struct daemon *daemon, const char *id, unsigned uid, cons
                          user,
                          "--group",
                          user,
+                         NULL,
                          NULL};
+    size_t count = uid == 0 ? 5 : 9;
     int pid;
 
     if (!write_config(daemon, id, config, message, size))
@@ -119,8 +139,8 @@ int worker_spawn(const struct daemon *daemon, const char *id, unsigned uid, cons
         !worker_path(daemon, id, "config.json", file) || !worker_path(daemon, id, "log", log))
         return 0;
     snprintf(user, sizeof(user), "%u", uid);
-    if (uid == 0)
-        arguments[5] = NULL;
+    arguments[count] = daemon->options.keep_guests ? "--keep" : NULL;
+    arguments[count + 1] = NULL;
     unlink(control);
     pid = spawn(daemon->options.worker, arguments, log);
     if (pid == 0)
@@ -178,13 +198,22 @@ static bool are_equal(const struct words *one, const struct words *other)
            memcmp(one->text, other->text, (size_t)one->size) == 0;
 }
 
-/* Only a worker of this VM has its configuration among its words. */
+static bool has_word(const struct words *words, const char *word)
+{
+    return words->size > 0 &&
+           memmem(words->text, (size_t)words->size, word, strlen(word) + 1) != NULL;
+}
+
+/*
+ * Only a worker of this VM has its configuration among its words. Where it has a keeper, that one
+ * is meant: its worker's words are the same but for the last, which only its keeper gives.
+ */
 static bool are_of_worker(const struct daemon *daemon, const char *id, const struct words *words)
 {
     char config[PATH_SIZE];
 
-    return words->size > 0 && worker_path(daemon, id, "config.json", config) &&
-           memmem(words->text, (size_t)words->size, config, strlen(config) + 1) != NULL;
+    return worker_path(daemon, id, "config.json", config) && has_word(words, config) &&
+           !has_word(words, "--kept");
 }
 
 /*

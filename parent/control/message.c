@@ -197,9 +197,10 @@ char *bh_control_encode_event(const char *event, json_t *stolen)
 
 char *bh_control_encode_hello(const struct bh_control_hello *hello)
 {
-    return encode(json_pack("{s:s, s:i, s:s, s:s, s:i, s:s}", "event", "hello", "protocol",
+    return encode(json_pack("{s:s, s:i, s:s, s:s, s:i, s:i, s:s}", "event", "hello", "protocol",
                             BH_CONTROL_PROTOCOL, "worker", hello->worker, "vm", hello->vm, "pid",
-                            hello->pid, "state", bh_vm_state_name(hello->state)));
+                            hello->pid, "keeper", hello->keeper, "state",
+                            bh_vm_state_name(hello->state)));
 }
 
 static void copy_text(char *to, size_t size, const json_t *text)
@@ -220,6 +221,7 @@ static bool read_hello(const json_t *object, struct bh_control_hello *hello,
                                     "The hello lacks a protocol number or a known state.");
     hello->protocol = (int)json_integer_value(protocol);
     hello->pid = (int)json_integer_value(json_object_get(object, "pid"));
+    hello->keeper = (int)json_integer_value(json_object_get(object, "keeper"));
     copy_text(hello->worker, sizeof(hello->worker), json_object_get(object, "worker"));
     copy_text(hello->vm, sizeof(hello->vm), json_object_get(object, "vm"));
     return true;

@@ -66,6 +66,7 @@ char *bh_control_encode_event(const char *event, json_t *stolen);
 struct bh_control_hello {
     int protocol;
     int pid;
+    int keeper; /* the process that starts the worker again when it falls; 0: there is none */
     enum bh_vm_state state;
     char worker[32]; /* release */
     char vm[40];     /* UUID */

@@ -446,6 +446,7 @@ int main(int argc, char **argv)
     if (worker.options.keep && worker.options.kept < 0)
         return bh_keeper_run(argv, argc);
     worker.options.sandbox.end_with_parent = worker.options.kept >= 0;
+    worker.service.keeper = worker.options.kept >= 0 ? (int)getppid() : 0;
     if (prepare(&worker))
         status = run(&worker);
     if (worker.server != NULL && !is_over(&worker))

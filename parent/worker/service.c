@@ -392,6 +392,7 @@ static void fill_hello(void *context, struct bh_control_hello *hello)
     *hello = (struct bh_control_hello){
         .protocol = BH_CONTROL_PROTOCOL,
         .pid = (int)getpid(),
+        .keeper = service->keeper,
         .state = bh_vm_get_status(service->vm)->state,
         .worker = BULKHEAD_VERSION,
     };

@@ -18,6 +18,7 @@ struct bh_service {
     struct bh_nics *nics;
     struct bh_guest_services *services;
     struct bh_host *host; /* for statistics; NULL where there is no access */
+    int keeper;           /* its process; 0: there is none */
     struct bh_vm_journal *journal;
     struct bh_vm_config saved_config;
 };

@@ -434,6 +434,67 @@ def a_long_folder_is_refused():
         daemon.remove()
 
 
+def events_of(daemon, name, kind):
+    return daemon.good("GET", f"/v1/events?limit=1000&filter=object={name},type={kind}")["items"]
+
+
+def wait_for_events(daemon, name, kind, count):
+    end = time.monotonic() + 90
+    while len(events_of(daemon, name, kind)) < count:
+        assert time.monotonic() < end, (name, kind, state_of(daemon, name))
+        time.sleep(0.05)
+    assert len(events_of(daemon, name, kind)) == count
+
+
+def kill_kept(daemon):
+    """The one worker that has a keeper."""
+    pids = [pid for pid, words in daemon.processes()
+            if "--kept" in words and any(daemon.root in word for word in words)]
+    assert len(pids) == 1, pids
+    os.kill(pids[0], signal.SIGKILL)
+
+
+def a_guest_outlives_its_worker():
+    daemon = Daemon(sys.argv[1], "--keep-guests")
+    try:
+        daemon.start()
+        daemon.make_kernel()
+        make_vm(daemon, "kept", "sim.tick=20")
+        daemon.good("POST", "/v1/vms/kept/start?wait=30")
+        uuid = daemon.good("GET", "/v1/vms/kept")["uuid"]
+        keeper = state_of(daemon, "kept")["pid"]
+        for count in (1, 2, 3):
+            if count == 3:  # another daemon finds it, and does not take what was for what is new
+                daemon.kill()
+                daemon.start()
+                wait_for(daemon, "kept", "running")
+                wait_for_events(daemon, "kept", "vm.worker_restarted", 2)
+                time.sleep(3)  # two looks of the supervisor
+            kill_kept(daemon)
+            wait_for_events(daemon, "kept", "vm.worker_restarted", count)
+            assert state_of(daemon, "kept")["state"] == "running"
+            assert state_of(daemon, "kept")["pid"] == keeper, "the keeper is another"
+        metrics = daemon.good("GET", "/metrics").decode()
+        assert f'bulkhead_vm_worker_restarts{{uuid="{uuid}"}} 3' in metrics, metrics
+        assert not events_of(daemon, "kept", "vm.crashed")
+        assert state_of(daemon, "kept")["restarts"] == 0, "the policy has nothing to do with it"
+        daemon.good("POST", "/v1/vms/kept/poweroff?wait=30")
+        assert not daemon.worker_pids(), daemon.worker_pids()
+        daemon.good("POST", "/v1/vms/kept/start?wait=30")
+        os.kill(state_of(daemon, "kept")["pid"], signal.SIGKILL)
+        wait_for(daemon, "kept", "crashed")
+        end = time.monotonic() + 10
+        while daemon.worker_pids():  # it goes with its keeper
+            assert time.monotonic() < end, daemon.worker_pids()
+            time.sleep(0.01)
+        assert daemon.stop() == 0
+    except BaseException:
+        print(daemon.tail(), file=sys.stderr)
+        raise
+    finally:
+        daemon.remove()
+
+
 def a_start_is_quick(daemon):
     connection = daemon.connect()
     headers = {"Authorization": f"Bearer {daemon.token}"}
@@ -477,4 +538,5 @@ def test(daemon):
 a_full_disk_is_said_and_nothing_is_lost()
 folders_may_begin_here()
 a_long_folder_is_refused()
+a_guest_outlives_its_worker()
 run(test)

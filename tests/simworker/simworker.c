@@ -13,6 +13,9 @@
  * `sim.refuse` fails to start, and goes on without, each `sim.address=TEXT` is an
  * address that the guest says it has.
  *
+ * With --keep it runs under the real keeper (parent/worker/keeper.h): killed, it is started again,
+ * and goes on with the same guest, whose state is in memory that the keeper has.
+ *
  * Like the real one it opens what its configuration names, then becomes the user
  * it is told, and from then on uses only descriptors that come with requests.
  */
@@ -21,29 +24,42 @@
 #include <getopt.h>
 #include <grp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "parent/control/server.h"
+#include "parent/worker/keeper.h"
 #include "tests/simworker/devices.h"
 
 #define READERS_MAX  16
 #define REPLAY_BYTES 1048576u
 #define STEP_MS      10
 
+/* Where a guest is, for the next process. */
+struct place {
+    enum bh_vm_state state;
+    int64_t started_at; /* ms; when the guest began to run */
+    uint64_t out_bytes;
+    unsigned restarts;
+    char output[REPLAY_BYTES]; /* the newest, as a ring */
+};
+
 struct worker {
     struct bh_vm_config config;
     struct devices devices;
     struct bh_control_server *server;
-    enum bh_vm_state state;
+    struct bh_kept kept;
+    struct place *place;
     enum bh_vm_reason reason;
     char since[32];
-    int64_t started_at; /* ms; when the guest began to run */
     int64_t shutdown_at;
     int64_t next_tick;
     unsigned resets;
@@ -51,8 +67,6 @@ struct worker {
     uint64_t memory_target;
 
     int readers[READERS_MAX];
-    char *output; /* the newest REPLAY_BYTES, as a ring */
-    uint64_t out_bytes;
     uint64_t in_bytes;
     bool ended;
 };
@@ -81,8 +95,8 @@ static int64_t word(const struct worker *worker, const char *name)
 static void print(struct worker *worker, const char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        worker->output[(worker->out_bytes + i) % REPLAY_BYTES] = bytes[i];
-    worker->out_bytes += size;
+        worker->place->output[(worker->place->out_bytes + i) % REPLAY_BYTES] = bytes[i];
+    worker->place->out_bytes += size;
     for (int i = 0; i < READERS_MAX; i++) {
         if (worker->readers[i] < 0)
             continue;
@@ -103,19 +117,20 @@ static void print_line(struct worker *worker, const char *text)
 
 static size_t replay(struct worker *worker, int fd, uint64_t wanted)
 {
-    uint64_t kept = worker->out_bytes < REPLAY_BYTES ? worker->out_bytes : REPLAY_BYTES;
+    uint64_t kept =
+        worker->place->out_bytes < REPLAY_BYTES ? worker->place->out_bytes : REPLAY_BYTES;
     uint64_t from;
 
     if (wanted > kept)
         wanted = kept;
-    from = worker->out_bytes - wanted;
-    for (uint64_t i = from; i < worker->out_bytes;) {
+    from = worker->place->out_bytes - wanted;
+    for (uint64_t i = from; i < worker->place->out_bytes;) {
         size_t at = (size_t)(i % REPLAY_BYTES);
-        size_t size = (size_t)(worker->out_bytes - i);
+        size_t size = (size_t)(worker->place->out_bytes - i);
 
         if (size > REPLAY_BYTES - at)
             size = REPLAY_BYTES - at;
-        if (send(fd, worker->output + at, size, MSG_NOSIGNAL) != (ssize_t)size)
+        if (send(fd, worker->place->output + at, size, MSG_NOSIGNAL) != (ssize_t)size)
             break;
         i += size;
     }
@@ -148,7 +163,7 @@ static json_t *attach(struct worker *worker, const json_t *params, int *fd,
     *fd = pair[1];
     return json_pack("{s:s, s:I, s:I}", "console", "serial0", "replayed_bytes",
                      (json_int_t)replayed, "replay_position",
-                     (json_int_t)worker->out_bytes - (json_int_t)replayed);
+                     (json_int_t)worker->place->out_bytes - (json_int_t)replayed);
 }
 
 /* Echoes what is typed; "\3" crashes the guest, "\4" powers it off. */
@@ -178,7 +193,7 @@ static void read_input(struct worker *worker, int *reader)
 
 static void enter(struct worker *worker, enum bh_vm_state state, enum bh_vm_reason reason)
 {
-    worker->state = state;
+    worker->place->state = state;
     worker->reason = reason;
     bh_control_timestamp(worker->since);
     bh_control_server_event(worker->server, "state",
@@ -220,9 +235,9 @@ static json_t *guest(const struct worker *worker)
 
 static void boot(struct worker *worker)
 {
-    worker->started_at = now_ms();
+    worker->place->started_at = now_ms();
     worker->shutdown_at = 0;
-    worker->next_tick = worker->started_at;
+    worker->next_tick = worker->place->started_at;
     print_line(worker, "booted");
     bh_control_server_event(worker->server, "guest_info",
                             json_pack("{s:o}", "guest", guest(worker)));
@@ -230,7 +245,7 @@ static void boot(struct worker *worker)
 
 static json_t *state_of(const struct worker *worker)
 {
-    return json_pack("{s:s}", "state", bh_vm_state_name(worker->state));
+    return json_pack("{s:s}", "state", bh_vm_state_name(worker->place->state));
 }
 
 static json_t *change_state(struct worker *worker, const struct bh_control_request *request,
@@ -279,23 +294,24 @@ static json_t *change_state(struct worker *worker, const struct bh_control_reque
 static json_t *status(const struct worker *worker)
 {
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:o, s:o, s:[s],"
+        "{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:o, s:o, "
+        "s:[s],"
         " s:o}",
         "vm", worker->config.id, "name", worker->config.name, "state",
-        bh_vm_state_name(worker->state), "reason", bh_vm_reason_name(worker->reason), "pid",
-        (int)getpid(), "since", worker->since, "resets", (int)worker->resets, "partition_id", 0,
-        "vps", (int)worker->config.vps, "memory_bytes", (json_int_t)worker->config.memory_bytes,
-        "memory_target_bytes", (json_int_t)worker->memory_target, "weight",
-        (int)worker->config.weight, "cap_percent", (int)worker->config.cap_percent,
-        "reserve_percent", (int)worker->config.reserve_percent, "disks",
-        devices_list_disks(&worker->devices), "nics", devices_list_nics(&worker->devices),
+        bh_vm_state_name(worker->place->state), "reason", bh_vm_reason_name(worker->reason), "pid",
+        (int)getpid(), "since", worker->since, "resets", (int)worker->resets, "restarts",
+        (int)worker->place->restarts, "partition_id", 0, "vps", (int)worker->config.vps,
+        "memory_bytes", (json_int_t)worker->config.memory_bytes, "memory_target_bytes",
+        (json_int_t)worker->memory_target, "weight", (int)worker->config.weight, "cap_percent",
+        (int)worker->config.cap_percent, "reserve_percent", (int)worker->config.reserve_percent,
+        "disks", devices_list_disks(&worker->devices), "nics", devices_list_nics(&worker->devices),
         "consoles", "serial0", "guest", guest(worker));
 }
 
 /* Counters that grow with the time the guest has run. */
 static json_t *stats(const struct worker *worker)
 {
-    json_int_t ran = worker->started_at ? now_ms() - worker->started_at : 0;
+    json_int_t ran = worker->place->started_at ? now_ms() - worker->place->started_at : 0;
     json_t *vps = json_array();
     json_t *disks = json_array();
     json_t *nics = json_array();
@@ -326,8 +342,8 @@ static json_t *stats(const struct worker *worker)
     return json_pack("{s:s, s:o, s:{s:I, s:i}, s:o, s:o, s:[{s:s, s:I, s:I}]}", "time", time, "vps",
                      vps, "memory", "assigned_bytes", (json_int_t)worker->memory_target,
                      "worker_resident_bytes", 6291456, "disks", disks, "nics", nics, "consoles",
-                     "console", "serial0", "out_bytes", (json_int_t)worker->out_bytes, "in_bytes",
-                     (json_int_t)worker->in_bytes);
+                     "console", "serial0", "out_bytes", (json_int_t)worker->place->out_bytes,
+                     "in_bytes", (json_int_t)worker->in_bytes);
 }
 
 /* --- Live changes --- */
@@ -364,7 +380,8 @@ static void hello(void *context, struct bh_control_hello *hello)
     struct worker *worker = context;
 
     hello->pid = getpid();
-    hello->state = worker->state;
+    hello->keeper = worker->kept.socket >= 0 ? getppid() : 0;
+    hello->state = worker->place->state;
     snprintf(hello->worker, sizeof(hello->worker), "simulated");
     snprintf(hello->vm, sizeof(hello->vm), "%s", worker->config.id);
 }
@@ -402,7 +419,7 @@ static bool due(const struct worker *worker, const char *name)
 {
     int64_t after = word(worker, name);
 
-    return after >= 0 && now_ms() - worker->started_at >= after;
+    return after >= 0 && now_ms() - worker->place->started_at >= after;
 }
 
 static void live(struct worker *worker)
@@ -410,7 +427,7 @@ static void live(struct worker *worker)
     int64_t tick = word(worker, "sim.tick");
     char line[64];
 
-    if (worker->state != BH_VM_RUNNING && worker->state != BH_VM_STOPPING)
+    if (worker->place->state != BH_VM_RUNNING && worker->place->state != BH_VM_STOPPING)
         return;
     if (due(worker, "sim.crash"))
         end(worker, BH_REASON_GUEST_CRASH);
@@ -446,6 +463,28 @@ static void run(struct worker *worker)
     bh_control_server_close(worker->server);
 }
 
+/* The place of the process before, or a new one. */
+static bool open_place(struct worker *worker, int keeper)
+{
+    struct bh_error error;
+    int fd;
+
+    if (!bh_kept_open(&worker->kept, keeper, &error))
+        return false;
+    fd = worker->kept.fd[BH_KEPT_JOURNAL];
+    if (fd < 0) {
+        fd = memfd_create("simworker", MFD_CLOEXEC);
+        if (fd < 0 || ftruncate(fd, sizeof(*worker->place)) != 0 ||
+            !bh_kept_put(&worker->kept, BH_KEPT_JOURNAL, fd, &error))
+            return false;
+    }
+    worker->place = mmap(NULL, sizeof(*worker->place), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (worker->place == MAP_FAILED)
+        return false;
+    worker->place->restarts += worker->kept.fd[BH_KEPT_JOURNAL] >= 0;
+    return true;
+}
+
 static bool open_worker(struct worker *worker, const char *config, const char *control)
 {
     struct bh_control_service service = {.hello = hello, .request = serve, .context = worker};
@@ -462,14 +501,13 @@ static bool open_worker(struct worker *worker, const char *config, const char *c
     if (word(worker, "sim.late") > 0)
         usleep((useconds_t)word(worker, "sim.late") * 1000);
     worker->memory_target = worker->config.memory_bytes;
-    worker->output = malloc(REPLAY_BYTES);
     bh_control_timestamp(worker->since);
     for (int i = 0; i < READERS_MAX; i++)
         worker->readers[i] = -1;
     worker->server = bh_control_server_open(control, &service, &error);
-    if (!worker->server || !worker->output)
+    if (!worker->server)
         fprintf(stderr, "simworker: %s\n", error.message);
-    return worker->server && worker->output;
+    return worker->server != NULL;
 }
 
 int main(int argc, char **argv)
@@ -478,11 +516,15 @@ int main(int argc, char **argv)
                                             {"control", required_argument, NULL, 's'},
                                             {"user", required_argument, NULL, 'u'},
                                             {"group", required_argument, NULL, 'g'},
+                                            {"keep", no_argument, NULL, 'k'},
+                                            {"kept", required_argument, NULL, 'K'},
                                             {NULL, 0, NULL, 0}};
     static struct worker worker;
     const char *config = NULL;
     const char *control = NULL;
     unsigned user = 0;
+    bool keep = false;
+    int keeper = -1;
     int key;
 
     while ((key = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -492,17 +534,25 @@ int main(int argc, char **argv)
             control = optarg;
         else if (key == 'u')
             user = (unsigned)strtoul(optarg, NULL, 10);
+        else if (key == 'k')
+            keep = true;
+        else if (key == 'K')
+            keeper = (int)strtol(optarg, NULL, 10);
     }
+    if (keep && keeper < 0)
+        return bh_keeper_run(argv, argc);
     if (!config || !control) {
         fprintf(stderr, "usage: simworker --config FILE --control SOCKET\n");
         return 1;
     }
-    if (!open_worker(&worker, config, control))
+    if (!open_place(&worker, keeper) || !open_worker(&worker, config, control))
         return 1;
     if (user && (setgroups(0, NULL) != 0 || setgid(user) != 0 || setuid(user) != 0)) {
         perror("simworker: cannot change user");
         return 1;
     }
+    if (keeper >= 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     run(&worker);
     return 0;
 }
