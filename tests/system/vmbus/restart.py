@@ -33,12 +33,12 @@ GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", vps=2, memory=
 # same blocks with other bytes each time, so a late write of before would be seen.
 FILES = ("i=0; while test ! -e /tmp/enough; do cp /tmp/seed /mnt/file$((i % 4)) && sync && "
          "echo 3 >/proc/sys/vm/drop_caches && cmp /tmp/seed /mnt/file$((i % 4)) || "
-         "{ echo file $i >>/tmp/bad; break; }; i=$((i+1)); echo $i >/tmp/files; done &")
+         "{ echo file $i >>/tmp/bad; break; }; i=$((i+1)); echo . >>/tmp/files; done &")
 BLOCKS = ("i=0; while test ! -e /tmp/enough; do dd if=/dev/urandom of=/tmp/block bs=64k count=4 "
           "2>/dev/null; dd if=/tmp/block of=/dev/data bs=16k seek=$((i % 8 * 8)) conv=notrunc "
           "oflag=direct 2>/dev/null && dd if=/dev/data of=/tmp/again bs=16k count=16 "
           "skip=$((i % 8 * 8)) iflag=direct 2>/dev/null && cmp /tmp/block /tmp/again || "
-          "{ echo block $i >>/tmp/bad; break; }; i=$((i+1)); echo $i >/tmp/blocks; done &")
+          "{ echo block $i >>/tmp/bad; break; }; i=$((i+1)); echo . >>/tmp/blocks; done &")
 STREAM = (f"while test ! -e /tmp/enough; do flow tcp {PARENT} {PORT} 400000 || "
           "{ echo stream >>/tmp/bad; break; }; echo . >>/tmp/streams; done >/dev/null 2>&1 &")
 
@@ -63,7 +63,7 @@ def kill(child, number):
 
 
 def counts(child):
-    return [int(word) for word in child.ask("cat /tmp/files /tmp/blocks; wc -l </tmp/streams",
+    return [int(word) for word in child.ask("for f in files blocks streams; do wc -l </tmp/$f; done",
                                             SLOW).split()]
 
 
@@ -108,11 +108,11 @@ def _(machine):
         kill(child, number)
     child.reconnect()
     # All three go on behind the last one.
-    wait_for(child, f"test $(cat /tmp/files) -gt {before[0]} -a $(cat /tmp/blocks) -gt {before[1]} "
+    wait_for(child, f"test $(wc -l </tmp/files) -gt {before[0]} -a $(wc -l </tmp/blocks) -gt {before[1]} "
              f"-a $(wc -l </tmp/streams) -gt {before[2]}", SLOW)
     after = counts(child)
     time.sleep(1)
-    wait_for(child, f"test $(cat /tmp/files) -gt {after[0]} -a $(cat /tmp/blocks) -gt {after[1]} "
+    wait_for(child, f"test $(wc -l </tmp/files) -gt {after[0]} -a $(wc -l </tmp/blocks) -gt {after[1]} "
              f"-a $(wc -l </tmp/streams) -gt {after[2]}", SLOW)
     child.ask("touch /tmp/enough; wait")
     bad = child.ask("cat /tmp/bad 2>/dev/null; true")
