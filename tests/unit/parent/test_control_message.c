@@ -142,7 +142,8 @@ static void answers_and_events_survive_the_wire(void **state)
 {
     struct bh_control_message message;
     struct bh_control_error error;
-    struct bh_control_hello hello = {.pid = 42, .keeper = 41, .state = BH_VM_PAUSED, .worker = "1", .vm = "u"};
+    struct bh_control_hello hello = {
+        .pid = 42, .keeper = 41, .state = BH_VM_PAUSED, .worker = "1", .vm = "u"};
 
     (void)state;
     parse_back(bh_control_encode_result(3, json_pack("{s:s}", "state", "paused\n")), &message);
