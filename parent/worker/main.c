@@ -300,13 +300,19 @@ static bool complain(const char *text)
     return false;
 }
 
-/* The keeper has waited for the I/O of the worker before. Of an NBD server nobody can know it. */
+/*
+ * The keeper has waited for the I/O of the worker before. Of an NBD server nobody can know it; one
+ * that serves a qcow2 disk ended with that worker, and took with it what it had not written yet.
+ */
 static bool has_io_ended(const struct bh_vm_config *config)
 {
-    for (uint32_t i = 0; i < config->disk_count; i++)
+    for (uint32_t i = 0; i < config->disk_count; i++) {
+        if (config->disk[i].qcow2)
+            return complain("the guest cannot go on: the server of its qcow2 disk ended");
         if (bh_nbd_uri_is(config->disk[i].path))
             return complain("the guest cannot go on: what the worker before sent to an NBD server "
                             "may still be written");
+    }
     return true;
 }
 
