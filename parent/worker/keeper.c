@@ -107,6 +107,7 @@ struct keeper {
     int signals;
     int socket;
     pid_t worker;
+    bool told;      /* to end, by a signal that went on to the worker */
     unsigned falls; /* in a row, each soon after the start */
     uint64_t began;
     int ring; /* the worker's io_uring; -1: none */
@@ -210,7 +211,7 @@ static bool is_fallen(struct keeper *keeper, int status)
 {
     bool soon = now_ns() - keeper->began < SOON_NS;
 
-    if (!WIFSIGNALED(status))
+    if (!WIFSIGNALED(status) || keeper->told)
         return false;
     keeper->falls = soon ? keeper->falls + 1 : 1;
     (void)fprintf(stderr, "bulkhead-worker: the worker fell by signal %d%s\n", WTERMSIG(status),
@@ -220,13 +221,15 @@ static bool is_fallen(struct keeper *keeper, int status)
     return keeper->falls < BH_KEEPER_FALLS_MAX;
 }
 
-static void pass_signal(const struct keeper *keeper)
+static void pass_signal(struct keeper *keeper)
 {
     struct signalfd_siginfo info;
 
     if (read(keeper->signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
-        info.ssi_signo != SIGCHLD)
+        info.ssi_signo != SIGCHLD) {
+        keeper->told = true;
         (void)kill(keeper->worker, (int)info.ssi_signo);
+    }
 }
 
 /* What the worker had begun is over before the next one does anything. */

@@ -193,12 +193,23 @@ static int wait_for_term(struct bh_kept *kept)
         (void)pause();
 }
 
+/* As a worker that has only begun, and does nothing about signals yet. */
+static int wait_to_be_killed(struct bh_kept *kept)
+{
+    (void)kept;
+    if (write(STDOUT_FILENO, "x", 1) != 1)
+        return WRONG;
+    for (;;)
+        (void)pause();
+}
+
 static const struct act {
     const char *name;
     int (*act)(struct bh_kept *kept);
 } acts[] = {
-    {"keep", keep_all},      {"drop", drop_run},      {"ring", refuse_ring},
-    {"always", fall_always}, {"term", wait_for_term}, {"much", send_too_much},
+    {"keep", keep_all},           {"drop", drop_run},      {"ring", refuse_ring},
+    {"always", fall_always},      {"term", wait_for_term}, {"much", send_too_much},
+    {"begun", wait_to_be_killed},
 };
 
 static int be_worker(const char *name, int socket)
@@ -292,6 +303,19 @@ static void signals_reach_the_worker(void **state)
     (void)close(out);
 }
 
+static void a_worker_that_ends_by_a_signal_passed_on_has_not_fallen(void **state)
+{
+    char byte;
+    int out;
+    pid_t keeper = start_keeper((char[]){"begun"}, &out);
+
+    (void)state;
+    assert_int_equal(read(out, &byte, 1), 1);
+    assert_int_equal(kill(keeper, SIGTERM), 0);
+    assert_int_equal(exit_status(keeper), 1);
+    (void)close(out);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +325,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_comes_with_no_request_is_closed),
         cmocka_unit_test(falls_in_a_row_end_it),
         cmocka_unit_test(signals_reach_the_worker),
+        cmocka_unit_test(a_worker_that_ends_by_a_signal_passed_on_has_not_fallen),
     };
 
     if (argc == 4 && strcmp(argv[2], "--kept") == 0)
