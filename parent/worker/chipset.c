@@ -80,9 +80,10 @@ static void fill_buses(struct bh_chipset *chipset)
     (void)bh_bus_add(&chipset->mmio, BH_IOAPIC_BASE, BH_IOAPIC_SIZE, &ioapic);
 }
 
-static struct bh_chipset_image *image_of(struct bh_chipset_journal *journal, uint64_t number)
+/* The one that counts. */
+static const struct bh_chipset_image *image_of(const struct bh_chipset_journal *journal)
 {
-    return &journal->image[number % 2];
+    return &journal->image[journal->number % 2];
 }
 
 static void commit(struct bh_chipset *chipset)
@@ -93,7 +94,7 @@ static void commit(struct bh_chipset *chipset)
     if (journal == NULL)
         return;
     number = journal->number + 1;
-    *image_of(journal, number) =
+    journal->image[number % 2] =
         (struct bh_chipset_image){.serial = chipset->serial,
                                   .rtc = chipset->rtc,
                                   .pmtimer = chipset->pmtimer,
@@ -150,13 +151,13 @@ const struct bh_chipset_result *bh_chipset_result_of(const struct bh_chipset *ch
 
 uint64_t bh_chipset_output_end(const struct bh_chipset_journal *journal)
 {
-    return journal->image[journal->number % 2].output_end;
+    return image_of(journal)->output_end;
 }
 
 /* The callbacks are this process's. The end of an interrupt may not have been heard. */
 void bh_chipset_resume(struct bh_chipset *chipset)
 {
-    const struct bh_chipset_image *image = image_of(chipset->journal, chipset->journal->number);
+    const struct bh_chipset_image *image = image_of(chipset->journal);
     const struct bh_serial_host serial = chipset->serial.host;
     const struct bh_ioapic ioapic = chipset->ioapic;
 

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "parent/control/config.h"
 #include "parent/worker/bus.h"
 #include "parent/worker/ioapic.h"
 #include "parent/worker/mmio.h"
@@ -46,12 +47,10 @@ struct bh_chipset_image {
     uint64_t output_end;
 };
 
-#define BH_CHIPSET_VPS_MAX 64u
-
 struct bh_chipset_journal {
     uint64_t number;
     struct bh_chipset_image image[2];
-    struct bh_chipset_result vp[BH_CHIPSET_VPS_MAX];
+    struct bh_chipset_result vp[BH_CONFIG_VPS_MAX];
 };
 
 struct bh_chipset {

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "parent/control/config.h"
 #include "parent/partition/error.h"
 
 #define BH_KEEPER_FALLS_MAX 5u
@@ -25,7 +26,7 @@ enum bh_kept_name {
     BH_KEPT_PARTITION,
     BH_KEPT_PORT,                  /* the message ports, two */
     BH_KEPT_VP = BH_KEPT_PORT + 2, /* and as many VPs as there are */
-    BH_KEPT_COUNT = BH_KEPT_VP + 64
+    BH_KEPT_COUNT = BH_KEPT_VP + BH_CONFIG_VPS_MAX
 };
 
 /*

@@ -11,9 +11,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "parent/control/config.h"
 #include "parent/worker/intercept.h"
 
-#define BH_VCPUS_MAX 64u
+#define BH_VCPUS_MAX BH_CONFIG_VPS_MAX
 
 struct bh_vcpus;
 

@@ -38,11 +38,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib import bench, child_image  # noqa: E402
 from lib.machine import Failure  # noqa: E402
-from lib.parent import Plan, prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
+from lib.parent import Plan  # noqa: E402
 
 MEMORY = 256  # MiB of a guest
 INSTRUCTIONS_A_TICK = 10_000_000  # of /proc/PID/stat
-PEER_TRIES = 3
 COMMAND_LINE = "console=ttyS0 quiet panic=-1"
 # Without a reliable TSC KVM gives its guests a slower clock.
 # TCG counts each byte of `rep stosb` as an instruction, which no processor does; without ERMS and FSRM
@@ -268,30 +267,17 @@ def add_guests(root, site):
     child_image.add_file(root, initrd, f"{FILES}/initrd")
 
 
-def run_machine(site, side, runs):
+def run_side(site, side, runs):
     """One machine, all runs: name of the run -> Result."""
-    image = side.prepare(site)
-    folder = prepare_folder(site, f"bench-child/{side.name}", PLAN)
-    (folder / "initrd.img").unlink()
-    (folder / "initrd.img").symlink_to(image)
-    with start(site, folder, PLAN) as machine:
-        wait_ready(machine, 600)
+    def work(machine):
         side.begin(machine)
         results = {run: side.run(machine, run) for run in runs}
-    missing = [row.name for row in (*ROWS, *WAKES) if row.run in runs and row.work not in results[row.run].ticks]
-    if missing:
-        raise Failure(f"{side.name}: no figure for {', '.join(missing)}, log in {folder}")
-    tidy_folder(folder, keep_logs=False)
-    return results
-
-
-def run_peer(site, runs):
-    for attempt in range(PEER_TRIES):
-        try:
-            return run_machine(site, Peer(), runs)
-        except Failure as failure:
-            print(f"the peer's machine failed, try {attempt + 1} of {PEER_TRIES}: {failure}", flush=True)
-    sys.exit("bench child: no figures of the peer")
+        missing = [row.name for row in (*ROWS, *WAKES)
+                   if row.run in runs and row.work not in results[row.run].ticks]
+        if missing:
+            raise Failure(f"{side.name}: no figure for {', '.join(missing)}, log in tests/logs/bench-child")
+        return results
+    return bench.run_machine(site, f"child/{side.name}", PLAN, side.prepare(site), work)
 
 
 # --- the report -------------------------------------------------------------------------------
@@ -351,8 +337,8 @@ def report(peer, ours):
 
 def measure(bare, with_hv, short):
     runs = ("rom", *(SHORT_RUNS if short else RUNS))
-    ours = run_machine(with_hv, Ours(), runs)
-    return report(run_peer(bare, runs), ours)
+    ours = run_side(with_hv, Ours(), runs)
+    return report(bench.run_peer("child", lambda: run_side(bare, Peer(), runs)), ours)
 
 
 if __name__ == "__main__":

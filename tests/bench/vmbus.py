@@ -29,7 +29,6 @@ from bench.child import PLAN  # noqa: E402
 from lib import bench, child_image  # noqa: E402
 from lib.guest_image import add_network  # noqa: E402
 from lib.machine import Failure  # noqa: E402
-from lib.parent import prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
 from lib.parent_image import kernel_release, module_files  # noqa: E402
 
 FILES = "/lib/bench"
@@ -144,20 +143,13 @@ def run_own(machine, size, requests):
 
 def measure(site, sizes, requests):
     """All runs in one machine: name -> Run."""
-    image = prepare(site)
-    folder = prepare_folder(site, "bench-vmbus", PLAN)
-    (folder / "initrd.img").unlink()
-    (folder / "initrd.img").symlink_to(image)
-    runs = {}
-    with start(site, folder, PLAN) as machine:
-        wait_ready(machine, 600)
+    def work(machine):
         begin(machine)
-        for size in sizes:
-            runs[f"disk, {size} bytes"] = Run(run_guest(machine, "storage", size, requests),
-                                              run_own(machine, size, requests))
+        runs = {f"disk, {size} bytes": Run(run_guest(machine, "storage", size, requests),
+                                           run_own(machine, size, requests)) for size in sizes}
         runs["network"] = Run(run_guest(machine, "network", 4096, requests))
-    tidy_folder(folder, keep_logs=False)
-    return runs
+        return runs
+    return bench.run_machine(site, "vmbus", PLAN, prepare(site), work)
 
 
 def report(runs):

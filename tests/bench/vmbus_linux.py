@@ -24,10 +24,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.child import FILES, MEMORY, PEER_TRIES, PLAN, QEMU, READER  # noqa: E402
+from bench.child import FILES, MEMORY, PLAN, QEMU, READER  # noqa: E402
 from lib import bench, child_image  # noqa: E402
 from lib.machine import Failure  # noqa: E402
-from lib.parent import prepare_folder, start, tidy_folder, wait_ready  # noqa: E402
 from lib.parent_image import DIRECTORIES, make_initrd, module_files  # noqa: E402
 
 DISK_KIB = 65536
@@ -233,28 +232,13 @@ class Ours(Side):
         return own
 
 
-def run_machine(site, side):
+def run_side(site, side):
     """Figures of the guest's rows, and of ours the parent's own ticks."""
-    image = side.prepare(site)
-    folder = prepare_folder(site, f"bench-vmbus_linux/{side.name}", PLAN)
-    (folder / "initrd.img").unlink()
-    (folder / "initrd.img").symlink_to(image)
-    with start(site, folder, PLAN) as machine:
-        wait_ready(machine, 600)
+    def work(machine):
         side.begin(machine)
         figures = side.run(machine)
-        own = side.run_own(machine) if site.bare is False else {}
-    tidy_folder(folder, keep_logs=False)
-    return figures, own
-
-
-def run_peer(site, work):
-    for attempt in range(PEER_TRIES):
-        try:
-            return run_machine(site, Peer(work))[0]
-        except Failure as failure:
-            print(f"the peer's machine failed, try {attempt + 1} of {PEER_TRIES}: {failure}", flush=True)
-    sys.exit("bench vmbus_linux: no figures of the peer")
+        return figures, {} if site.bare else side.run_own(machine)
+    return bench.run_machine(site, f"vmbus_linux/{side.name}", PLAN, side.prepare(site), work)
 
 
 def report(work, peer, ours, own):
@@ -277,8 +261,9 @@ def report(work, peer, ours, own):
 def measure(bare, with_hv, short):
     work = Work(tuple(row for row in ROWS if row.short or not short),
                 FEW_REQUESTS if short else MANY_REQUESTS, FEW_KIB if short else MANY_KIB)
-    ours, own = run_machine(with_hv, Ours(work))
-    return report(work, run_peer(bare, work), ours, own)
+    ours, own = run_side(with_hv, Ours(work))
+    peer, _ = bench.run_peer("vmbus_linux", lambda: run_side(bare, Peer(work)))
+    return report(work, peer, ours, own)
 
 
 if __name__ == "__main__":

@@ -66,16 +66,25 @@ static void test_interrupt_for_a_waiting_parent(void **state)
     assert_ptr_equal(sched_pick(&sim.queue, sim.now), &parent->entity);
 }
 
+/* A parent that waits, beside a child that has just begun to run, and signals. */
+static struct sim_vp *add_signalled_parent(struct sim_vp **child)
+{
+    struct sim_vp *parent = sim_add_parent(1, 0, NEVER, 0);
+
+    *child = sim_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+    sched_wake(&(*child)->entity, false, sim.now);
+    assert_ptr_equal(sched_pick(&sim.queue, sim.now), &(*child)->entity);
+    parent->entity.patient = true;
+    return parent;
+}
+
 /* A child that signals goes on for a while, so that one turn of the parent serves many signals. */
 static void test_signal_waits_for_others(void **state)
 {
     (void)state;
-    struct sim_vp *parent = sim_add_parent(1, 0, NEVER, 0);
-    struct sim_vp *child = sim_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+    struct sim_vp *child;
+    struct sim_vp *parent = add_signalled_parent(&child);
 
-    sched_wake(&child->entity, false, sim.now);
-    assert_ptr_equal(sched_pick(&sim.queue, sim.now), &child->entity);
-    parent->entity.patient = true;
     assert_false(sched_wake(&parent->entity, true, sim.now + 1));
     assert_int_equal(sched_next_deadline(&sim.queue, sim.now + 1), sim.now + SCHED_PATIENCE);
     assert_ptr_equal(sched_pick(&sim.queue, sim.now + SCHED_PATIENCE), &parent->entity);
@@ -84,12 +93,9 @@ static void test_signal_waits_for_others(void **state)
 static void test_signal_does_not_wait_long(void **state)
 {
     (void)state;
-    struct sim_vp *parent = sim_add_parent(1, 0, NEVER, 0);
-    struct sim_vp *child = sim_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+    struct sim_vp *child;
+    struct sim_vp *parent = add_signalled_parent(&child);
 
-    sched_wake(&child->entity, false, sim.now);
-    assert_ptr_equal(sched_pick(&sim.queue, sim.now), &child->entity);
-    parent->entity.patient = true;
     assert_true(sched_wake(&parent->entity, true, sim.now + SCHED_PATIENCE)); /* it had its time */
     parent->entity.patient = true;
     sched_wake(&parent->entity, true, sim.now + SCHED_PATIENCE);
@@ -99,12 +105,9 @@ static void test_signal_does_not_wait_long(void **state)
 static void test_signal_of_a_child_that_waits(void **state)
 {
     (void)state;
-    struct sim_vp *parent = sim_add_parent(1, 0, NEVER, 0);
-    struct sim_vp *child = sim_add(SCHED_WEIGHT_MAX, 0, 0, NEVER, 0);
+    struct sim_vp *child;
+    struct sim_vp *parent = add_signalled_parent(&child);
 
-    sched_wake(&child->entity, false, sim.now);
-    assert_ptr_equal(sched_pick(&sim.queue, sim.now), &child->entity);
-    parent->entity.patient = true;
     assert_false(sched_wake(&parent->entity, true, sim.now + 1));
     assert_true(sched_wake(&parent->entity, true, sim.now + 1)); /* another, of a device */
     sched_block(&child->entity, sim.now + 2);
