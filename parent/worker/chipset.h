@@ -74,7 +74,8 @@ void bh_chipset_init(struct bh_chipset *chipset, const struct bh_chipset_host *h
                      struct bh_chipset_journal *journal);
 void bh_chipset_reset(struct bh_chipset *chipset);
 
-/* Between these two a VP uses `ports` and `mmio`; `cpu` is what it goes on with. */
+/* Between these two a VP uses `ports` and `mmio`; `cpu` is what it goes on with, unused without a
+ * journal. */
 void bh_chipset_begin(struct bh_chipset *chipset);
 void bh_chipset_end(struct bh_chipset *chipset, uint32_t vp, const struct bh_mmio_cpu *cpu,
                     bool rax_only);

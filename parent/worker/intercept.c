@@ -107,22 +107,42 @@ static uint64_t merge_rax(uint64_t rax, uint64_t value, unsigned size)
     return (rax & ~mask) | value;
 }
 
+/* The registers are put together only where they are written down: ports are used often. */
+static void end_plain(const struct bh_intercept_server *server, uint64_t rax, uint64_t rip)
+{
+    struct bh_mmio_cpu cpu;
+
+    if (server->chipset->journal == NULL) {
+        bh_chipset_end(server->chipset, 0, NULL, true);
+        return;
+    }
+    cpu = (struct bh_mmio_cpu){.general = {[RAX] = rax}, .rip = rip};
+    bh_chipset_end(server->chipset, bh_vp_index(server->vp), &cpu, true);
+}
+
+static void was_stored(const struct bh_intercept_server *server)
+{
+    if (server->chipset->journal != NULL)
+        bh_chipset_stored(server->chipset, bh_vp_index(server->vp));
+}
+
 static bool serve_plain_port(const struct bh_intercept_server *server,
                              const struct hv_io_port_intercept *io, unsigned size,
                              struct bh_error *error)
 {
-    struct bh_mmio_cpu cpu = {.general = {[RAX] = io->rax}, .rip = next_rip(&io->header)};
     struct bh_chipset *chipset = server->chipset;
+    uint64_t rip = next_rip(&io->header);
+    uint64_t rax = io->rax;
     bool stored;
 
     bh_chipset_begin(chipset);
     if (io->header.access == HV_ACCESS_WRITE)
-        bh_bus_write(&chipset->ports, io->port, size, io->rax & ((UINT64_C(1) << 8 * size) - 1));
+        bh_bus_write(&chipset->ports, io->port, size, rax & ((UINT64_C(1) << 8 * size) - 1));
     else
-        cpu.general[RAX] = merge_rax(io->rax, bh_bus_read(&chipset->ports, io->port, size), size);
-    bh_chipset_end(chipset, bh_vp_index(server->vp), &cpu, true);
-    stored = store_rax_and_rip(server, cpu.general[RAX], cpu.rip, error);
-    bh_chipset_stored(chipset, bh_vp_index(server->vp));
+        rax = merge_rax(rax, bh_bus_read(&chipset->ports, io->port, size), size);
+    end_plain(server, rax, rip);
+    stored = store_rax_and_rip(server, rax, rip, error);
+    was_stored(server);
     return stored;
 }
 
@@ -198,7 +218,7 @@ static bool finish(const struct bh_intercept_server *server, const struct bh_mmi
 {
     bool stored = store_cpu(server, cpu, error);
 
-    bh_chipset_stored(server->chipset, bh_vp_index(server->vp));
+    was_stored(server);
     return stored;
 }
 
