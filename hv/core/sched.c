@@ -153,7 +153,9 @@ static void queue_settle(struct sched_queue *queue, reftime_t now)
     struct sched_entity *running = queue->running;
 
     queue_change_period(queue, now);
-    if (running && now > queue->since) {
+    if (running) {
+        if (now <= queue->since) /* it was settled at this time before */
+            return;
         entity_charge(running, now - queue->since, now);
         queue->since = now;
     }

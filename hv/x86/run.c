@@ -81,7 +81,7 @@ static void end_rest(struct vp *vp, uint64_t tsc)
     vp->stats.time_halted += tsc - vp->rested_since;
 }
 
-static void wake_if_due(struct lp *lp, struct vp *vp)
+static void wake_if_due(struct lp *lp, struct vp *vp, uint64_t tsc)
 {
     vp_take_requests(vp);
     vapic_sync(vp);
@@ -90,25 +90,21 @@ static void wake_if_due(struct lp *lp, struct vp *vp)
         lp->reschedule = lp->reschedule || (vp == lp->current && !is_runnable);
         return;
     }
-    end_rest(vp, cpu_read_tsc());
-    const reftime_t now = arch_time_now();
+    end_rest(vp, tsc);
+    const reftime_t now = time_from_tsc(tsc);
     if (sched_wake(&vp->sched, true, now))
         lp->reschedule = true;
     if (!lp->reschedule) /* else choose tells it */
         lp->slice_end = sched_next_deadline(&lp->run, now);
 }
 
-static void take_notifications(struct lp *lp)
+static void take_notifications(struct lp *lp, uint64_t tsc)
 {
-    if (lp->nmi_seen)
-        interrupts_forward_nmi(lp);
-    if (__atomic_load_n(&lp->notified, __ATOMIC_RELAXED) == NULL)
-        return;
     struct vp *vp = __atomic_exchange_n(&lp->notified, NULL, __ATOMIC_SEQ_CST);
     while (vp != NULL) {
         struct vp *next = vp->next_notified;
         __atomic_store_n(&vp->notified, 0, __ATOMIC_SEQ_CST);
-        wake_if_due(lp, vp);
+        wake_if_due(lp, vp, tsc);
         vp = next;
     }
 }
@@ -164,17 +160,16 @@ static void run_timers(struct lp *lp)
 
 /* ---- choice ---- */
 
-static void choose(struct lp *lp)
+static void choose(struct lp *lp, uint64_t tsc)
 {
-    const uint64_t start = cpu_read_tsc();
-    const reftime_t now = time_from_tsc(start);
+    const reftime_t now = time_from_tsc(tsc);
     struct vp *last = lp->current;
     lp->reschedule = false;
     if (last != NULL) {
         vapic_sync(last);
-        last->rested_since = start;
+        last->rested_since = tsc;
         if (vp_is_runnable(last))
-            end_rest(last, start);
+            end_rest(last, tsc);
         else
             sched_block(&last->sched, now);
     }
@@ -185,7 +180,20 @@ static void choose(struct lp *lp)
         if (lp->current != NULL)
             lp->current->stats.dispatches++;
     }
-    lp->stats.time_scheduler += cpu_read_tsc() - start;
+    lp->stats.time_scheduler += cpu_read_tsc() - tsc;
+}
+
+/* All at one time, so that the scheduler settles once. */
+static void attend(struct lp *lp)
+{
+    if (lp->nmi_seen)
+        interrupts_forward_nmi(lp);
+    if (!lp->reschedule && __atomic_load_n(&lp->notified, __ATOMIC_RELAXED) == NULL)
+        return;
+    const uint64_t tsc = cpu_read_tsc();
+    take_notifications(lp, tsc);
+    if (lp->reschedule)
+        choose(lp, tsc);
 }
 
 static void idle(struct lp *lp)
@@ -210,9 +218,7 @@ _Noreturn void run_loop(struct lp *lp)
     lp->reschedule = true;
     for (;;) {
         lp_take_calls(lp);
-        take_notifications(lp);
-        if (lp->reschedule)
-            choose(lp);
+        attend(lp);
         run_timers(lp);
         if (lp->reschedule || __atomic_load_n(&lp->notified, __ATOMIC_RELAXED) != NULL ||
             __atomic_load_n(&lp->calls, __ATOMIC_RELAXED) != NULL)
