@@ -79,15 +79,16 @@ def cdrom_arguments(site, folder):
             "-device", "ide-cd,drive=cd,bootindex=0"]
 
 
-def boot(site, folder, disks, network=True, medium=kernel_arguments):
-    """The appliance with raw disks of the folder; returns the machine before it is ready."""
-    arguments = ["-M", "q35", "-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "2", "-m", "2048",
+def boot(site, folder, disks, network=True, medium=kernel_arguments, memory=2048, limit=600):
+    """The appliance with raw disks of the folder; returns the machine before it is ready. memory: MiB;
+    limit: seconds it may run."""
+    arguments = ["-M", "q35", "-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "2", "-m", str(memory),
                  *medium(site, folder)]
     for disk in disks:
         arguments += ["-drive", f"file={disk},if=virtio,format=raw"]
     if network:
         arguments += ["-nic", "user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:0-:8443"]
-    return Machine(folder, [*arguments, "-no-reboot"], 600)
+    return Machine(folder, [*arguments, "-no-reboot"], limit)
 
 
 def blank(folder, name, size=512 * MIB):
