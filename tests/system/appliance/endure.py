@@ -177,7 +177,7 @@ def prepare(client, site, folder):
         client.good("POST", "/v1/disks", {"name": name, "size": 8 * MIB})
 
 
-def start_all(client):
+def make_all(client):
     restart = {"policy": "always", "delay": 1, "maximum_delay": 1}
     lan = {"lan": {"network": "lan"}}
     small = {"memory": {"size": 64 * MIB}, "nics": lan}
@@ -195,7 +195,10 @@ def start_all(client):
     client.good("POST", "/v1/vms", {"name": HOSTILE, "processors": {"count": 2}, **small,
                                     "disks": {"data": {"disk": HOSTILE}},
                                     "boot": {"kernel": HOSTILE, "cmdline": f"seed={SEED | 1}"}})
-    for name in (*LOADS, MISUSE, HOSTILE):
+
+
+def start(client, names):
+    for name in names:
         client.good("POST", f"/v1/vms/{name}/start")
 
 
@@ -281,7 +284,8 @@ class Run:
             print(time.strftime("%H:%M:%S"), text, file=log)
 
     def step(self):
-        self.hostile.step()
+        if self.hostile.status()["state"] != "stopped" or self.hostile.offset:
+            self.hostile.step()
         return {vm.name: vm.rounds() for vm in (*self.healthy.values(), self.misuse)}
 
     def until(self, condition, what):
@@ -392,9 +396,11 @@ def _(site):
         run = Run(site, folder, machine, client)
         run.say(f"{SECONDS} s, seed {SEED}")
         prepare(client, site, folder)
-        start_all(client)
-        run.say("all are started")
-        run.until(lambda rounds: all(rounds.values()), "all loads begin")
+        make_all(client)
+        start(client, LOADS)
+        run.until(lambda rounds: all(rounds[name] for name in LOADS), "all loads begin")
+        start(client, [MISUSE, HOSTILE])
+        run.until(lambda rounds: rounds[MISUSE], "the one that misuses VMBus has a life behind it")
         run.say("all loads run")
         writer = Writer(Client(*place), [*LOADS, MISUSE], SEED)
         writer.start()
