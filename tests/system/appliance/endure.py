@@ -364,6 +364,13 @@ def verify_host(run):
     return said
 
 
+def keep_logs(run):
+    """For whoever looks for the cause: what daemon, workers and the parent's kernel said last."""
+    for name, command in {"daemon": "tail -n 300 /data/log/bulkheadd.jsonl", "kernel": "dmesg",
+                          "workers": "tail -n 40 /run/bulkhead/vms/*/log"}.items():
+        (run.folder / f"{name}.log").write_text(run.machine.ask(f"{command}; true", 120))
+
+
 def finish(run, writer):
     run.all_go_on("all go on at the end")
     writer.finish()
@@ -384,10 +391,23 @@ def finish(run, writer):
         run.say(f"refused: {refusal}")
 
 
+def endure(run, client, writer):
+    prepare(client, run.site, run.folder)
+    make_all(client)
+    start(client, LOADS)
+    run.until(lambda rounds: all(rounds[name] for name in LOADS), "all loads begin")
+    start(client, [MISUSE, HOSTILE])
+    run.until(lambda rounds: rounds[MISUSE], "the one that misuses VMBus has a life behind it")
+    run.say("all loads run")
+    writer.start()
+    run.endure(random.Random(SEED))
+    run.say("the time is over")
+    finish(run, writer)
+
+
 @GROUP.test("appliance-endures")
 def _(site):
     folder = site.logs / "appliance-endures"
-    chance = random.Random(SEED)
     with boot(site, folder, [blank(folder, "data.img")], medium=with_shell, memory=3072,
               limit=SECONDS + 900) as machine:
         machine.expect_log(READY, BOOT_SECONDS)
@@ -395,18 +415,11 @@ def _(site):
         client = Client(*place)
         run = Run(site, folder, machine, client)
         run.say(f"{SECONDS} s, seed {SEED}")
-        prepare(client, site, folder)
-        make_all(client)
-        start(client, LOADS)
-        run.until(lambda rounds: all(rounds[name] for name in LOADS), "all loads begin")
-        start(client, [MISUSE, HOSTILE])
-        run.until(lambda rounds: rounds[MISUSE], "the one that misuses VMBus has a life behind it")
-        run.say("all loads run")
-        writer = Writer(Client(*place), [*LOADS, MISUSE], SEED)
-        writer.start()
-        run.endure(chance)
-        run.say("the time is over")
-        finish(run, writer)
+        try:
+            endure(run, client, Writer(Client(*place), [*LOADS, MISUSE], SEED))
+        except Failure:
+            keep_logs(run)
+            raise
         power_off(machine)
     checked = subprocess.run(["/sbin/e2fsck", "-fn", str(folder / "data.img")], capture_output=True, text=True)
     if checked.returncode != 0:
