@@ -418,7 +418,10 @@ def _(site):
         try:
             endure(run, client, Writer(Client(*place), [*LOADS, MISUSE], SEED))
         except Failure:
-            keep_logs(run)
+            try:
+                keep_logs(run)
+            except Failure as silent:
+                run.say(f"its logs could not be kept: {silent}")
             raise
         power_off(machine)
     checked = subprocess.run(["/sbin/e2fsck", "-fn", str(folder / "data.img")], capture_output=True, text=True)
