@@ -6,7 +6,9 @@ computing. Two are hostile: one does random acts (tests/system/guest/kernel/host
 its lives; the other sends VMBus what is wrong, spoofs frames and closes channels in the middle (vsc/guest), again and
 again. Meanwhile a client makes changes. The moments of the kills and the victims are random:
 
-    BULKHEAD_ENDURE_SEED=N BULKHEAD_ENDURE_SECONDS=600 tests/run system appliance-endures
+    BULKHEAD_ENDURE_SECONDS=600 [BULKHEAD_ENDURE_SEED=N] tests/run system appliance-endures
+
+It is registered only when the first of them is set: six VMs want a machine that has nothing else to do.
 
 All of it is asked for over the API but the kills: for these the appliance's RAM disk gets a shell on the second serial
 port.
