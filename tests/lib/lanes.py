@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 from dataclasses import dataclass, field
 
 from lib.suite import Counts, Reporter, chooser, run_item
@@ -141,9 +142,11 @@ lane = None  # of this process
 
 
 def begin_lane(places, lanes):
-    """From here on this process and its machines stay on one processor."""
+    """From here on this process and its machines stay on one processor. A connection that a machine left is an error of
+    the call that writes to it, not the end of the lane."""
     global lane
     lane = lanes
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     own = list(os.sched_getaffinity(0))
     # None is left for a process that replaces one that died.
     os.sched_setaffinity(0, {random.choice(own) if places.empty() else places.get()})
