@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The group appliance: the host as one image, its data disk, and packaging/try."""
 
-import os
-
 from lib.suite import Group
 
 GROUP = Group("appliance", in_order=True)  # they share the image in the build folder
 
 # Each file registers its tests; they run in this order.
-from system.appliance import host, life, once  # noqa: E402,F401
-
-if os.environ.get("BULKHEAD_ENDURE_SECONDS"):  # six VMs want a machine that has nothing else to do
-    from system.appliance import endure  # noqa: F401
+from system.appliance import host, life, once, endure  # noqa: E402,F401
