@@ -15,6 +15,7 @@
 #include "api/log.h"
 #include "mgmtd/network.h"
 #include "mgmtd/supervisor.h"
+#include "mgmtd/vm_end.h"
 #include "mgmtd/worker.h"
 
 struct adoption {
@@ -101,7 +102,7 @@ static void end_gone(struct adoption *adoption, const struct vm_view *view)
     struct vm *vm;
 
     if (!adoption->host_started)
-        ended = supervisor_judge_end(vms->daemon, view, text);
+        ended = vm_end_judge(vms->daemon, view, text);
     worker_clean(vms->daemon, view->id);
     pthread_mutex_lock(&vms->lock);
     vm = vms_find(vms, view->id);

@@ -4,10 +4,16 @@
  * in the scrollback the worker's output began; the difference is what is missing.
  */
 #include "mgmtd/console_join.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "mgmtd/link.h"
 #include "mgmtd/vm_table.h"
 #include "mgmtd/worker.h"
 
 #define CALL_MS 3000
+#define CHUNK   65536
 #define SLACK   65536 /* bytes that a guest may write between counting and attaching */
 
 /* Bytes that the worker's console has put out; a worker that does not say may have put out any. */
@@ -69,4 +75,47 @@ void console_join(struct vms *vms, const char *id, struct bh_control_client *cli
         join->known = (uint64_t)(have - position);
     if (join->fd >= 0 && position > have)
         join->gap = (uint64_t)(position - have);
+}
+
+/*
+ * What the scrollback does not have of `size` bytes from the worker goes there. The disk is waited
+ * for without the table's lock: only this thread appends to a joined console, and frees it.
+ */
+static void keep_output(struct vms *vms, struct vm *vm, const char *bytes, size_t size)
+{
+    struct console *console;
+    size_t known;
+
+    pthread_mutex_lock(&vms->lock);
+    known = vm->console_known < size ? (size_t)vm->console_known : size;
+    vm->console_known -= known;
+    console = size > known ? vms_console(vms, vm) : NULL;
+    pthread_mutex_unlock(&vms->lock);
+    if (console)
+        console_append(console, bytes + known, size - known);
+}
+
+void console_join_read(struct vms *vms, struct vm *vm, size_t most)
+{
+    char bytes[CHUNK];
+    bool any = false;
+
+    while (most > 0 && vm->console_fd >= 0) {
+        ssize_t got = read(vm->console_fd, bytes, sizeof(bytes));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got == 0 || (got < 0 && errno != EAGAIN)) {
+            pthread_mutex_lock(&vms->lock);
+            vm_drop_fd(&vm->console_fd);
+            pthread_mutex_unlock(&vms->lock);
+        }
+        if (got <= 0)
+            break;
+        keep_output(vms, vm, bytes, (size_t)got);
+        most = (size_t)got < most ? most - (size_t)got : 0;
+        any = true;
+    }
+    if (any)
+        link_console_advanced(vms->daemon, vm->view.id);
 }

@@ -2,12 +2,13 @@
 /*
  * Joining a worker's console again: the worker replays its newest output, some
  * of which the scrollback has already, and says where in its output the replay
- * begins. So it is known to the byte where to go on.
+ * begins. So it is known to the byte where to go on. From there on the
+ * supervisor reads.
  */
 #ifndef MGMTD_CONSOLE_JOIN_H
 #define MGMTD_CONSOLE_JOIN_H
 
-#include "mgmtd/vms.h"
+#include "mgmtd/vm_table.h"
 #include "parent/control/client.h"
 
 struct console_join {
@@ -20,5 +21,8 @@ struct console_join {
 /* Attaches. The descriptor is the caller's. */
 void console_join(struct vms *vms, const char *id, struct bh_control_client *client,
                   struct console_join *join);
+
+/* The supervisor's. Puts what the joined stream has into the scrollback, up to `most` bytes. */
+void console_join_read(struct vms *vms, struct vm *vm, size_t most);
 
 #endif

@@ -3,10 +3,7 @@
  * The supervisor's thread. It owns the connections of the table's entries: other
  * threads add one under the table's lock and never touch it again.
  */
-#include <errno.h>
-#include <poll.h>
 #include <search.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,17 +12,15 @@
 
 #include "api/log.h"
 #include "mgmtd/console_join.h"
-#include "mgmtd/link.h"
 #include "mgmtd/said.h"
 #include "mgmtd/supervisor.h"
-#include "mgmtd/worker.h"
+#include "mgmtd/vm_end.h"
 
 #define TICK_MS       500
 #define SWEEP_MS      2000
 #define MISSED_MAX    3 /* sweeps without an answer until a VM's state is unknown */
 #define GUEST_MS      2000
 #define CONSOLE_CHUNK 65536
-#define CONSOLE_DRAIN 4194304u /* bytes at most after the worker's end */
 
 /* What a descriptor of an entry is: the low bits of the pointer that epoll keeps. */
 enum source { SOURCE_CONTROL, SOURCE_CONSOLE, SOURCE_PROCESS, SOURCE_MASK = 3 };
@@ -46,165 +41,6 @@ void supervisor_watch(struct vms *vms, struct vm *vm)
     watch(vms, vm, vm->pid_fd, SOURCE_PROCESS);
 }
 
-/* --- Console --- */
-
-/*
- * What the scrollback does not have of `size` bytes from the worker goes there. The disk is waited
- * for without the table's lock: only this thread appends to a joined console, and frees it.
- */
-static void keep_output(struct vms *vms, struct vm *vm, const char *bytes, size_t size)
-{
-    struct console *console;
-    size_t known;
-
-    pthread_mutex_lock(&vms->lock);
-    known = vm->console_known < size ? (size_t)vm->console_known : size;
-    vm->console_known -= known;
-    console = size > known ? vms_console(vms, vm) : NULL;
-    pthread_mutex_unlock(&vms->lock);
-    if (console)
-        console_append(console, bytes + known, size - known);
-}
-
-/* Reads what is there, up to `most` bytes. */
-static void read_console(struct vms *vms, struct vm *vm, size_t most)
-{
-    char bytes[CONSOLE_CHUNK];
-    bool any = false;
-
-    while (most > 0 && vm->console_fd >= 0) {
-        ssize_t got = read(vm->console_fd, bytes, sizeof(bytes));
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got == 0 || (got < 0 && errno != EAGAIN)) {
-            pthread_mutex_lock(&vms->lock);
-            vm_drop_fd(&vm->console_fd);
-            pthread_mutex_unlock(&vms->lock);
-        }
-        if (got <= 0)
-            break;
-        keep_output(vms, vm, bytes, (size_t)got);
-        most = (size_t)got < most ? most - (size_t)got : 0;
-        any = true;
-    }
-    if (any)
-        link_console_advanced(vms->daemon, vm->view.id);
-}
-
-/* --- Ends and restarts --- */
-
-static int64_t back_off(const struct vm *vm)
-{
-    int64_t delay = vm->view.restart.delay;
-
-    for (int64_t i = 0; i < vm->quick_ends && delay < vm->view.restart.maximum_delay; i++)
-        delay *= 2;
-    return delay < vm->view.restart.maximum_delay ? delay : vm->view.restart.maximum_delay;
-}
-
-/* Locked. Plans a restart where the policy wants one. Returns what to add to the reason. */
-static const char *plan_restart(struct vm *vm, enum vm_state ended_as)
-{
-    const struct vm_restart *restart = &vm->view.restart;
-    bool wanted = vm->view.desired != VM_WANT_STOPPED &&
-                  (restart->policy == RESTART_ALWAYS ||
-                   (restart->policy == RESTART_ON_FAILURE && ended_as == VM_CRASHED));
-
-    if (!wanted) {
-        if (ended_as == VM_STOPPED)
-            vm->view.desired = VM_WANT_STOPPED;
-        return "";
-    }
-    if (time_monotonic() - vm->started_at > restart->maximum_delay * 1000)
-        vm->quick_ends = 0;
-    if (restart->attempts > 0 && vm->quick_ends >= restart->attempts)
-        return " No more restarts: too many in a row.";
-    vm->restart_at = time_monotonic() + back_off(vm) * 1000;
-    vm->quick_ends++;
-    return "";
-}
-
-void vms_restart_later(struct vms *vms, const char *id)
-{
-    struct vm *vm;
-
-    pthread_mutex_lock(&vms->lock);
-    vm = vms_find(vms, id);
-    if (vm)
-        (void)plan_restart(vm, VM_CRASHED);
-    pthread_mutex_unlock(&vms->lock);
-}
-
-static void detach(struct vms *vms, struct vm *vm)
-{
-    pthread_mutex_lock(&vms->lock);
-    if (vm->client)
-        bh_control_close(vm->client);
-    vm->client = NULL;
-    vm->stats_id = -1;
-    vm_drop_fd(&vm->console_fd);
-    vm_drop_fd(&vm->pid_fd);
-    pthread_mutex_unlock(&vms->lock);
-}
-
-/* A worker ends some time after it said so; until then it would become a zombie. */
-static void reap_later(struct vms *vms, int pid)
-{
-    int *grown;
-
-    if (worker_reap(pid))
-        return;
-    grown = realloc(vms->dying, (vms->dying_count + 1) * sizeof(int));
-    if (!grown)
-        return;
-    vms->dying = grown;
-    vms->dying[vms->dying_count++] = pid;
-}
-
-static void reap_dying(struct vms *vms)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < vms->dying_count; i++)
-        if (!worker_reap(vms->dying[i]))
-            vms->dying[kept++] = vms->dying[i];
-    vms->dying_count = kept;
-}
-
-static void end_vm(struct vms *vms, struct vm *vm, enum vm_state state, const char *reason,
-                   const struct vm_cause *cause)
-{
-    char whole[256];
-    int pid = vm->view.pid;
-
-    read_console(vms, vm, CONSOLE_DRAIN);
-    detach(vms, vm);
-    reap_later(vms, pid);
-    pthread_mutex_lock(&vms->lock);
-    if (VM_STATE_BIT(vm->view.state) & VM_STATES_ACTIVE) {
-        const char *more = plan_restart(vm, state);
-
-        snprintf(whole, sizeof(whole), "%s%s", reason, more);
-        json_decref(vm->view.stats);
-        vm->view.stats = NULL;
-        vm->started_at = 0;
-        worker_clean(vms->daemon, vm->view.id);
-        vms_change_state(vms, vm, state, whole, cause);
-    }
-    vm->ended = false;
-    pthread_mutex_unlock(&vms->lock);
-}
-
-static bool process_ended(const struct vms *vms, const struct vm *vm)
-{
-    struct pollfd process = {.fd = vm->pid_fd, .events = POLLIN};
-
-    if (vm->pid_fd >= 0)
-        return poll(&process, 1, 0) > 0;
-    return !worker_alive(vms->daemon, vm->view.id, vm->view.pid);
-}
-
 /* --- What workers say --- */
 
 static void heard_state(struct vms *vms, struct vm *vm, const json_t *body)
@@ -217,46 +53,13 @@ static void heard_state(struct vms *vms, struct vm *vm, const json_t *body)
     cause = reason == BH_REASON_REQUESTED && vm->cause.actor[0] ? &vm->cause : NULL;
     if (now == VM_STOPPED || now == VM_CRASHED) {
         vm->ended = true;
-        end_vm(vms, vm, now, text, cause);
+        vm_end(vms, vm, now, text, cause);
         return;
     }
     pthread_mutex_lock(&vms->lock);
     if (vm->view.state != now || reason == BH_REASON_GUEST_RESET)
         vms_change_state(vms, vm, now, text, cause);
     pthread_mutex_unlock(&vms->lock);
-}
-
-enum vm_state supervisor_judge_end(const struct daemon *daemon, const struct vm_view *view,
-                                   char text[256])
-{
-    enum vm_state state = VM_CRASHED;
-    enum bh_vm_reason reason;
-    json_t *event;
-    bool told = worker_last_words(daemon, view->id, &event);
-
-    if (told)
-        state = said_event(event, &reason, text);
-    json_decref(event);
-    if (told && (state == VM_STOPPED || state == VM_CRASHED))
-        return state;
-    if (view->state == VM_STOPPING && view->desired == VM_WANT_STOPPED) {
-        snprintf(text, 256, "The worker ended while the VM was being stopped.");
-        return VM_STOPPED;
-    }
-    snprintf(text, 256, "The worker ended unexpectedly.");
-    return VM_CRASHED;
-}
-
-/* Its worker is gone and did not tell us. */
-static void end_unheard(struct vms *vms, struct vm *vm)
-{
-    struct vm_view view = {.pid = 0};
-    enum vm_state state;
-    char text[256];
-
-    vms_get(vms, vm->view.id, &view);
-    state = supervisor_judge_end(vms->daemon, &view, text);
-    end_vm(vms, vm, state, text, NULL);
 }
 
 static void heard_memory(struct vms *vms, struct vm *vm, const json_t *body)
@@ -360,8 +163,8 @@ static void heard(struct vms *vms, struct vm *vm, struct bh_control_message *mes
 /* The connection is gone: is the worker? If not, connecting again is tried at each sweep. */
 static void lost(struct vms *vms, struct vm *vm)
 {
-    if (vm->ended || process_ended(vms, vm)) {
-        end_unheard(vms, vm);
+    if (vm->ended || vm_end_seen(vms, vm)) {
+        vm_end_unheard(vms, vm);
         return;
     }
     pthread_mutex_lock(&vms->lock);
@@ -450,8 +253,8 @@ static void sweep_one(struct vms *vms, struct vm *vm)
     enum vm_state state = vm->view.state;
 
     if (!vm->client && state != VM_STARTING) {
-        if (process_ended(vms, vm)) {
-            end_unheard(vms, vm);
+        if (vm_end_seen(vms, vm)) {
+            vm_end_unheard(vms, vm);
             return;
         }
         supervisor_attach(vms, vm->view.id, &error);
@@ -461,16 +264,6 @@ static void sweep_one(struct vms *vms, struct vm *vm)
     if (vm->client && vm->stats_id < 0)
         bh_control_send(vm->client, BH_METHOD_STATS, NULL, &vm->stats_id, &error);
     note_silence(vms, vm);
-}
-
-static void give_up(struct vms *vms, struct vm *vm)
-{
-    reap_later(vms, vm->view.pid);
-    detach(vms, vm);
-    pthread_mutex_lock(&vms->lock);
-    vm->give_up = false;
-    pthread_cond_broadcast(&vms->changed);
-    pthread_mutex_unlock(&vms->lock);
 }
 
 void vms_give_up(struct vms *vms, const char *id)
@@ -515,7 +308,7 @@ static void sweep(struct vms *vms, bool poll_workers)
     pthread_mutex_unlock(&vms->lock);
     for (size_t i = 0; i < all.count; i++) {
         if (all.due[i]->give_up)
-            give_up(vms, all.due[i]);
+            vm_end_give_up(vms, all.due[i]);
         else if (all.due[i]->restart_at)
             restart_if_due(vms, all.due[i]);
         else if (poll_workers)
@@ -538,13 +331,13 @@ static void dispatch(struct vms *vms, const struct epoll_event *event)
         receive(vms, vm);
         break;
     case SOURCE_CONSOLE:
-        read_console(vms, vm, CONSOLE_CHUNK);
+        console_join_read(vms, vm, CONSOLE_CHUNK);
         break;
     default:
         /* What it said last comes first. */
         receive(vms, vm);
         if (vm->pid_fd >= 0)
-            end_unheard(vms, vm);
+            vm_end_unheard(vms, vm);
         break;
     }
 }
@@ -564,7 +357,7 @@ static void *supervise(void *context)
         if (poll_workers)
             next_sweep = time_monotonic() + SWEEP_MS;
         sweep(vms, poll_workers);
-        reap_dying(vms);
+        vm_end_reap(vms);
         free_removed(vms);
     }
     return NULL;

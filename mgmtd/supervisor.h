@@ -22,10 +22,6 @@ bool supervisor_attach(struct vms *vms, const char *id, struct bh_control_error 
 /* Locked. Listens to the connections of an entry that has just been connected. */
 void supervisor_watch(struct vms *vms, struct vm *vm);
 
-/* How a VM ended whose worker is gone and was not heard, and why: by the last words in its log. */
-enum vm_state supervisor_judge_end(const struct daemon *daemon, const struct vm_view *view,
-                                   char text[256]);
-
 /* Frees an entry and its connections; the worker goes on. */
 void supervisor_release(struct vm *vm);
 
