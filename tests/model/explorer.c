@@ -37,6 +37,11 @@ static unsigned char *set_state(const struct state_set *set, uint32_t number)
     return set->states + (size_t)number * set->system->state_size;
 }
 
+static size_t key_size(const struct explorer_system *system)
+{
+    return system->key_size ? system->key_size : system->state_size;
+}
+
 static uint32_t state_hash(const unsigned char *state, size_t size)
 {
     uint64_t hash = 0xcbf29ce484222325ull;
@@ -50,7 +55,7 @@ static uint32_t state_hash(const unsigned char *state, size_t size)
 /* The place of a state in the index: its own, or the empty one it would get. */
 static uint32_t *set_place(const struct state_set *set, const unsigned char *state)
 {
-    size_t size = set->system->state_size;
+    size_t size = key_size(set->system);
     uint32_t at = state_hash(state, size);
 
     for (;; at++) {

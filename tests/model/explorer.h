@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 struct explorer_system {
-    size_t state_size;   /* states are compared byte by byte */
+    size_t state_size;
+    size_t key_size;     /* states are compared by their first bytes; 0: by all */
     unsigned operations; /* numbered from 0 */
     void (*start)(void *state);
     /* Takes one operation. Returns NULL, or the words for the rule that was broken. */

@@ -49,6 +49,18 @@ void host_memory_init(frame_t pages, int fill)
     ASAN_POISON_MEMORY_REGION(memory, pages * PAGE_SIZE);
 }
 
+void *host_memory_expose(void)
+{
+    check(windows == 0, "a window is still open");
+    ASAN_UNPOISON_MEMORY_REGION(memory, memory_pages * PAGE_SIZE);
+    return memory;
+}
+
+void host_memory_hide(void)
+{
+    ASAN_POISON_MEMORY_REGION(memory, memory_pages * PAGE_SIZE);
+}
+
 static bool page_is_open(const unsigned char *page)
 {
     for (unsigned i = 0; i < windows; i++) {

@@ -17,6 +17,13 @@ void host_memory_free(void);
 bool host_page_is(spa_t page, int byte);
 void host_page_fill(spa_t page, int byte);
 
+/*
+ * All of it at once, for who keeps copies of the whole machine: readable and writable until it is
+ * hidden again. No window is open meanwhile.
+ */
+void *host_memory_expose(void);
+void host_memory_hide(void);
+
 /* No window is open. */
 bool host_windows_closed(void);
 

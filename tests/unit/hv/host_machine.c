@@ -339,21 +339,47 @@ bool arch_fill_lp_stats(uint32_t index, struct bh_lp_stats *stats)
 
 /* ---- partitions ---- */
 
-struct partition *arch_alloc_partition(void)
+static struct partition *heap_take_partition(void)
 {
     return calloc(1, sizeof(struct partition));
+}
+
+static void heap_give_partition(struct partition *partition)
+{
+    free(partition);
+}
+
+static struct vp *heap_take_vp(struct partition *partition, uint32_t index)
+{
+    (void)partition;
+    (void)index;
+    return calloc(1, sizeof(struct vp));
+}
+
+static void heap_give_vp(struct vp *vp)
+{
+    free(vp);
+}
+
+static const struct host_allocator heap = {heap_take_partition, heap_give_partition, heap_take_vp,
+                                           heap_give_vp};
+const struct host_allocator *host_allocator = &heap;
+
+struct partition *arch_alloc_partition(void)
+{
+    return host_allocator->take_partition();
 }
 
 void arch_free_partition(struct partition *partition)
 {
     if (partition != &host.partition) {
-        free(partition);
+        host_allocator->give_partition(partition);
     }
 }
 
 enum hv_status arch_vp_create(struct partition *partition, uint32_t index, struct vp **vp)
 {
-    *vp = calloc(1, sizeof **vp);
+    *vp = host_allocator->take_vp(partition, index);
     if (*vp == NULL) {
         return HV_STATUS_INSUFFICIENT_MEMORY;
     }
@@ -386,7 +412,7 @@ void arch_vp_destroy(struct vp *vp)
     stimer_reset(vp);
     synic_reset(vp);
     intercept_forget(vp);
-    free(vp);
+    host_allocator->give_vp(vp);
 }
 
 void arch_call_on_vp(struct vp *vp, void (*function)(void *argument), void *argument)

@@ -17,8 +17,10 @@
 #include "hv/core/partition.h"
 #include "hv/core/vp.h"
 
-#define HOST_VPS         4u
+#define HOST_VPS 4u
+#ifndef HOST_GUEST_PAGES
 #define HOST_GUEST_PAGES 16u
+#endif
 
 enum host_page {
     HOST_PAGE_HYPERVISOR = HOST_GUEST_PAGES,
@@ -76,6 +78,17 @@ struct host_machine {
 };
 
 #define HOST_PROCESSOR_MSR 0xc0010015u
+
+/* Where children's structures come from, zeroed; NULL: there is no room. */
+struct host_allocator {
+    struct partition *(*take_partition)(void);
+    void (*give_partition)(struct partition *partition);
+    struct vp *(*take_vp)(struct partition *partition, uint32_t index);
+    void (*give_vp)(struct vp *vp);
+};
+
+/* The heap, unless a program has its own. */
+extern const struct host_allocator *host_allocator;
 
 extern struct host_machine host;
 
