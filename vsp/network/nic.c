@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "vsp/network/nic_parts.h"
-#include "vsp/network/packet.h"
 #include "vsp/network/tap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -25,8 +24,7 @@ static bool send_completion(struct bh_nic_queue *queue)
     return !queue->completion_waits;
 }
 
-/* Completes a packet of the guest, now or when there is room. `size` 0: without a message. */
-static void complete(struct bh_nic_queue *queue, uint64_t transaction,
+void bh_nic_complete(struct bh_nic_queue *queue, uint64_t transaction,
                      const struct nvsp_message *message, uint32_t size)
 {
     queue->completion_transaction = transaction;
@@ -197,217 +195,6 @@ static void on_tap(void *context, uint32_t events)
     bh_nic_look(nic);
 }
 
-/* --- NVSP --------------------------------------------------------------------------------- */
-
-static bool is_known(uint32_t version)
-{
-    static const uint32_t versions[] = {NVSP_VERSION_1, NVSP_VERSION_2, NVSP_VERSION_4,
-                                        NVSP_VERSION_5, NVSP_VERSION_6, NVSP_VERSION_61};
-
-    for (size_t i = 0; i < COUNT(versions); i++)
-        if (versions[i] == version)
-            return true;
-    return false;
-}
-
-/* A client that may take several versions gets the newest it names. */
-static void agree_on_version(struct bh_nic *nic, const struct nvsp_message *message,
-                             struct nvsp_message *reply)
-{
-    uint32_t version = message->init.maximum_version;
-
-    reply->type = NVSP_INIT_COMPLETE;
-    reply->init_complete.status = NVSP_FAIL;
-    if (nic->state.version != 0)
-        return;
-    if (!is_known(version)) {
-        reply->init_complete.status = version > NVSP_VERSION_61 ? NVSP_TOO_NEW : NVSP_TOO_OLD;
-        return;
-    }
-    nic->state.version = version;
-    reply->init_complete.version = version;
-    reply->init_complete.max_mdl_chain_length = 34;
-    reply->init_complete.status = NVSP_SUCCESS;
-}
-
-/* A whole frame of the largest MTU and its header fit an allocation. */
-static uint32_t allocation_size(const struct bh_nic *nic)
-{
-    uint32_t frame =
-        (nic->state.mtu != 0 ? nic->state.mtu : nic->options.mtu) + BH_ETHERNET_SIZE + BH_VLAN_SIZE;
-    uint32_t size = (frame + BH_PACKET_HEADER_MAX + 7) / 8 * 8;
-
-    return size > BH_RECEIVE_ALLOCATION ? size : BH_RECEIVE_ALLOCATION;
-}
-
-static bool open_receive_buffer(struct bh_nic *nic, const struct bh_nic_queue *queue,
-                                const struct nvsp_buffer *buffer)
-{
-    if (buffer->id != NVSP_RECEIVE_BUFFER_ID || nic->receive.size != 0 ||
-        !bh_shared_open(&nic->receive, queue->channel, buffer->gpadl, allocation_size(nic)))
-        return false;
-    if (nic->receive.count > BH_LOANS_MAX)
-        nic->receive.count = BH_LOANS_MAX;
-    if (nic->receive.count <= 2 * BH_RECEIVE_RESERVE) {
-        bh_shared_close(&nic->receive);
-        return false;
-    }
-    bh_loans_open(&nic->loans, nic->receive.count, bh_vmbus_device_space(nic->device),
-                  bh_vmbus_round(nic->bus));
-    nic->receive_gpadl = buffer->gpadl;
-    bh_vmbus_channel_hold(queue->channel);
-    return true;
-}
-
-static void take_receive_buffer(struct bh_nic *nic, const struct bh_nic_queue *queue,
-                                const struct nvsp_message *message, struct nvsp_message *reply)
-{
-    reply->type = NVSP_SEND_RECEIVE_BUFFER_COMPLETE;
-    reply->receive_buffer_complete.status = NVSP_FAIL;
-    if (!open_receive_buffer(nic, queue, &message->buffer))
-        return;
-    reply->receive_buffer_complete = (struct nvsp_receive_buffer_complete){
-        .status = NVSP_SUCCESS,
-        .section_count = 1,
-        .allocation_size = nic->receive.unit,
-        .allocation_count = nic->receive.count,
-        .end_offset = nic->receive.unit * nic->receive.count,
-    };
-}
-
-static void take_send_buffer(struct bh_nic *nic, const struct bh_nic_queue *queue,
-                             const struct nvsp_message *message, struct nvsp_message *reply)
-{
-    reply->type = NVSP_SEND_SEND_BUFFER_COMPLETE;
-    reply->send_buffer_complete.status = NVSP_FAIL;
-    if (nic->send.size != 0 ||
-        !bh_shared_open(&nic->send, queue->channel, message->buffer.gpadl, BH_SEND_SECTION))
-        return;
-    nic->send_gpadl = message->buffer.gpadl;
-    bh_vmbus_channel_hold(queue->channel);
-    reply->send_buffer_complete = (struct nvsp_send_buffer_complete){NVSP_SUCCESS, BH_SEND_SECTION};
-}
-
-/* What waits to be brought to the guest goes with the buffer it is in. */
-static void close_receive_buffer(struct bh_nic *nic, struct bh_vmbus_channel *channel)
-{
-    if (nic->receive.size == 0)
-        return;
-    for (size_t i = 0; i < COUNT(nic->queue); i++) {
-        nic->queue[i].answer = BH_LOAN_CHAIN_EMPTY;
-        nic->queue[i].batch = BH_LOAN_CHAIN_EMPTY;
-        nic->queue[i].batch_count = 0;
-    }
-    bh_loans_close(&nic->loans);
-    bh_shared_close(&nic->receive);
-    bh_vmbus_channel_release(channel);
-}
-
-static void close_send_buffer(struct bh_nic *nic, struct bh_vmbus_channel *channel)
-{
-    if (nic->send.size == 0)
-        return;
-    bh_shared_close(&nic->send);
-    bh_vmbus_channel_release(channel);
-}
-
-/* A client waits for as many as it is told; so none are promised that are not offered. */
-static void offer_sub_channels(struct bh_nic *nic, const struct nvsp_message *message,
-                               struct nvsp_message *reply)
-{
-    uint32_t count = message->subchannel.count;
-
-    reply->type = NVSP_SUBCHANNEL;
-    reply->subchannel_complete.status = NVSP_FAIL;
-    if (message->subchannel.operation != NVSP_SUBCHANNEL_ALLOC || count == 0 ||
-        nic->sub_channels_offered || nic->state.version < NVSP_VERSION_5)
-        return;
-    if (count > nic->options.queues - 1)
-        count = nic->options.queues - 1;
-    if (count == 0 || !bh_vmbus_device_offer_sub_channels(nic->device, count))
-        return;
-    nic->sub_channels_offered = true;
-    reply->subchannel_complete = (struct nvsp_subchannel_complete){NVSP_SUCCESS, count};
-}
-
-static void note_config(struct bh_nic *nic, const struct nvsp_ndis_config *config)
-{
-    uint32_t mtu = config->mtu > BH_ETHERNET_SIZE ? config->mtu - BH_ETHERNET_SIZE : 0;
-
-    if (mtu > nic->options.mtu)
-        mtu = nic->options.mtu;
-    nic->state.mtu = mtu < BH_NIC_MTU_MIN ? BH_NIC_MTU_MIN : mtu;
-}
-
-/* Messages of the primary channel that come after the version. Returns the reply's size. */
-static uint32_t serve_control(struct bh_nic *nic, struct bh_nic_queue *queue,
-                              const struct nvsp_message *message, struct nvsp_message *reply)
-{
-    switch (message->type) {
-    case NVSP_SEND_NDIS_CONFIG:
-        note_config(nic, &message->ndis_config);
-        return 0;
-    case NVSP_SEND_RECEIVE_BUFFER:
-        take_receive_buffer(nic, queue, message, reply);
-        return sizeof(*reply);
-    case NVSP_REVOKE_RECEIVE_BUFFER:
-        close_receive_buffer(nic, queue->channel);
-        return 0;
-    case NVSP_SEND_SEND_BUFFER:
-        take_send_buffer(nic, queue, message, reply);
-        return sizeof(*reply);
-    case NVSP_REVOKE_SEND_BUFFER:
-        close_send_buffer(nic, queue->channel);
-        return 0;
-    case NVSP_SUBCHANNEL:
-        offer_sub_channels(nic, message, reply);
-        return sizeof(*reply);
-    default: /* nothing that has an effect here: the NDIS version, a data path to no other card */
-        return 0;
-    }
-}
-
-static bool is_primary(const struct bh_nic *nic, const struct bh_nic_queue *queue)
-{
-    return queue == &nic->queue[0];
-}
-
-static uint32_t serve_message(struct bh_nic *nic, struct bh_nic_queue *queue,
-                              const struct bh_vmbus_packet *packet, struct nvsp_message *reply)
-{
-    struct nvsp_message message = {0};
-
-    memcpy(&message, packet->payload,
-           packet->size < sizeof(message) ? packet->size : sizeof(message));
-    if (message.type == NVSP_INIT && is_primary(nic, queue)) {
-        agree_on_version(nic, &message, reply);
-        return sizeof(*reply);
-    }
-    if (nic->state.version == 0)
-        return 0;
-    if (message.type == NVSP_SEND_RNDIS_PACKET) {
-        reply->type = NVSP_SEND_RNDIS_PACKET_COMPLETE;
-        reply->status = bh_nic_transmit(nic, queue, packet, &message);
-        return sizeof(*reply);
-    }
-    return is_primary(nic, queue) ? serve_control(nic, queue, &message, reply) : 0;
-}
-
-static void serve_packet(struct bh_nic *nic, struct bh_nic_queue *queue,
-                         const struct bh_vmbus_packet *packet)
-{
-    struct nvsp_message reply = {0};
-    uint32_t size;
-
-    if (packet->type == VMBUS_PACKET_COMPLETION) {
-        (void)bh_loans_return(&nic->loans, packet->transaction - 1);
-        return;
-    }
-    size = serve_message(nic, queue, packet, &reply);
-    if (packet->wants_completion)
-        complete(queue, packet->transaction, &reply, size);
-}
-
 /* --- the bus ------------------------------------------------------------------------------ */
 
 static void on_ready(void *context, struct bh_vmbus_channel *channel)
@@ -421,7 +208,7 @@ static void on_ready(void *context, struct bh_vmbus_channel *channel)
     queue->waits = false;
     while (bh_nic_queue_flush(nic, queue) && take_turn(nic, queue) &&
            bh_vmbus_channel_read(channel, &packet))
-        serve_packet(nic, queue, &packet);
+        bh_nic_serve_packet(nic, queue, &packet);
     bh_nic_look(nic);
 }
 
@@ -439,7 +226,6 @@ static bool on_opened(void *context, struct bh_vmbus_channel *channel, const uin
     return true;
 }
 
-/* The state of a card is its primary channel's. */
 static void on_closed(void *context, struct bh_vmbus_channel *channel)
 {
     struct bh_nic_queue *queue = bh_vmbus_channel_user(channel);
@@ -448,9 +234,9 @@ static void on_closed(void *context, struct bh_vmbus_channel *channel)
     queue->channel = NULL;
     bh_loans_drop(&nic->loans, &queue->batch);
     queue->batch_count = 0;
-    if (is_primary(nic, queue)) {
-        close_receive_buffer(nic, channel);
-        close_send_buffer(nic, channel);
+    if (bh_nic_is_primary(nic, queue)) {
+        bh_nic_close_receive_buffer(nic, channel);
+        bh_nic_close_send_buffer(nic, channel);
         nic->state = (struct bh_nic_state){0};
         nic->sub_channels_offered = false;
         nic->link_waits = false;
@@ -458,121 +244,11 @@ static void on_closed(void *context, struct bh_vmbus_channel *channel)
     bh_nic_look(nic);
 }
 
-/* --- going on in another process ---------------------------------------------------------- */
-
-/* What the journal keeps of a card. Frames on their way to the guest are lost: it is a network. */
-struct saved {
-    struct bh_nic_state state;
-    bool link_up;
-    bool link_waits;
-    bool sub_channels_offered;
-    uint16_t part_id;
-    uint32_t send_gpadl, send_unit; /* unit 0: there is no such buffer */
-    uint32_t receive_gpadl, receive_unit, receive_count;
-    struct {
-        bool completion_waits;
-        uint16_t answer; /* BH_LOAN_NONE: none */
-        uint32_t answer_size;
-        uint32_t completion_size;
-        uint64_t completion_transaction;
-        struct nvsp_message completion;
-    } queue[BH_NIC_QUEUES_MAX];
-};
-_Static_assert(sizeof(struct saved) <= BH_VMBUS_STATE_MAX, "the device's state");
-_Static_assert(BH_LOANS_MAX * sizeof(struct bh_loan) <= BH_VMBUS_SPACE, "the device's space");
-
-static void save(void *context, void *to)
-{
-    const struct bh_nic *nic = context;
-    struct saved *saved = to;
-
-    saved->state = nic->state;
-    saved->link_up = nic->link_up;
-    saved->link_waits = nic->link_waits;
-    saved->sub_channels_offered = nic->sub_channels_offered;
-    saved->part_id = nic->part_id;
-    saved->send_gpadl = nic->send_gpadl;
-    saved->send_unit = nic->send.unit;
-    saved->receive_gpadl = nic->receive_gpadl;
-    saved->receive_unit = nic->receive.unit;
-    saved->receive_count = nic->receive.count;
-    for (size_t i = 0; i < nic->options.queues; i++) {
-        const struct bh_nic_queue *queue = &nic->queue[i];
-
-        saved->queue[i].completion_waits = queue->completion_waits;
-        saved->queue[i].completion_size = queue->completion_size;
-        saved->queue[i].completion_transaction = queue->completion_transaction;
-        saved->queue[i].completion = queue->completion;
-        saved->queue[i].answer = queue->channel != NULL ? queue->answer.first : BH_LOAN_NONE;
-        saved->queue[i].answer_size = queue->answer_size;
-    }
-}
-
-static void resume_queue(struct bh_nic *nic, struct bh_vmbus_channel *channel,
-                         const struct saved *saved)
-{
-    uint16_t index = bh_vmbus_channel_index(channel);
-    uint16_t answer = saved->queue[index].answer;
-
-    nic->queue[index] =
-        (struct bh_nic_queue){.channel = channel,
-                              .completion_waits = saved->queue[index].completion_waits,
-                              .completion_transaction = saved->queue[index].completion_transaction,
-                              .completion = saved->queue[index].completion,
-                              .completion_size = saved->queue[index].completion_size,
-                              .answer = {answer, answer},
-                              .answer_size = saved->queue[index].answer_size,
-                              .batch = BH_LOAN_CHAIN_EMPTY};
-    bh_vmbus_channel_set_user(channel, &nic->queue[index]);
-}
-
-static bool resume_buffers(struct bh_nic *nic, struct bh_vmbus_channel *channel,
-                           const struct saved *saved)
-{
-    nic->send_gpadl = saved->send_gpadl;
-    nic->receive_gpadl = saved->receive_gpadl;
-    if (saved->send_unit != 0) {
-        if (!bh_shared_open(&nic->send, channel, saved->send_gpadl, saved->send_unit))
-            return false;
-        bh_vmbus_channel_hold(channel);
-    }
-    if (saved->receive_unit == 0)
-        return true;
-    if (!bh_shared_open(&nic->receive, channel, saved->receive_gpadl, saved->receive_unit) ||
-        saved->receive_count > nic->receive.count)
-        return false;
-    nic->receive.count = saved->receive_count;
-    bh_loans_resume(&nic->loans, nic->receive.count, bh_vmbus_device_space(nic->device),
-                    bh_vmbus_round(nic->bus), saved->queue[0].answer);
-    bh_vmbus_channel_hold(channel);
-    return true;
-}
-
-static bool on_resumed(void *context, struct bh_vmbus_channel *channel)
-{
-    struct bh_nic *nic = context;
-    const struct saved *saved = bh_vmbus_device_saved(nic->device);
-
-    if (saved == NULL || bh_vmbus_channel_index(channel) >= nic->options.queues)
-        return false;
-    resume_queue(nic, channel, saved);
-    if (bh_vmbus_channel_index(channel) != 0)
-        return true;
-    nic->state = saved->state;
-    nic->link_waits = saved->link_waits || saved->link_up != nic->link_up;
-    nic->sub_channels_offered = saved->sub_channels_offered;
-    nic->part_id = saved->part_id;
-    if (!resume_buffers(nic, channel, saved))
-        return false;
-    bh_nic_look(nic);
-    return true;
-}
-
 static const struct bh_vmbus_provider provider = {.opened = on_opened,
                                                   .closed = on_closed,
                                                   .ready = on_ready,
-                                                  .save = save,
-                                                  .resumed = on_resumed};
+                                                  .save = bh_nic_save,
+                                                  .resumed = bh_nic_resumed};
 
 /* --- life --------------------------------------------------------------------------------- */
 

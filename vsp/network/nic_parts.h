@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of a network card. nic.c is its life and NVSP, transmit.c takes frames
- * from the guest, receive.c brings frames and answers to it.
+ * Inside of a network card. nic.c is its life, nvsp.c what its guest and it agree
+ * on, transmit.c takes frames from the guest, receive.c brings frames and answers
+ * to it, saved.c takes it up in another process.
  *
  * A queue that finds its ring full keeps what it could not write (a completion,
  * an answer, a batch of frames) and reads nothing more until that is written; so
@@ -79,6 +80,12 @@ struct bh_nic {
     uint8_t frame[BH_FRAME_MAX]; /* on its way to the guest */
 };
 
+/* The state of a card is its primary channel's. */
+static inline bool bh_nic_is_primary(const struct bh_nic *nic, const struct bh_nic_queue *queue)
+{
+    return queue == &nic->queue[0];
+}
+
 /* nic.c */
 
 /* Is everything written that waited? */
@@ -86,6 +93,23 @@ bool bh_nic_queue_flush(struct bh_nic *nic, struct bh_nic_queue *queue);
 
 /* After anything has changed: watches the taps or not, and sets the timer. */
 void bh_nic_look(struct bh_nic *nic);
+
+/* Completes a packet of the guest, now or when there is room. `size` 0: without a message. */
+void bh_nic_complete(struct bh_nic_queue *queue, uint64_t transaction,
+                     const struct nvsp_message *message, uint32_t size);
+
+/* nvsp.c */
+
+void bh_nic_serve_packet(struct bh_nic *nic, struct bh_nic_queue *queue,
+                         const struct bh_vmbus_packet *packet);
+
+/* What waits to be brought to the guest goes with the buffer it is in. */
+void bh_nic_close_receive_buffer(struct bh_nic *nic, struct bh_vmbus_channel *channel);
+void bh_nic_close_send_buffer(struct bh_nic *nic, struct bh_vmbus_channel *channel);
+
+/* saved.c: of struct bh_vmbus_provider */
+void bh_nic_save(void *context, void *to);
+bool bh_nic_resumed(void *context, struct bh_vmbus_channel *channel);
 
 /* transmit.c */
 
