@@ -277,13 +277,3 @@ struct bh_vmbus *bh_guest_bus_vmbus(const struct bh_guest_bus *bus)
 {
     return bus->vmbus;
 }
-
-int bh_guest_bus_fd(const struct bh_guest_bus *bus)
-{
-    return bh_loop_fd(bus->loop);
-}
-
-void bh_guest_bus_serve(struct bh_guest_bus *bus)
-{
-    bh_loop_serve(bus->loop);
-}

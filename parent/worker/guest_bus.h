@@ -38,8 +38,4 @@ bool bh_guest_bus_detach(struct bh_guest_bus *bus, int patience);
 
 struct bh_vmbus *bh_guest_bus_vmbus(const struct bh_guest_bus *bus);
 
-/* For the event loop: readable when there is something to serve. */
-int bh_guest_bus_fd(const struct bh_guest_bus *bus);
-void bh_guest_bus_serve(struct bh_guest_bus *bus);
-
 #endif

@@ -5,12 +5,13 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "parent/control/nbd_uri.h"
@@ -48,6 +49,8 @@ struct options {
     struct bh_sandbox_options sandbox;
 };
 
+enum { OTHER_CONTROL, OTHER_VM, OTHER_CONSOLE, OTHER_SIGNALS, OTHER_TICK, OTHERS };
+
 struct worker {
     struct options options;
     struct bh_vm_config config;
@@ -55,6 +58,11 @@ struct worker {
     struct bh_crash_watch crash;
     struct bh_control_server *server;
     int signals;
+    /* What is served besides the guest's devices, and when to look at what says nothing. */
+    struct bh_loop *others;
+    struct bh_watch other[OTHERS];
+    struct bh_watch others_in_bus;
+    bool others_ready;
     struct bh_kept kept;
     struct bh_vm_journal *journal;
     bool resumed; /* another worker was here before, */
@@ -167,15 +175,6 @@ static bool is_over(struct worker *worker)
     return state == BH_VM_STOPPED || state == BH_VM_FAILED;
 }
 
-/* SIGTERM and SIGINT power the VM off. */
-static void serve_signals(struct worker *worker)
-{
-    struct signalfd_siginfo info;
-
-    if (read(worker->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        bh_vm_power_off(worker->service.vm, BH_REASON_REQUESTED);
-}
-
 /* True when the guest has reported a crash; what it did after that no longer counts. */
 static bool serve_crash(struct worker *worker)
 {
@@ -202,27 +201,110 @@ static void serve_vm(struct worker *worker)
         bh_vm_serve(worker->service.vm, news);
 }
 
+/* --- waiting ------------------------------------------------------------------------------ */
+
+static void on_control(void *context, uint32_t events)
+{
+    struct worker *worker = context;
+
+    (void)events;
+    bh_control_server_serve(worker->server);
+}
+
+static void on_vm(void *context, uint32_t events)
+{
+    (void)events;
+    serve_vm(context);
+}
+
+static void on_console(void *context, uint32_t events)
+{
+    struct worker *worker = context;
+
+    (void)events;
+    bh_console_serve(bh_vm_get_console(worker->service.vm));
+}
+
+/* SIGTERM and SIGINT power the VM off. */
+static void on_signal(void *context, uint32_t events)
+{
+    struct worker *worker = context;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(worker->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        bh_vm_power_off(worker->service.vm, BH_REASON_REQUESTED);
+}
+
+static void on_tick(void *context, uint32_t events)
+{
+    struct worker *worker = context;
+    uint64_t count;
+
+    (void)events;
+    (void)!read(worker->other[OTHER_TICK].fd, &count, sizeof(count));
+    serve_vm(worker);
+}
+
+/* Only noted: the bus's loop also runs in the middle of a request, when the guest is reset. */
+static void on_others(void *context, uint32_t events)
+{
+    struct worker *worker = context;
+
+    (void)events;
+    worker->others_ready = true;
+}
+
+static struct bh_loop *bus_loop(const struct worker *worker)
+{
+    return bh_vmbus_loop(bh_guest_bus_vmbus(bh_vm_get_bus(worker->service.vm)));
+}
+
+/* What the guest waits for is served first, and alone unless something else is ready. */
 static void loop(struct worker *worker)
 {
-    struct pollfd fds[] = {
-        {.fd = bh_control_server_fd(worker->server), .events = POLLIN},
-        {.fd = bh_vm_fd(worker->service.vm), .events = POLLIN},
-        {.fd = bh_console_fd(bh_vm_get_console(worker->service.vm)), .events = POLLIN},
-        {.fd = worker->signals, .events = POLLIN},
-        {.fd = bh_guest_bus_fd(bh_vm_get_bus(worker->service.vm)), .events = POLLIN},
-    };
-
     while (!is_over(worker)) {
-        if (poll(fds, sizeof(fds) / sizeof(fds[0]), BH_CRASH_LOOK_MS) < 0 && errno != EINTR)
-            break;
-        bh_guest_bus_serve(bh_vm_get_bus(worker->service.vm));
-        bh_control_server_serve(worker->server);
-        serve_vm(worker);
-        bh_console_serve(bh_vm_get_console(worker->service.vm));
-        if ((fds[3].revents & POLLIN) != 0)
-            serve_signals(worker);
+        bh_loop_wait(bus_loop(worker), !worker->others_ready);
+        if (worker->others_ready)
+            worker->others_ready = bh_loop_serve(worker->others);
+        if (bh_vm_get_status(worker->service.vm)->state == BH_VM_STOPPING)
+            bh_vm_serve(worker->service.vm, 0); /* the I/O that it waits for may have ended */
     }
     bh_console_serve(bh_vm_get_console(worker->service.vm)); /* the guest's last words */
+}
+
+static int open_tick(void)
+{
+    const struct timespec period = {.tv_nsec = BH_CRASH_LOOK_MS * 1000000L};
+    const struct itimerspec time = {.it_interval = period, .it_value = period};
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+    if (fd >= 0)
+        (void)timerfd_settime(fd, 0, &time, NULL);
+    return fd;
+}
+
+/* Before the sandbox; false when the worker lacks memory or descriptors. */
+static bool watch_others(struct worker *worker)
+{
+    const struct bh_watch other[OTHERS] = {
+        [OTHER_CONTROL] = {on_control, worker, bh_control_server_fd(worker->server)},
+        [OTHER_VM] = {on_vm, worker, bh_vm_fd(worker->service.vm)},
+        [OTHER_CONSOLE] = {on_console, worker,
+                           bh_console_fd(bh_vm_get_console(worker->service.vm))},
+        [OTHER_SIGNALS] = {on_signal, worker, worker->signals},
+        [OTHER_TICK] = {on_tick, worker, open_tick()}};
+
+    worker->others = bh_loop_create();
+    if (worker->others == NULL)
+        return false;
+    for (unsigned i = 0; i < OTHERS; i++) {
+        worker->other[i] = other[i];
+        if (!bh_loop_add(worker->others, &worker->other[i], EPOLLIN))
+            return false;
+    }
+    worker->others_in_bus = (struct bh_watch){on_others, worker, bh_loop_fd(worker->others)};
+    return bh_loop_add(bus_loop(worker), &worker->others_in_bus, EPOLLIN | EPOLLET);
 }
 
 static bool block_signals(struct worker *worker)
@@ -376,6 +458,8 @@ static bool prepare(struct worker *worker)
         (void)fprintf(stderr, "bulkhead-worker: %s\n", control_error.message);
         return false;
     }
+    if (!watch_others(worker))
+        return complain("it lacks memory or descriptors");
     if (!bh_sandbox_enter(&worker->options.sandbox, &error)) {
         (void)fprintf(stderr, "bulkhead-worker: %s\n", error.text);
         return false;
@@ -464,6 +548,7 @@ int main(int argc, char **argv)
     bh_guest_services_destroy(worker.service.services);
     bh_nics_destroy(worker.service.nics);
     bh_disks_destroy(worker.service.disks);
+    bh_loop_destroy(worker.others);
     bh_vm_destroy(worker.service.vm);
     bh_host_close(worker.service.host);
     return status;

@@ -35,14 +35,11 @@ static void serve(struct bh_vmbus_channel *channel)
     bh_round_end(channel->bus);
 }
 
+/* The eventfd is watched for its edges, so nobody needs to read it. */
 static void on_doorbell(void *context, uint32_t events)
 {
-    struct bh_vmbus_channel *channel = context;
-    uint64_t count;
-
     (void)events;
-    (void)!read(channel->doorbell.fd, &count, sizeof(count));
-    serve(channel);
+    serve(context);
 }
 
 void bh_vmbus_channel_kick(struct bh_vmbus_channel *channel)
@@ -56,10 +53,8 @@ void bh_vmbus_channel_kick(struct bh_vmbus_channel *channel)
 void bh_channels_serve_kicked(void *context, uint32_t events)
 {
     struct bh_vmbus *bus = context;
-    uint64_t count;
 
     (void)events;
-    (void)!read(bus->again.fd, &count, sizeof(count));
     for (uint32_t i = 0; i < BH_VMBUS_CHANNELS_MAX; i++) {
         if (!bus->channel[i].kicked)
             continue;
@@ -106,7 +101,7 @@ static bool listen(struct bh_vmbus_channel *channel)
     channel->doorbell = (struct bh_watch){on_doorbell, channel, fd};
     if (fd < 0)
         return false;
-    if (bh_loop_add(channel->bus->loop, &channel->doorbell, EPOLLIN))
+    if (bh_loop_add(channel->bus->loop, &channel->doorbell, EPOLLIN | EPOLLET))
         return true;
     host->unbind(host->context, connection, fd);
     channel->doorbell.fd = -1;

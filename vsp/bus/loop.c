@@ -75,24 +75,33 @@ void bh_loop_remove(struct bh_loop *loop, struct bh_watch *watch)
             loop->batch[i].data.ptr = NULL;
 }
 
-static void serve_batch(struct bh_loop *loop)
+/* Waits `timeout` ms, -1: for ever. False when nothing was ready. */
+static bool serve_batch(struct bh_loop *loop, int timeout)
 {
+    bool any;
+
+    loop->count = epoll_wait(loop->epoll, loop->batch, BATCH, timeout);
+    any = loop->count > 0;
     for (int i = 0; i < loop->count; i++) {
         struct bh_watch *watch = loop->batch[i].data.ptr;
 
         if (watch != NULL)
             watch->ready(watch->context, loop->batch[i].events);
     }
+    loop->count = 0;
+    return any;
 }
 
-void bh_loop_serve(struct bh_loop *loop)
+bool bh_loop_serve(struct bh_loop *loop)
 {
     bool more = true;
 
-    for (int round = 0; round < ROUNDS && more; round++) {
-        loop->count = epoll_wait(loop->epoll, loop->batch, BATCH, 0);
-        more = loop->count > 0;
-        serve_batch(loop);
-        loop->count = 0;
-    }
+    for (int round = 0; round < ROUNDS && more; round++)
+        more = serve_batch(loop, 0);
+    return more;
+}
+
+void bh_loop_wait(struct bh_loop *loop, bool wait)
+{
+    (void)serve_batch(loop, wait ? -1 : 0);
 }

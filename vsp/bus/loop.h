@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who is called when a descriptor is ready. The bus and its providers share one
- * loop and one thread, so they need no locks. The worker waits for `bh_loop_fd`
- * together with its other descriptors and calls `bh_loop_serve`.
+ * loop and one thread, so they need no locks. The worker waits in `bh_loop_wait`
+ * of the bus, which costs one system call for each time it is woken; what it
+ * serves besides is in a loop of its own, whose descriptor the bus's loop watches.
  */
 #ifndef VSP_BUS_LOOP_H
 #define VSP_BUS_LOOP_H
@@ -29,10 +30,16 @@ void bh_loop_destroy(struct bh_loop *loop);
 /* Readable when there is something to serve. */
 int bh_loop_fd(const struct bh_loop *loop);
 
-/* Does what can be done now, a bounded amount. Never waits. */
-void bh_loop_serve(struct bh_loop *loop);
+/* Does what can be done now, a bounded amount. Never waits. True: there may be more. */
+bool bh_loop_serve(struct bh_loop *loop);
 
-/* False when the system refuses. Level-triggered. */
+/* Waits until there is something to do, with `wait` false not at all, and does a part of it. */
+void bh_loop_wait(struct bh_loop *loop, bool wait);
+
+/*
+ * False when the system refuses. Level-triggered, or with EPOLLET among the events called once for
+ * each time that something comes.
+ */
 bool bh_loop_add(struct bh_loop *loop, struct bh_watch *watch, uint32_t events);
 bool bh_loop_change(struct bh_loop *loop, struct bh_watch *watch, uint32_t events);
 

@@ -138,11 +138,14 @@ static void watch_taps(struct bh_nic *nic, bool listening)
     struct bh_loop *loop = bh_vmbus_loop(nic->bus);
 
     for (uint32_t i = 0; i < nic->tap_count; i++) {
-        if (nic->tap[i].gone)
+        struct bh_nic_tap *tap = &nic->tap[i];
+
+        if (tap->gone)
             continue;
         if (listening && !nic->listening)
-            bh_nic_drain(nic, &nic->tap[i]);
-        (void)bh_loop_change(loop, &nic->tap[i].watch, events);
+            bh_nic_drain(nic, tap);
+        if (tap->events != events && bh_loop_change(loop, &tap->watch, events))
+            tap->events = events;
     }
     nic->listening = listening;
 }

@@ -49,6 +49,7 @@ struct bh_nic_queue {
 struct bh_nic_tap {
     struct bh_nic *nic;
     struct bh_watch watch;
+    uint32_t events; /* that are watched */
     bool gone;
 };
 
