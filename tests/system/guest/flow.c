@@ -174,28 +174,66 @@ static int run_tcp(int stream, size_t total)
     return 0;
 }
 
+/* What the datagram of this number holds; returns its length, which no other has. */
+static size_t fill_datagram(int number, unsigned char *data)
+{
+    size_t length = 1 + (size_t)number * 997 % 8000;
+
+    for (size_t at = 0; at < length; at++)
+        data[at] = byte_at((size_t)number * 31 + at);
+    return length;
+}
+
+static bool is_datagram(int number, const unsigned char *data, ssize_t length)
+{
+    static unsigned char expected[CHUNK];
+
+    return (size_t)length == fill_datagram(number, expected) &&
+           memcmp(data, expected, (size_t)length) == 0;
+}
+
+/* An answer that comes when its datagram was already given up is passed over. */
+static bool is_late(int number, const unsigned char *data, ssize_t length)
+{
+    for (int i = 0; i < number; i++)
+        if (is_datagram(i, data, length))
+            return true;
+    return false;
+}
+
+/* 1: it came back, 0: it did not, -1: something else came. */
+static int await_datagram(int datagrams, int number)
+{
+    static unsigned char in[CHUNK];
+    struct pollfd fd = {.fd = datagrams, .events = POLLIN};
+    ssize_t length;
+
+    do {
+        if (poll(&fd, 1, 2000) <= 0)
+            return 0;
+        length = recv(datagrams, in, sizeof(in), 0);
+    } while (length >= 0 && is_late(number, in, length));
+    if (length >= 0 && is_datagram(number, in, length))
+        return 1;
+    (void)fprintf(stderr, "datagram %d came back changed, with %zd bytes\n", number, length);
+    return -1;
+}
+
 static int run_udp(int datagrams, int count)
 {
     static unsigned char out[CHUNK];
-    static unsigned char in[CHUNK];
     int lost = 0;
 
     for (int i = 0; i < count; i++) {
-        size_t length = 1 + (size_t)i * 997 % 8000;
-        struct pollfd fd = {.fd = datagrams, .events = POLLIN};
+        size_t length = fill_datagram(i, out);
+        int came;
 
-        for (size_t at = 0; at < length; at++)
-            out[at] = byte_at((size_t)i * 31 + at);
         if (send(datagrams, out, length, 0) != (ssize_t)length)
             return fail("send");
-        if (poll(&fd, 1, 2000) <= 0) {
-            lost++;
-            continue;
-        }
-        if (recv(datagrams, in, sizeof(in), 0) != (ssize_t)length || memcmp(in, out, length) != 0) {
-            (void)fprintf(stderr, "datagram %d of %zu bytes came back changed\n", i, length);
+        came = await_datagram(datagrams, i);
+        if (came < 0)
             return 1;
-        }
+        lost += came == 0;
     }
     printf("%d datagrams, %d lost\n", count, lost);
     return lost * 20 > count;
