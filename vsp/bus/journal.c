@@ -61,7 +61,7 @@ void bh_journal_commit(struct bh_vmbus *bus)
     uint64_t round = journal->round + 1;
     struct bh_journal_half *half = &journal->half[round % 2];
 
-    if (bus->host->journal == NULL) { /* nobody goes on; the round's number still counts */
+    if (!bh_vmbus_is_kept(bus)) { /* nobody goes on; the round's number still counts */
         journal->round = round;
         return;
     }
@@ -237,6 +237,11 @@ void bh_journal_clear_space(void *space)
 const uint64_t *bh_vmbus_round(const struct bh_vmbus *bus)
 {
     return &bus->journal->round;
+}
+
+bool bh_vmbus_is_kept(const struct bh_vmbus *bus)
+{
+    return bus->host->journal != NULL;
 }
 
 void *bh_vmbus_device_space(const struct bh_vmbus_device *device)

@@ -255,7 +255,8 @@ struct bh_vmbus *bh_vmbus_create(const struct bh_vmbus_host *host, struct bh_loo
     bus->loop = loop;
     bus->again =
         (struct bh_watch){bh_channels_serve_kicked, bus, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    if (bh_journal_open(bus) && bus->again.fd >= 0 && bh_loop_add(loop, &bus->again, EPOLLIN | EPOLLET))
+    if (bh_journal_open(bus) && bus->again.fd >= 0 &&
+        bh_loop_add(loop, &bus->again, EPOLLIN | EPOLLET))
         return bus;
     bh_vmbus_destroy(bus);
     return NULL;

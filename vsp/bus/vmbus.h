@@ -46,6 +46,9 @@ const void *bh_vmbus_inbox_left(const struct bh_vmbus *bus);
 /* The last round that is whole: what was done since may have to be done again. */
 const uint64_t *bh_vmbus_round(const struct bh_vmbus *bus);
 
+/* Does what is written down outlive the process? */
+bool bh_vmbus_is_kept(const struct bh_vmbus *bus);
+
 /* All devices are removed before. */
 void bh_vmbus_destroy(struct bh_vmbus *bus);
 

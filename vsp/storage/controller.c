@@ -4,30 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vsp/bus/channel.h"
-#include "vsp/protocol/storvsc.h"
-
-#define REQUESTS   512u /* at a time; more stay in the rings */
-#define RANGES_MAX 3968u
-
-/*
- * A request as the journal keeps it, from the round that took it until the one that answered it.
- * One that another process had taken and not answered is begun again: what was done of it so far
- * is done again, with the same data, since the guest waits for the answer.
- */
-struct slot {
-    uint64_t taken;    /* round; 0: never used */
-    uint64_t answered; /* round; 0: not yet */
-    uint64_t transaction;
-    uint32_t channel; /* its index */
-    uint32_t type;
-    uint32_t range_count;
-    uint32_t range_bytes;
-    struct storvsc_packet packet;
-    uint8_t ranges[RANGES_MAX];
-};
-_Static_assert(sizeof(struct slot) <= 4096, "a page");
-_Static_assert(REQUESTS * 4096u <= BH_VMBUS_SPACE, "the device's space");
+#include "vsp/storage/controller_parts.h"
 
 /* What the journal keeps of the controller itself. */
 struct saved {
@@ -41,109 +18,6 @@ struct saved {
 };
 _Static_assert(sizeof(struct saved) <= BH_VMBUS_STATE_MAX, "the device's state");
 
-/* One packet of the guest, from its arrival until its answer is in the ring. */
-struct request {
-    struct bh_scsi_request scsi;
-    struct bh_controller *controller;
-    struct bh_vmbus_channel *channel;
-    struct request *next; /* in a list: free, or answers without room */
-    struct slot *slot;
-    uint64_t transaction;
-    struct storvsc_packet packet;
-    struct iovec pieces[BH_SCSI_PIECES_MAX];
-};
-
-/* Of an open channel, by its index. */
-struct queue {
-    struct bh_vmbus_channel *channel;
-    struct request *first; /* answers that found no room, in order */
-    struct request **last;
-};
-
-struct bh_controller {
-    struct bh_vmbus *bus;
-    struct bh_vmbus_device *device;
-    struct bh_disk *lun[BH_CONTROLLER_LUNS];
-    struct queue queue[1 + BH_CONTROLLER_SUB_CHANNELS];
-    bool ready; /* the guest has finished initialization */
-    bool rescan_wanted;
-    const struct bh_vmbus_channel *serving; /* the bus flushes it afterwards */
-    const uint64_t *round;                  /* the last that is whole */
-    struct request *free;                   /* the one that was put back first, */
-    struct request **last_free;
-    bool starved; /* a channel stopped because there was no free request */
-    struct request request[REQUESTS];
-};
-
-static struct queue *queue_of(struct bh_controller *controller,
-                              const struct bh_vmbus_channel *channel)
-{
-    return &controller->queue[bh_vmbus_channel_index(channel)];
-}
-
-/* --- answers ------------------------------------------------------------------------------ */
-
-static void put_back(struct request *request)
-{
-    struct bh_controller *controller = request->controller;
-    struct bh_vmbus_channel *channel = request->channel;
-
-    if (request->slot->answered == 0) /* nobody waits for an answer any more */
-        request->slot->answered = *controller->round + 1;
-    request->next = NULL;
-    *controller->last_free = request;
-    controller->last_free = &request->next;
-    bh_vmbus_channel_release(channel);
-    if (!controller->starved)
-        return;
-    controller->starved = false;
-    for (unsigned i = 0; i <= BH_CONTROLLER_SUB_CHANNELS; i++)
-        if (controller->queue[i].channel != NULL)
-            bh_vmbus_channel_kick(controller->queue[i].channel);
-}
-
-static bool write_answer(const struct request *request)
-{
-    if (!bh_vmbus_channel_complete(request->channel, request->transaction, &request->packet,
-                                   sizeof(request->packet)))
-        return false;
-    request->slot->answered = *request->controller->round + 1;
-    return true;
-}
-
-/* Answers keep their order: one that waits holds up those behind it. */
-static void answer(struct request *request)
-{
-    struct queue *queue = queue_of(request->controller, request->channel);
-
-    request->packet.operation = STORVSC_COMPLETE_IO;
-    request->next = NULL;
-    if (queue->channel == NULL || (queue->first == NULL && write_answer(request))) {
-        if (request->controller->serving != request->channel)
-            bh_vmbus_channel_flush(request->channel);
-        put_back(request);
-        return;
-    }
-    *queue->last = request;
-    queue->last = &request->next;
-}
-
-/* False when there is still no room. */
-static bool write_waiting(struct queue *queue)
-{
-    while (queue->first != NULL) {
-        struct request *request = queue->first;
-
-        if (!write_answer(request))
-            return false;
-        queue->first = request->next;
-        if (queue->first == NULL)
-            queue->last = &queue->first;
-        put_back(request);
-    }
-    return true;
-}
-
 /* --- SCSI --------------------------------------------------------------------------------- */
 
 /* These Linux takes for good whatever the status says: the data must not be old memory. */
@@ -156,7 +30,7 @@ static bool is_taken_for_good(uint8_t operation)
 static void on_scsi_done(struct bh_scsi_request *scsi)
 {
     static const uint8_t zeros[256];
-    struct request *request = (struct request *)scsi;
+    struct bh_request *request = (struct bh_request *)scsi;
     struct storvsc_srb *srb = &request->packet.srb;
 
     srb->scsi_status = scsi->status;
@@ -172,7 +46,7 @@ static void on_scsi_done(struct bh_scsi_request *scsi)
         memcpy(srb->sense, scsi->sense, sizeof(scsi->sense));
     }
     request->packet.status = STORVSC_STATUS_OK;
-    answer(request);
+    bh_request_answer(request);
 }
 
 /* "No device here, and none can be": peripheral qualifier 3. */
@@ -201,7 +75,7 @@ static void report_luns(const struct bh_controller *controller, const struct sto
     bh_scsi_reply(scsi, data, 8 + size, bh_scsi_get32(scsi->cdb + 6));
 }
 
-static void execute(struct bh_controller *controller, struct request *request)
+static void execute(struct bh_controller *controller, struct bh_request *request)
 {
     const struct storvsc_srb *srb = &request->packet.srb;
     struct bh_disk *disk = NULL;
@@ -218,20 +92,20 @@ static void execute(struct bh_controller *controller, struct request *request)
         request->packet.srb.srb_status = SRB_INVALID_LUN;
         request->packet.srb.scsi_status = SCSI_GOOD;
         request->packet.srb.transfer_length = 0;
-        answer(request);
+        bh_request_answer(request);
     }
 }
 
-static void refuse(struct request *request)
+static void refuse(struct bh_request *request)
 {
     request->packet.srb.srb_status = SRB_INVALID_REQUEST;
     request->packet.srb.scsi_status = SCSI_GOOD;
     request->packet.srb.transfer_length = 0;
-    answer(request);
+    bh_request_answer(request);
 }
 
 /* The CDB's bytes behind its length are zero, whatever the guest left there. */
-static void execute_srb(struct bh_controller *controller, struct request *request,
+static void execute_srb(struct bh_controller *controller, struct bh_request *request,
                         const struct bh_vmbus_packet *packet)
 {
     struct storvsc_srb *srb = &request->packet.srb;
@@ -241,7 +115,7 @@ static void execute_srb(struct bh_controller *controller, struct request *reques
     scsi->pieces = request->pieces;
     scsi->size = packet->range_bytes;
     scsi->count = 0;
-    if (bh_vmbus_packet_ranges_size(packet) > RANGES_MAX) {
+    if (bh_vmbus_packet_ranges_size(packet) > BH_REQUEST_RANGES_MAX) {
         refuse(request);
         return;
     }
@@ -265,10 +139,10 @@ static void execute_srb(struct bh_controller *controller, struct request *reques
 
 /* --- the protocol ------------------------------------------------------------------------- */
 
-static void answer_status(struct request *request, bool good)
+static void answer_status(struct bh_request *request, bool good)
 {
     request->packet.status = good ? STORVSC_STATUS_OK : STORVSC_STATUS_FAILED;
-    answer(request);
+    bh_request_answer(request);
 }
 
 static bool speaks(uint16_t version)
@@ -277,7 +151,7 @@ static bool speaks(uint16_t version)
            version == STORVSC_VERSION_5_1;
 }
 
-static void serve(struct bh_controller *controller, struct request *request,
+static void serve(struct bh_controller *controller, struct bh_request *request,
                   const struct bh_vmbus_packet *packet)
 {
     bool is_primary = bh_vmbus_channel_index(request->channel) == 0;
@@ -341,54 +215,14 @@ static void kick_disks(const struct bh_controller *controller)
             bh_disk_kick(controller->lun[i]);
 }
 
-/* A request whose answer is not committed yet would be lost with its slot. */
-static bool has_free(const struct bh_controller *controller)
-{
-    return controller->free != NULL && (controller->free->slot->answered <= *controller->round ||
-                                        controller->free->slot->taken > *controller->round);
-}
-
-static struct request *take_free(struct bh_controller *controller, struct bh_vmbus_channel *channel)
-{
-    struct request *request = controller->free;
-
-    controller->free = request->next;
-    if (controller->free == NULL)
-        controller->last_free = &controller->free;
-    request->channel = channel;
-    bh_vmbus_channel_hold(channel);
-    return request;
-}
-
-/* Writes a packet down; `taken` last, as the round it belongs to. */
-static void write_down(struct request *request, const struct bh_vmbus_packet *packet)
-{
-    struct slot *slot = request->slot;
-    uint32_t size = bh_vmbus_packet_ranges_size(packet);
-
-    slot->taken = UINT64_MAX;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the end of the process may come like a signal */
-    slot->answered = 0;
-    slot->transaction = packet->transaction;
-    slot->channel = bh_vmbus_channel_index(request->channel);
-    slot->type = packet->type;
-    slot->range_count = packet->range_count;
-    slot->range_bytes = packet->range_bytes;
-    slot->packet = request->packet;
-    if (size <= sizeof(slot->ranges) && size > 0)
-        memcpy(slot->ranges, packet->ranges, size);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    slot->taken = *request->controller->round + 1;
-}
-
 /* Without a free request packets stay in the ring. */
 static void serve_packets(struct bh_controller *controller, struct bh_vmbus_channel *channel)
 {
     struct bh_vmbus_packet packet;
-    struct request *request;
+    struct bh_request *request;
 
-    while (queue_of(controller, channel)->first == NULL) {
-        if (!has_free(controller)) {
+    while (bh_queue_of(controller, channel)->first == NULL) {
+        if (!bh_request_is_free(controller)) {
             if (controller->free != NULL)
                 bh_vmbus_channel_kick(channel);
             controller->starved = controller->free == NULL;
@@ -398,10 +232,7 @@ static void serve_packets(struct bh_controller *controller, struct bh_vmbus_chan
             return;
         if (packet.type == VMBUS_PACKET_COMPLETION || packet.size < sizeof(request->packet))
             continue; /* an answer to ENUMERATE_BUS, or nothing we could answer */
-        request = take_free(controller, channel);
-        request->transaction = packet.transaction;
-        memcpy(&request->packet, packet.payload, sizeof(request->packet));
-        write_down(request, &packet);
+        request = bh_request_take(controller, channel, &packet);
         serve(controller, request, &packet);
     }
 }
@@ -411,7 +242,7 @@ static void serve_packets(struct bh_controller *controller, struct bh_vmbus_chan
 static bool on_opened(void *context, struct bh_vmbus_channel *channel, const uint8_t user[120])
 {
     struct bh_controller *controller = context;
-    struct queue *queue = queue_of(controller, channel);
+    struct bh_queue *queue = bh_queue_of(controller, channel);
 
     (void)user;
     queue->channel = channel;
@@ -419,7 +250,7 @@ static bool on_opened(void *context, struct bh_vmbus_channel *channel, const uin
     queue->last = &queue->first;
     if (bh_vmbus_channel_index(channel) == 0)
         controller->ready = false;
-    for (unsigned i = 0; i < REQUESTS; i++) /* of a channel of before: none is held */
+    for (unsigned i = 0; i < BH_REQUESTS; i++) /* of a channel of before: none is held */
         if (controller->request[i].slot->channel == bh_vmbus_channel_index(channel))
             controller->request[i].slot->taken = 0;
     return true;
@@ -428,14 +259,14 @@ static bool on_opened(void *context, struct bh_vmbus_channel *channel, const uin
 static void on_closed(void *context, struct bh_vmbus_channel *channel)
 {
     struct bh_controller *controller = context;
-    struct queue *queue = queue_of(controller, channel);
+    struct bh_queue *queue = bh_queue_of(controller, channel);
 
     queue->channel = NULL;
     while (queue->first != NULL) {
-        struct request *request = queue->first;
+        struct bh_request *request = queue->first;
 
         queue->first = request->next;
-        put_back(request);
+        bh_request_put_back(request);
     }
     queue->last = &queue->first;
     /* Sub-channels are closed before the primary: nobody waits for an answer any more. */
@@ -449,7 +280,7 @@ static void on_ready(void *context, struct bh_vmbus_channel *channel)
     struct bh_controller *controller = context;
 
     controller->serving = channel;
-    if (write_waiting(queue_of(controller, channel))) {
+    if (bh_queue_write_waiting(bh_queue_of(controller, channel))) {
         if (controller->rescan_wanted)
             ask_for_rescan(controller);
         serve_packets(controller, channel);
@@ -476,16 +307,10 @@ static void save(void *context, void *state)
     }
 }
 
-static bool is_open(const struct slot *slot, uint64_t round)
-{
-    return slot->taken != 0 && slot->taken <= round &&
-           (slot->answered == 0 || slot->answered > round);
-}
-
 /* Begins a request of another process again. */
-static void repeat(struct request *request)
+static void repeat(struct bh_request *request)
 {
-    const struct slot *slot = request->slot;
+    const struct bh_slot *slot = request->slot;
     const struct bh_vmbus_packet packet = {.transaction = slot->transaction,
                                            .type = (uint16_t)slot->type,
                                            .size = sizeof(slot->packet),
@@ -500,43 +325,19 @@ static void repeat(struct request *request)
     serve(request->controller, request, &packet);
 }
 
-/* Takes the requests of this channel that are open out of the list of the free ones. */
-static struct request *take_open(struct bh_controller *controller, struct bh_vmbus_channel *channel)
-{
-    uint32_t index = bh_vmbus_channel_index(channel);
-    struct request **at = &controller->free;
-    struct request *taken = NULL;
-
-    while (*at != NULL) {
-        struct request *request = *at;
-
-        if (!is_open(request->slot, *controller->round) || request->slot->channel != index) {
-            at = &request->next;
-            continue;
-        }
-        *at = request->next;
-        request->next = taken;
-        taken = request;
-        request->channel = channel;
-        bh_vmbus_channel_hold(channel);
-    }
-    controller->last_free = at;
-    return taken;
-}
-
 static bool on_resumed(void *context, struct bh_vmbus_channel *channel)
 {
     struct bh_controller *controller = context;
     const struct saved *saved = bh_vmbus_device_saved(controller->device);
-    struct queue *queue = queue_of(controller, channel);
+    struct bh_queue *queue = bh_queue_of(controller, channel);
 
     queue->channel = channel;
     if (saved == NULL)
         return false;
     controller->ready = saved->ready;
     controller->rescan_wanted = saved->rescan_wanted;
-    for (struct request *request = take_open(controller, channel), *next; request != NULL;
-         request = next) {
+    for (struct bh_request *request = bh_request_take_open(controller, channel), *next;
+         request != NULL; request = next) {
         next = request->next;
         repeat(request);
     }
@@ -547,24 +348,6 @@ static bool on_resumed(void *context, struct bh_vmbus_channel *channel)
 static const struct bh_vmbus_provider provider = {on_opened, on_closed, on_ready, save, on_resumed};
 
 /* --- life --------------------------------------------------------------------------------- */
-
-/* All requests are free; each has a slot of the device's space. */
-static void lay_out(struct bh_controller *controller)
-{
-    uint8_t *space = bh_vmbus_device_space(controller->device);
-
-    controller->last_free = &controller->free;
-    for (unsigned i = 0; i < REQUESTS; i++) {
-        struct request *request = &controller->request[i];
-
-        request->controller = controller;
-        request->slot = (struct slot *)(void *)(space + (size_t)i * 4096u);
-        if (request->slot->taken > *controller->round) /* in a round that never was */
-            request->slot->taken = 0;
-        *controller->last_free = request;
-        controller->last_free = &request->next;
-    }
-}
 
 struct bh_controller *bh_controller_create(struct bh_vmbus *bus, const char *vm)
 {
@@ -577,12 +360,13 @@ struct bh_controller *bh_controller_create(struct bh_vmbus *bus, const char *vm)
     for (unsigned i = 0; i <= BH_CONTROLLER_SUB_CHANNELS; i++)
         controller->queue[i].last = &controller->queue[i].first;
     controller->round = bh_vmbus_round(bus);
+    controller->kept = bh_vmbus_is_kept(bus);
     controller->device = bh_vmbus_device_add(bus, &identity, &provider, controller);
     if (controller->device == NULL) {
         free(controller);
         return NULL;
     }
-    lay_out(controller);
+    bh_request_lay_out(controller);
     return controller;
 }
 
