@@ -13,7 +13,8 @@ import ssl
 import subprocess
 import urllib.request
 
-from lib.machine import Failure, Machine
+from lib.documents import shell_block
+from lib.machine import Machine
 from lib.parent import CPU, OVMF_CODE, OVMF_VARS
 from system.appliance import GROUP
 from system.parent.boot import expect
@@ -24,18 +25,9 @@ IMAGE_SECONDS = 600
 MIB = 1 << 20
 
 
-def documented(site, words):
-    """The shell block of docs/hardware.md that holds these words."""
-    text = (site.top / "docs/hardware.md").read_text()
-    blocks = [block for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-              if words in block]
-    expect(len(blocks) == 1, f"docs/hardware.md has {len(blocks)} blocks with {words!r}")
-    return blocks[0]
-
-
 def run_documented(site, words, **changes):
     """Runs that block in the checkout, without sudo; changes: what stands for a word in it."""
-    block = documented(site, words).replace("sudo ", "")
+    block = shell_block(site, "docs/hardware.md", words).replace("sudo ", "")
     for old, new in changes.values():
         expect(old in block, f"no {old!r} in {block!r}")
         block = block.replace(old, new)
@@ -62,21 +54,32 @@ def kernel_arguments(site, folder):
 
 
 def stick_arguments(site, folder):
-    """A USB stick, written as docs/hardware.md says, in a BIOS machine."""
+    """A USB stick, written as docs/hardware.md says."""
     make_appliance(site)
     run_documented(site, "dd if=", stick=("/dev/sdX", f"'{folder}/stick.img'"))
     return ["-drive", "file=stick.img,if=none,format=raw,id=stick", "-device", "qemu-xhci",
             "-device", "usb-storage,drive=stick,removable=on,bootindex=0"]
 
 
+def disk_arguments(site, folder):
+    """A disk on SATA with the same bytes."""
+    shutil.copy(make_appliance(site) / "bulkhead.iso", folder / "boot.img")
+    return ["-drive", "file=boot.img,if=none,format=raw,id=boot", "-device", "ide-hd,drive=boot,bootindex=0"]
+
+
 def cdrom_arguments(site, folder):
-    """A CD in a UEFI machine."""
-    shutil.copy(OVMF_VARS, folder / "vars.fd")
     (folder / "cd.iso").symlink_to(make_appliance(site) / "bulkhead.iso")
-    return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}",
-            "-drive", "if=pflash,format=raw,unit=1,file=vars.fd",
-            "-drive", "file=cd.iso,if=none,format=raw,media=cdrom,readonly=on,id=cd",
+    return ["-drive", "file=cd.iso,if=none,format=raw,media=cdrom,readonly=on,id=cd",
             "-device", "ide-cd,drive=cd,bootindex=0"]
+
+
+def by_uefi(medium):
+    """That medium in a UEFI machine; without it, the firmware is a BIOS."""
+    def arguments(site, folder):
+        shutil.copy(OVMF_VARS, folder / "vars.fd")
+        return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}",
+                "-drive", "if=pflash,format=raw,unit=1,file=vars.fd", *medium(site, folder)]
+    return arguments
 
 
 def boot(site, folder, disks, network=True, medium=kernel_arguments, memory=2048, limit=600):
@@ -174,7 +177,7 @@ def _(site):
     checked = subprocess.run(["/sbin/e2fsck", "-fn", str(folder / disk)], capture_output=True, text=True)
     expect(checked.returncode == 0, f"e2fsck: {checked.stdout[-300:]}")
     (folder / "com1.log").unlink()
-    with boot(site, folder, [disk], medium=cdrom_arguments) as machine:
+    with boot(site, folder, [disk], medium=by_uefi(cdrom_arguments)) as machine:
         machine.expect_log(READY, BOOT_SECONDS)
         expect(not re.findall(r"\bbh_[0-9a-f_]+", machine.log()), "a second token was made")
         expect("makes the file system" not in machine.log(), "the data disk was made anew")
@@ -191,7 +194,7 @@ def _(site):
 @GROUP.test("appliance-refuses-a-damaged-disk")
 def _(site):
     """A data disk that e2fsck does not mend by itself is not mounted, the console says what to do, and the machine can be
-    switched off."""
+    switched off. It starts from a CD by BIOS."""
     folder = site.logs / "appliance-refuses-a-damaged-disk"
     disk = blank(folder, "data.img")
     subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", "-L", "BULKHEAD-DATA", disk], cwd=folder, check=True)
@@ -199,7 +202,7 @@ def _(site):
     with open(folder / disk, "r+b") as file:
         file.seek(int(re.search(r"Inode table at (\d+)", table).group(1)) * 4096)
         file.write(b"\xa5" * 8192)
-    with boot(site, folder, [disk]) as machine:
+    with boot(site, folder, [disk], medium=cdrom_arguments) as machine:
         machine.expect_log("the data disk /dev/vda is not in order", BOOT_SECONDS)
         machine.expect_log("health: the daemon does not answer", BOOT_SECONDS)
         machine.qmp("system_powerdown")
@@ -229,16 +232,17 @@ def _(site):
 
 @GROUP.test("appliance-leaves-disks-alone")
 def _(site):
-    """Two blank disks: none is chosen. A disk that holds something is not even looked at twice."""
+    """Two blank disks: none is chosen. A disk that holds something is not even looked at twice, and the one that it starts
+    from, here a SATA disk by UEFI, is not written to."""
     folder = site.logs / "appliance-leaves-disks-alone"
     disks = [blank(folder, "one.img"), blank(folder, "two.img"), blank(folder, "used.img")]
     with open(folder / "used.img", "r+b") as file:
         file.seek(4096)
         file.write(b"somebody's data")
     before = [digest(folder / disk) for disk in disks]
-    with boot(site, folder, disks, network=False) as machine:
+    with boot(site, folder, disks, network=False, medium=by_uefi(disk_arguments)) as machine:
         machine.expect_log("note: no data disk", BOOT_SECONDS)
         machine.expect_log("note: no network card", 10)
         machine.expect_log(READY, BOOT_SECONDS)
-    if [digest(folder / disk) for disk in disks] != before:
-        raise Failure("a disk was written to")
+    expect([digest(folder / disk) for disk in disks] == before, "a disk was written to")
+    expect(digest(folder / "boot.img") == digest(make_appliance(site) / "bulkhead.iso"), "its own disk was written to")
