@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from contextlib import closing
+from pathlib import Path
 
 from system.appliance import GROUP
 from system.parent.boot import expect
@@ -48,9 +49,23 @@ def occupy(port):
     return closing(listener)
 
 
-def run_try(copy, *words):
-    return subprocess.run(["timeout", "--kill-after=30", str(TRY_SECONDS), "packaging/try", *words],
+def run_try(copy, *words, before=()):
+    """before: the command that runs it, if any."""
+    return subprocess.run([*before, "timeout", "--kill-after=30", str(TRY_SECONDS), "packaging/try", *words],
                           cwd=copy, capture_output=True, text=True, env=ENVIRONMENT)
+
+
+# Runs what follows in a mount namespace whose /dev has what a program may count on, and no kvm.
+WITHOUT_KVM = ("unshare", "--mount", "sh", "-euc", """
+new=$(mktemp -d)
+mount -t tmpfs -o mode=755 dev "$new"
+cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty "$new"
+ln -s /proc/self/fd "$new/fd"
+mkdir -m 1777 "$new/shm"
+mount --move "$new" /dev
+rmdir "$new"
+exec "$@"
+""", "without-kvm")
 
 
 def refused(ended, sentence):
@@ -76,6 +91,29 @@ def _(site):
     fail(copy)
 
 
+@GROUP.test("try-chooses-emulation", needs=())
+def _(site):
+    """KVM is used only where it is there, can be opened, and lets its guests use SVM."""
+    function = re.search(r"^accelerator\(\) \{\n.*?^\}\n", (site.top / "packaging/try").read_text(), re.MULTILINE | re.DOTALL)
+    machine = """
+    echo "flags : fpu $1" >"$PWD/cpuinfo"
+    mount --bind "$PWD/cpuinfo" /proc/cpuinfo
+    mount -t tmpfs module /sys/module
+    mkdir -p /sys/module/kvm_amd/parameters
+    [ "$3" = - ] || echo "$3" >/sys/module/kvm_amd/parameters/nested
+    case $2 in device) touch /dev/kvm ;; closed) mkdir /dev/kvm ;; esac
+    """
+    for flags, device, nested, chosen in (("svm", "device", "1", "kvm"), ("svm", "device", "Y", "kvm"),
+                                          ("svm", "device", "0", "tcg"), ("svm", "device", "-", "tcg"),
+                                          ("vmx", "device", "-", "tcg"), ("", "device", "1", "tcg"),
+                                          ("svm", "closed", "1", "tcg"), ("svm", "none", "1", "tcg")):
+        script = machine + function.group() + "accelerator\n"
+        said = subprocess.run([*WITHOUT_KVM, "bash", "-euc", script, "bash", flags, device, nested], capture_output=True,
+                              text=True, cwd=site.logs / "try-chooses-emulation", env=ENVIRONMENT)
+        expect(said.stdout.split(",")[0].strip() == chosen,
+               f"'{flags}' {device} {nested}: {said.stdout!r}, not {chosen}; {said.stderr[-200:]}")
+
+
 def is_locked(path):
     """Each step of packaging/try holds its lock, too."""
     with open(path, "w") as lock:
@@ -86,11 +124,11 @@ def is_locked(path):
     return False
 
 
-def break_off(copy, name, begun, end):
-    """Starts it, ends it as soon as begun() says so, and waits until nothing that it started is left."""
+def break_off(copy, name, begun, end, *words):
+    """Starts it, ends it as soon as begun() says so, and waits until no step that it started is left."""
     log = copy / f"{name}.log"
     with open(log, "wb") as output:
-        running = subprocess.Popen(["packaging/try"], cwd=copy, stdout=output, stderr=output,
+        running = subprocess.Popen(["packaging/try", *words], cwd=copy, stdout=output, stderr=output,
                                    env=ENVIRONMENT, start_new_session=True)
     try:
         while not begun():
@@ -120,6 +158,18 @@ def kill(copy):
     status, text = break_off(copy, "killed", lambda: any((copy / "build-try/hv").rglob("*.o")),
                              lambda pid: os.kill(pid, signal.SIGKILL))
     expect(status == -signal.SIGKILL and "builds hypervisor" in text, f"status {status}: {text[-400:]}")
+
+
+def kill_machine(copy):
+    """Killed when the machine of --once has just been started: that ends as well, and its data disk is not used again."""
+    pid = copy / "build-try/machine/pid"
+    status, text = break_off(copy, "killed-once", lambda: pid.exists() and pid.read_text().strip(),
+                             lambda number: os.kill(number, signal.SIGKILL), "--once")
+    expect(status == -signal.SIGKILL and "emulator: QEMU" in text, f"status {status}: {text[-400:]}")
+    until = time.monotonic() + 30
+    while Path(f"/proc/{pid.read_text().strip()}" if pid.exists() else "/none").exists():
+        expect(time.monotonic() < until, "the machine goes on")
+        time.sleep(0.05)
 
 
 def fail(copy):
@@ -173,6 +223,7 @@ def judge_again(ended):
     for step in STEPS[1:4]:
         expect(re.search(rf"^{step}.* s, kept$", ended.stdout, re.MULTILINE), f"the second call did not keep '{step}'")
     expect("--json" not in ended.stdout, "the second call created something")
+    expect("QEMU with -accel tcg" in ended.stdout, "it does not emulate")
     expect("start 2" in ended.stdout, "the VM's disk is not the one of before")
 
 
@@ -180,7 +231,7 @@ def judge_once(ended):
     """--once made every step, and shows what it must and no more."""
     expect(ended.returncode == 0, f"status {ended.returncode}: {ended.stderr[-400:]}")
     for step in STEPS:
-        expect(re.search(rf"^{step}.*\d+ s$", ended.stdout, re.MULTILINE), f"no step '{step}'")
+        expect(re.search(rf"^{step}.*\d+ s(, kept)?$", ended.stdout, re.MULTILINE), f"no step '{step}'")
     expect(":8443/" not in ended.stdout, "the busy port was used")
     for shown in ("42 from demo", "Hello from a child partition", "bulkhead_vm_info{"):
         expect(shown in ended.stdout, f"{shown!r} is not shown")
@@ -191,19 +242,20 @@ def judge_once(ended):
 
 @GROUP.test("try-once")
 def _(site):
-    """Sources in a path with a space, a locale without UTF-8, port 8443 taken, broken off twice: a VM all
-    the same. A second call makes nothing again, and what it says to type next can be typed."""
+    """Sources in a path with a space, a locale without UTF-8, port 8443 taken, broken off three times: a VM all
+    the same. A second call, where there is no /dev/kvm, makes nothing again, and what it says to type next can be typed."""
     folder = site.logs / "try-once"
     copy = copy_sources(site, folder)
     interrupt(copy)
     kill(copy)
+    kill_machine(copy)
     with occupy(8443):
         ended = run_try(copy, "--once")
     (folder / "try.log").write_text(ended.stdout + ended.stderr)
     judge_once(ended)
     made = products(copy)
     try:
-        again = run_try(copy)
+        again = run_try(copy, before=WITHOUT_KVM)
         (folder / "try-again.log").write_text(again.stdout + again.stderr)
         judge_again(again)
         expect(made == products(copy), "the second call made things again")
