@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -217,6 +218,22 @@ def products(copy):
     return {path: path.stat().st_mtime_ns for pattern in patterns for path in (copy / "build-try").glob(pattern)}
 
 
+def stripped(path):
+    """What an image takes of a program: not its debug information, which has the names of folders."""
+    with tempfile.NamedTemporaryFile() as short:
+        subprocess.run(["strip", "-o", short.name, path], check=True)
+        return short.read()
+
+
+def compare_builds(site, copy):
+    """Two builds of the same sources, in two folders, gave the same programs and the same driver."""
+    driver = "parent/driver/bulkhead.ko"
+    expect((copy / "build-try" / driver).read_bytes() == (site.build / driver).read_bytes(), f"{driver} is another one")
+    for name in ("mgmtd/bulkheadd", "parent/worker/bulkhead-worker", "parent/tools/bulkhead-unpack", "parent/tools/bhctl",
+                 "parent/tools/bhstat", "api/cli/bh"):
+        expect(stripped(copy / "build-try" / name) == stripped(site.build / name), f"{name} is another one")
+
+
 def judge_again(ended):
     """A second call boots the same host and the same VM once more, and makes nothing."""
     expect(ended.returncode == 0, f"the second call: {ended.returncode} {ended.stderr[-400:]}")
@@ -242,8 +259,9 @@ def judge_once(ended):
 
 @GROUP.test("try-once")
 def _(site):
-    """Sources in a path with a space, a locale without UTF-8, port 8443 taken, broken off three times: a VM all
-    the same. A second call, where there is no /dev/kvm, makes nothing again, and what it says to type next can be typed."""
+    """Sources in a path with a space, a locale without UTF-8, port 8443 taken, broken off three times: a VM all the
+    same, of the same bytes as in any other folder. A second call, without a /dev/kvm, makes nothing again, and what it
+    says to type next can be typed."""
     folder = site.logs / "try-once"
     copy = copy_sources(site, folder)
     interrupt(copy)
@@ -254,6 +272,7 @@ def _(site):
     (folder / "try.log").write_text(ended.stdout + ended.stderr)
     judge_once(ended)
     made = products(copy)
+    compare_builds(site, copy)
     try:
         again = run_try(copy, before=WITHOUT_KVM)
         (folder / "try-again.log").write_text(again.stdout + again.stderr)
