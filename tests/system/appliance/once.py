@@ -219,9 +219,9 @@ def products(copy):
 
 
 def stripped(path):
-    """What an image takes of a program: not its debug information, which has the names of folders."""
+    """What the appliance takes of a program: nothing that has the names of folders."""
     with tempfile.NamedTemporaryFile() as short:
-        subprocess.run(["strip", "-o", short.name, path], check=True)
+        subprocess.run(["strip", "--remove-section=.note.gnu.build-id", "-o", short.name, path], check=True)
         return short.read()
 
 
