@@ -345,6 +345,9 @@ static void abstract_machine(void)
     for (unsigned i = 0; i < MACHINE_VPS; i++) {
         if (vp_slots[i].used) {
             vp_slots[i].vp.next_on_lp = NULL; /* a list in the order of making */
+            if (vp_slots[i].vp.news == 0) {
+                vp_slots[i].vp.next_news = NULL; /* it is in no list */
+            }
             forget_name(&vp_slots[i].cost);
             abstract_queue(&vp_slots[i].vp.synic.queue);
         }
