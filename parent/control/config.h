@@ -38,6 +38,8 @@ struct bh_disk_config {
     char path[BH_CONFIG_PATH_MAX]; /* empty: a CD drive without a disc */
     uint64_t iops;                 /* 0: no limit */
     uint64_t bytes_per_second;
+    uint32_t
+        kept; /* in a worker: its place with the keeper, from 1 on; 0: it is opened by `path` */
 };
 
 struct bh_nic_config {
@@ -50,6 +52,7 @@ struct bh_nic_config {
     bool trusted;
     uint64_t transmit_bytes_per_second; /* 0: no limit */
     uint64_t receive_bytes_per_second;
+    uint32_t kept; /* as of a disk */
 };
 
 struct bh_vm_config {

@@ -19,8 +19,7 @@ struct bh_disks {
     struct bh_uring uring;
     struct bh_controller *controller;
     bool nbd; /* libnbd is loaded */
-    bh_disks_failed *failed;
-    void *context;
+    struct bh_disks_owner owner;
     uint32_t count;
     struct bh_disk_config config[BH_CONFIG_DISKS_MAX];
 };
@@ -37,7 +36,7 @@ static void on_failed(void *context, const char *id, const char *operation, cons
     const struct bh_disks *disks = context;
 
     bh_vmbus_log(disks->vmbus, "%s", sentence);
-    disks->failed(disks->context, id, operation, sentence);
+    disks->owner.failed(disks->owner.context, id, operation, sentence);
 }
 
 static struct bh_disk_config *look_up(struct bh_disks *disks, const char *id)
@@ -120,8 +119,33 @@ static bool is_free(struct bh_disks *disks, const char *id, struct bh_control_er
            refuse(error, BH_CONTROL_RESOURCE, NULL, id, "the VM has all 64 disks it can have.");
 }
 
-bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
-                  struct bh_control_error *error)
+/*
+ * Has the descriptor of a disk kept, so that it outlives this worker. Not the connection to a
+ * server: nobody could say what of it is under way.
+ */
+static bool keep(const struct bh_disks *disks, struct bh_disk_config *config, int fd,
+                 struct bh_control_error *error)
+{
+    struct bh_added_places places = {{0}};
+    struct bh_error reason;
+
+    config->kept = 0;
+    if (fd < 0 || is_export(config))
+        return true;
+    for (uint32_t i = 0; i < disks->count; i++)
+        bh_added_place_take(&places, disks->config[i].kept);
+    config->kept = bh_added_keep_disk(&disks->owner.added, &places, fd, &reason);
+    return config->kept != 0 || refuse(error, BH_CONTROL_RESOURCE, NULL, config->id, reason.text);
+}
+
+static void write_down(const struct bh_disks *disks)
+{
+    disks->owner.added.write_down(disks->owner.added.context);
+}
+
+/* Takes over `fd`. */
+static struct bh_disk *make(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
+                            struct bh_control_error *error)
 {
     const struct bh_disk_options options = {.vm = disks->vm,
                                             .id = config->id,
@@ -133,21 +157,52 @@ bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, i
     struct bh_store *store = NULL;
     struct bh_disk *disk;
 
+    if (config->path[0] != '\0') {
+        store = open_store(disks, config, fd, error);
+        if (store == NULL)
+            return NULL;
+    }
+    disk = bh_disk_create(bh_vmbus_loop(disks->vmbus), &options, store);
+    if (disk == NULL)
+        (void)refuse(error, BH_CONTROL_RESOURCE, NULL, config->id, "the worker lacks memory.");
+    return disk;
+}
+
+bool bh_disks_put_in(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
+                     struct bh_control_error *error)
+{
+    struct bh_disk *disk;
+
     if (!is_free(disks, config->id, error)) {
         close_if_open(fd);
         return false;
     }
-    if (config->path[0] != '\0') {
-        store = open_store(disks, config, fd, error);
-        if (store == NULL)
-            return false;
-    }
-    disk = bh_disk_create(bh_vmbus_loop(disks->vmbus), &options, store);
-    if (disk == NULL || !bh_controller_add(disks->controller, disk)) {
-        bh_disk_destroy(disk);
-        return refuse(error, BH_CONTROL_RESOURCE, NULL, config->id, "the worker lacks memory.");
-    }
+    disk = make(disks, config, fd, error);
+    if (disk == NULL)
+        return false;
     disks->config[disks->count++] = *config;
+    (void)bh_controller_add(disks->controller, disk); /* there is a LUN for each */
+    return true;
+}
+
+bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
+                  struct bh_control_error *error)
+{
+    struct bh_disk_config added = *config;
+    struct bh_disk *disk;
+
+    if (!is_free(disks, config->id, error) || !keep(disks, &added, fd, error)) {
+        close_if_open(fd);
+        return false;
+    }
+    disk = make(disks, &added, fd, error);
+    if (disk == NULL) {
+        bh_added_forget_disk(disks->owner.added.kept, added.kept);
+        return false;
+    }
+    disks->config[disks->count++] = added;
+    write_down(disks);
+    (void)bh_controller_add(disks->controller, disk);
     return true;
 }
 
@@ -155,12 +210,29 @@ bool bh_disks_remove(struct bh_disks *disks, const char *id, struct bh_control_e
 {
     struct bh_disk_config *config = find(disks, id, error);
 
+    uint32_t kept;
+
     if (config == NULL)
         return false;
+    kept = config->kept;
     bh_controller_remove(disks->controller, bh_controller_find(disks->controller, id));
     disks->count--;
     memmove(config, config + 1, (size_t)(&disks->config[disks->count] - config) * sizeof(*config));
+    write_down(disks);
+    bh_added_forget_disk(disks->owner.added.kept, kept);
     return true;
+}
+
+/* The guest is to hear of it from the next worker, too, before that one knows the new medium. */
+static void change_disc(struct bh_disks *disks, struct bh_disk_config *config,
+                        const struct bh_disk_config *changed)
+{
+    uint32_t kept = config->kept;
+
+    bh_vmbus_commit(disks->vmbus);
+    *config = *changed;
+    write_down(disks);
+    bh_added_forget_disk(disks->owner.added.kept, kept);
 }
 
 static struct bh_disk_config *find_cd(struct bh_disks *disks, const char *id,
@@ -187,20 +259,25 @@ bool bh_disks_insert(struct bh_disks *disks, const char *id, const char *path, i
     }
     disc = *config;
     (void)snprintf(disc.path, sizeof(disc.path), "%s", path);
-    store = open_store(disks, &disc, fd, error);
-    if (store == NULL)
+    if (!keep(disks, &disc, fd, error)) {
+        close_if_open(fd);
         return false;
-    if (!bh_disk_insert(bh_controller_find(disks->controller, id), store))
-        return refuse(error, BH_CONTROL_RESOURCE, NULL, id,
-                      "the disc before is still being read; try again.");
-    *config = disc;
-    return true;
+    }
+    store = open_store(disks, &disc, fd, error);
+    if (store != NULL && bh_disk_insert(bh_controller_find(disks->controller, id), store)) {
+        change_disc(disks, config, &disc);
+        return true;
+    }
+    bh_added_forget_disk(disks->owner.added.kept, disc.kept);
+    return store != NULL && refuse(error, BH_CONTROL_RESOURCE, NULL, id,
+                                   "the disc before is still being read; try again.");
 }
 
 bool bh_disks_eject(struct bh_disks *disks, const char *id, bool force,
                     struct bh_control_error *error)
 {
     struct bh_disk_config *config = find_cd(disks, id, error);
+    struct bh_disk_config empty;
 
     if (config == NULL)
         return false;
@@ -208,7 +285,10 @@ bool bh_disks_eject(struct bh_disks *disks, const char *id, bool force,
         return refuse(error, BH_CONTROL_RESOURCE, NULL, id,
                       "the guest has locked the tray, or still reads the disc; use force, or try "
                       "again.");
-    config->path[0] = '\0';
+    empty = *config;
+    empty.path[0] = '\0';
+    empty.kept = 0;
+    change_disc(disks, config, &empty);
     return true;
 }
 
@@ -279,30 +359,29 @@ static bool load_nbd(struct bh_disks *disks, const struct bh_vm_config *config,
 }
 
 /* libnbd connects to a URI by itself: it knows more of them. */
-static bool add_one(struct bh_disks *disks, const struct bh_disk_config *disk, long user,
+static bool add_one(struct bh_disks *disks, const struct bh_disk_config *disk,
                     struct bh_control_error *error)
 {
     bool opened = disk->path[0] != '\0' && !bh_nbd_uri_is(disk->path);
     int server = -1;
-    int fd = opened ? bh_control_open_own_disk(disk, user, &server, error) : -1;
-    bool added = (fd >= 0 || !opened) && bh_disks_add(disks, disk, fd, error);
+    int fd = opened ? bh_control_open_own_disk(disk, disks->owner.user, &server, error) : -1;
+    bool added = (fd >= 0 || !opened) && bh_disks_put_in(disks, disk, fd, error);
 
     bh_export_settle(server, added);
     return added;
 }
 
-static bool add_all(struct bh_disks *disks, const struct bh_vm_config *config, long user,
+static bool add_all(struct bh_disks *disks, const struct bh_vm_config *config,
                     struct bh_control_error *error)
 {
     for (uint32_t i = 0; i < config->disk_count; i++)
-        if (!add_one(disks, &config->disk[i], user, error))
+        if (!add_one(disks, &config->disk[i], error))
             return false;
     return true;
 }
 
-struct bh_disks *bh_disks_create(const struct bh_vm_config *config, long user,
-                                 struct bh_vmbus *vmbus, bh_disks_failed *failed, void *context,
-                                 struct bh_control_error *error)
+struct bh_disks *bh_disks_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
+                                 const struct bh_disks_owner *owner, struct bh_control_error *error)
 {
     struct bh_disks *disks = calloc(1, sizeof(*disks));
     int result = disks != NULL ? bh_uring_open(&disks->uring, bh_vmbus_loop(vmbus)) : -1;
@@ -315,11 +394,10 @@ struct bh_disks *bh_disks_create(const struct bh_vm_config *config, long user,
     }
     memcpy(disks->vm, config->id, sizeof(disks->vm));
     disks->vmbus = vmbus;
-    disks->failed = failed;
-    disks->context = context;
+    disks->owner = *owner;
     disks->controller = bh_controller_create(vmbus, config->id);
     if (disks->controller != NULL && load_nbd(disks, config, error) &&
-        add_all(disks, config, user, error))
+        add_all(disks, config, error))
         return disks;
     if (disks->controller == NULL)
         (void)bh_control_error_set(error, BH_CONTROL_RESOURCE, NULL,

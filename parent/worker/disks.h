@@ -8,6 +8,7 @@
 
 #include "parent/control/config.h"
 #include "parent/partition/error.h"
+#include "parent/worker/added.h"
 #include "vsp/bus/vmbus.h"
 
 struct bh_disks;
@@ -16,12 +17,19 @@ struct bh_disks;
 typedef void bh_disks_failed(void *context, const char *id, const char *operation,
                              const char *sentence);
 
+struct bh_disks_owner {
+    bh_disks_failed *failed;
+    void *context; /* of `failed` */
+    struct bh_added added;
+    long user; /* of servers for qcow2; 0: stays who starts them */
+};
+
 /*
- * With all disks of the configuration. Opens their files, and starts servers for qcow2 as `user`,
- * so it comes before the sandbox. NULL with `error` filled.
+ * With all disks of the configuration. Opens their files, and starts servers for qcow2, so it comes
+ * before the sandbox. NULL with `error` filled.
  */
-struct bh_disks *bh_disks_create(const struct bh_vm_config *config, long user,
-                                 struct bh_vmbus *vmbus, bh_disks_failed *failed, void *context,
+struct bh_disks *bh_disks_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
+                                 const struct bh_disks_owner *owner,
                                  struct bh_control_error *error);
 
 /* No guest uses them any more (bh_vmbus_reset). */
@@ -33,7 +41,14 @@ int bh_disks_ring(const struct bh_disks *disks);
 /* Fills the disks of a configuration as they are now. */
 void bh_disks_get_config(const struct bh_disks *disks, struct bh_vm_config *config);
 
-/* `fd` is the open file or socket, taken over; -1 for a CD-ROM drive without a disc. */
+/*
+ * A disk that the guest had already, when another worker ran it, or has from its start. `fd` is the
+ * open file or socket, taken over; -1 for a CD-ROM drive without a disc.
+ */
+bool bh_disks_put_in(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
+                     struct bh_control_error *error);
+
+/* One that is new to the guest. */
 bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, int fd,
                   struct bh_control_error *error);
 bool bh_disks_remove(struct bh_disks *disks, const char *id, struct bh_control_error *error);

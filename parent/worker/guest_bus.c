@@ -208,7 +208,7 @@ static void close_port(struct message_port *port)
 
 static int open_port(struct bh_guest_bus *bus, unsigned index, struct bh_error *error)
 {
-    int fd = bus->resuming ? bus->kept->fd[BH_KEPT_PORT + index]
+    int fd = bus->resuming ? bh_kept_take(bus->kept, BH_KEPT_PORT + index)
                            : bh_message_port_open(bus->partition, connections[index], error);
 
     if (fd >= 0 && !bus->resuming && !bh_kept_put(bus->kept, BH_KEPT_PORT + index, fd, error)) {

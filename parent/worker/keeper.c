@@ -18,13 +18,16 @@
 
 #include "vsp/storage/uring.h"
 
-#define SOON_NS 1000000000ull /* a worker that falls before has done nothing useful */
+#define SERVERS_MS 30000 /* for a server to write what it has; it takes some 10 ms */
+#define STEP_MS    10
+#define SOON_NS    1000000000ull /* a worker that falls before has done nothing useful */
 
 enum operation { PUT, FETCH_RING, DROP_RUN, END, REFUSED };
 
 struct request {
     uint32_t operation;
-    uint32_t name; /* of FETCH_RING: the worker's number of the descriptor */
+    uint32_t name; /* of FETCH_RING: the worker's number of the descriptor; of the first END: 1 when
+                      the servers of the worker before ended well */
 };
 
 /* --- messages ----------------------------------------------------------------------------- */
@@ -111,6 +114,7 @@ struct keeper {
     unsigned falls; /* in a row, each soon after the start */
     uint64_t began;
     int ring; /* the worker's io_uring; -1: none */
+    bool servers_ended;
     int fd[BH_KEPT_COUNT];
 };
 
@@ -202,7 +206,7 @@ static bool start_worker(struct keeper *keeper)
         if (keeper->fd[i] >= 0 &&
             !send_request(keeper->socket, (struct request){PUT, i}, keeper->fd[i]))
             break;
-    (void)send_request(keeper->socket, (struct request){END, 0}, -1);
+    (void)send_request(keeper->socket, (struct request){END, keeper->servers_ended}, -1);
     return true;
 }
 
@@ -244,6 +248,24 @@ static bool wait_for_io(struct keeper *keeper)
     return idle;
 }
 
+/*
+ * Servers of disks that the worker had started are told to end when it is gone, and are this
+ * process's then. One that ends well has written what the guest holds for written.
+ */
+static void wait_for_servers(struct keeper *keeper)
+{
+    const uint64_t end = now_ns() + SERVERS_MS * UINT64_C(1000000);
+    pid_t ended;
+    int status;
+
+    keeper->servers_ended = true;
+    while ((ended = waitpid(-1, &status, WNOHANG)) >= 0 && keeper->servers_ended) {
+        if (ended == 0)
+            (void)poll(NULL, 0, STEP_MS);
+        keeper->servers_ended = ended == 0 ? now_ns() < end : status == 0;
+    }
+}
+
 /* Until the worker ends by itself: its exit status. */
 static int keep(struct keeper *keeper)
 {
@@ -265,6 +287,7 @@ static int keep(struct keeper *keeper)
             continue;
         if (!is_fallen(keeper, status))
             return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+        wait_for_servers(keeper);
         if (!wait_for_io(keeper) || !start_worker(keeper))
             return 1;
     }
@@ -272,7 +295,7 @@ static int keep(struct keeper *keeper)
 
 int bh_keeper_run(char **argv, int argc)
 {
-    struct keeper keeper = {.socket = -1, .ring = -1};
+    struct keeper keeper = {.socket = -1, .ring = -1, .servers_ended = true};
     sigset_t set;
     int status = 1;
 
@@ -288,7 +311,8 @@ int bh_keeper_run(char **argv, int argc)
     (void)sigaddset(&set, SIGINT);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     keeper.signals = signalfd(-1, &set, SFD_CLOEXEC);
-    if (keeper.signals >= 0 && start_worker(&keeper))
+    if (keeper.signals >= 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 &&
+        start_worker(&keeper))
         status = keep(&keeper);
     else
         (void)fprintf(stderr, "bulkhead-worker: its keeper cannot begin: %s\n", strerror(errno));
@@ -305,14 +329,19 @@ bool bh_kept_open(struct bh_kept *kept, int socket, struct bh_error *error)
     int fd;
 
     kept->socket = socket;
-    if (socket >= 0)
+    if (socket >= 0) {
         (void)fcntl(socket, F_SETFD, FD_CLOEXEC);
+        (void)prctl(PR_SET_NAME, program_invocation_short_name); /* it would be "exe" */
+    }
+    kept->servers_ended = true;
     memset(kept->fd, -1, sizeof(kept->fd));
     while (socket >= 0) {
         if (!receive_request(socket, &request, &fd))
             return bh_error_set(error, EPIPE, "The worker's keeper does not answer.");
-        if (request.operation == END)
+        if (request.operation == END) {
+            kept->servers_ended = request.name != 0;
             break;
+        }
         if (request.name < BH_KEPT_COUNT)
             kept->fd[request.name] = fd;
     }
@@ -344,10 +373,18 @@ bool bh_kept_put_ring(struct bh_kept *kept, int ring, struct bh_error *error)
            bh_error_set(error, EPERM, "The worker's keeper cannot watch its disk I/O.");
 }
 
+int bh_kept_take(struct bh_kept *kept, unsigned name)
+{
+    int fd = kept->fd[name];
+
+    kept->fd[name] = -1;
+    return fd;
+}
+
 void bh_kept_drop_run(struct bh_kept *kept)
 {
     if (kept->socket >= 0)
         (void)ask(kept, (struct request){DROP_RUN, 0}, -1);
     for (unsigned i = BH_KEPT_PARTITION; i < BH_KEPT_COUNT; i++)
-        kept->fd[i] = -1;
+        close_fd(&kept->fd[i]);
 }

@@ -54,6 +54,7 @@ enum { OTHER_CONTROL, OTHER_VM, OTHER_CONSOLE, OTHER_SIGNALS, OTHER_TICK, OTHERS
 struct worker {
     struct options options;
     struct bh_vm_config config;
+    struct bh_vm_config added; /* of another worker: only devices, and not to be trusted */
     struct bh_service service;
     struct bh_crash_watch crash;
     struct bh_control_server *server;
@@ -355,6 +356,11 @@ static bool reference_time(void *context, uint64_t *time)
     return bh_vm_reference_time(worker->service.vm, time);
 }
 
+static void write_config_down(void *context)
+{
+    bh_service_save_config(context);
+}
+
 static bool add_devices(struct worker *worker)
 {
     struct bh_vmbus *vmbus = bh_guest_bus_vmbus(bh_vm_get_bus(worker->service.vm));
@@ -363,12 +369,14 @@ static bool add_devices(struct worker *worker)
                                                 .told = on_guest_told,
                                                 .shutdown_answered = on_shutdown_answered,
                                                 .context = worker};
+    const struct bh_added added = {&worker->kept, write_config_down, service};
+    const struct bh_disks_owner owner = {on_disk_failed, worker, added,
+                                         worker->options.sandbox.user};
     struct bh_control_error error = {.message = "the worker lacks memory or descriptors"};
 
-    service->disks = bh_disks_create(&worker->config, worker->options.sandbox.user, vmbus,
-                                     on_disk_failed, worker, &error);
+    service->disks = bh_disks_create(&worker->config, vmbus, &owner, &error);
     if (service->disks != NULL)
-        service->nics = bh_nics_create(&worker->config, vmbus, &error);
+        service->nics = bh_nics_create(&worker->config, vmbus, &added, &error);
     if (service->nics != NULL)
         service->services = bh_guest_services_create(vmbus, worker->config.id, &host);
     if (service->services == NULL)
@@ -383,14 +391,16 @@ static bool complain(const char *text)
 }
 
 /*
- * The keeper has waited for the I/O of the worker before. Of an NBD server nobody can know it; one
- * that serves a qcow2 disk ended with that worker, and took with it what it had not written yet.
+ * The keeper has waited for the I/O of the worker before, and for its servers of qcow2 disks. Of an
+ * NBD server of somebody else nobody can know it.
  */
-static bool has_io_ended(const struct bh_vm_config *config)
+static bool has_io_ended(const struct bh_vm_config *config, bool servers_ended)
 {
     for (uint32_t i = 0; i < config->disk_count; i++) {
-        if (config->disk[i].qcow2)
-            return complain("the guest cannot go on: the server of its qcow2 disk ended");
+        if (config->disk[i].qcow2 && !servers_ended)
+            return complain(
+                "the guest cannot go on: the server of its qcow2 disk did not end well, "
+                "and what it had not written yet is lost");
         if (bh_nbd_uri_is(config->disk[i].path))
             return complain("the guest cannot go on: what the worker before sent to an NBD server "
                             "may still be written");
@@ -413,13 +423,13 @@ static bool load_config(struct worker *worker)
     worker->journal = worker->service.journal = journal;
     if (!bh_vm_config_load(worker->options.config, &worker->config, &control_error))
         return complain(control_error.message);
-    if (worker->resumed && !bh_takeover_config(&worker->config, bh_vm_journal_config(journal)))
-        return complain(
-            "the guest cannot go on: it has a disk or a network card that is not in the "
-            "configuration file");
+    if (worker->resumed &&
+        !bh_takeover_config(&worker->config, bh_vm_journal_config(journal), &worker->added))
+        return complain("the guest cannot go on: it has a disk that is not in the configuration "
+                        "file, like one of an NBD server or in qcow2 that was added later");
     worker->goes_on = worker->resumed && journal->is_live != 0;
     if (worker->goes_on)
-        return has_io_ended(&worker->config);
+        return has_io_ended(&worker->config, worker->kept.servers_ended);
     bh_kept_drop_run(&worker->kept);
     bh_vm_journal_clear_bus(journal);
     return true;
@@ -447,7 +457,6 @@ static bool prepare(struct worker *worker)
         return false;
     if (!bh_kept_put_ring(&worker->kept, bh_disks_ring(worker->service.disks), &error))
         return complain(error.text);
-    bh_service_save_config(&worker->service);
     json_object_seed(0); /* it opens a file, which the first object would do behind the sandbox */
     if (!worker->goes_on) { /* a guest that goes on stands still until here */
         bh_unpacked_open(worker->options.kernel_cache, worker->config.kernel, &unpacked);
@@ -494,6 +503,52 @@ static bool is_to_start(const struct worker *worker)
     return worker->options.start || (worker->resumed && was_there(worker));
 }
 
+static void complain_of(const char *kind, const char *id, const char *why)
+{
+    (void)fprintf(stderr, "bulkhead-worker: the guest goes on without the %s %s: %s\n", kind, id,
+                  why);
+}
+
+static void take_up_disk(struct worker *worker, const struct bh_disk_config *left)
+{
+    struct bh_control_error error = {.message = "what another worker left of it is no disk."};
+    struct bh_disk_config disk = {.id = "?"};
+    bool good = bh_takeover_disk(left, &disk);
+    int fd = good ? bh_added_take_disk(&worker->kept, disk.kept) : -1;
+
+    if (good && (fd >= 0 || disk.kept == 0) &&
+        bh_disks_put_in(worker->service.disks, &disk, fd, &error))
+        return;
+    complain_of("disk", disk.id, error.message);
+    if (good)
+        bh_added_forget_disk(&worker->kept, disk.kept);
+}
+
+static void take_up_nic(struct worker *worker, const struct bh_nic_config *left)
+{
+    struct bh_control_error error = {.message = "what another worker left of it is no NIC."};
+    struct bh_nic_config nic = {.id = "?"};
+    bool good = bh_takeover_nic(left, &nic);
+    struct bh_fds fds = bh_added_take_nic(&worker->kept, good ? nic.kept : 0);
+
+    if (fds.count != 0 && bh_nics_put_in(worker->service.nics, &nic, fds, &error))
+        return;
+    complain_of("NIC", nic.id, error.message);
+    if (good)
+        bh_added_forget_nic(&worker->kept, nic.kept);
+}
+
+/* What was added while the guest ran, behind the sandbox as then. */
+static void take_up_added(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->added.disk_count; i++)
+        take_up_disk(worker, &worker->added.disk[i]);
+    for (uint32_t i = 0; i < worker->added.nic_count; i++)
+        take_up_nic(worker, &worker->added.nic[i]);
+    bh_service_save_config(&worker->service);
+    bh_added_forget_rest(&worker->kept);
+}
+
 /* What cannot go on ends with this process, which nothing of it may touch any more. */
 static void go_on(struct worker *worker)
 {
@@ -514,6 +569,7 @@ static int run(struct worker *worker)
     const struct bh_vm_status *status;
     struct bh_error error;
 
+    take_up_added(worker);
     if (worker->goes_on)
         go_on(worker);
     else if (is_to_start(worker))

@@ -12,6 +12,7 @@ struct bh_nics {
     char vm[sizeof(((struct bh_vm_config *)0)->id)];
     uint32_t vps;
     struct bh_vmbus *vmbus;
+    struct bh_added added;
     uint32_t count;
     struct bh_nic_config config[BH_CONFIG_NICS_MAX];
     struct bh_nic *nic[BH_CONFIG_NICS_MAX];
@@ -95,38 +96,93 @@ static bool is_free(const struct bh_nics *nics, const char *id, struct bh_contro
            refuse(error, BH_CONTROL_RESOURCE, NULL, id, "the VM has all 8 NICs it can have.");
 }
 
+static void write_down(const struct bh_nics *nics)
+{
+    nics->added.write_down(nics->added.context);
+}
+
+/* The last one of the configuration, as its device. */
+static bool show(struct bh_nics *nics, const struct bh_fds *fds, struct bh_control_error *error)
+{
+    const struct bh_nic_config *config = &nics->config[nics->count - 1];
+    struct bh_nic *nic = make(nics, config, fds);
+
+    if (nic == NULL)
+        return refuse(error, BH_CONTROL_RESOURCE, NULL, config->id,
+                      "the worker lacks memory, descriptors or a place on the guest's bus.");
+    bh_nic_set_link(nic, config->link_up);
+    nics->nic[nics->count - 1] = nic;
+    return true;
+}
+
+bool bh_nics_put_in(struct bh_nics *nics, const struct bh_nic_config *config, struct bh_fds fds,
+                    struct bh_control_error *error)
+{
+    if (!is_free(nics, config->id, error)) {
+        bh_fds_close(&fds);
+        return false;
+    }
+    fit_queues(nics, config, &fds);
+    nics->config[nics->count++] = *config;
+    if (show(nics, &fds, error))
+        return true;
+    nics->count--;
+    return false;
+}
+
+/* Has the queues of its tap kept, so that they outlive this worker. */
+static bool keep(const struct bh_nics *nics, struct bh_nic_config *config, const struct bh_fds *fds,
+                 struct bh_control_error *error)
+{
+    struct bh_added_places places = {{0}};
+    struct bh_error reason;
+
+    for (uint32_t i = 0; i < nics->count; i++)
+        bh_added_place_take(&places, nics->config[i].kept);
+    config->kept = bh_added_keep_nic(&nics->added, &places, fds, &reason);
+    return config->kept != 0 || refuse(error, BH_CONTROL_RESOURCE, NULL, config->id, reason.text);
+}
+
 bool bh_nics_add(struct bh_nics *nics, const struct bh_nic_config *config, struct bh_fds fds,
                  struct bh_control_error *error)
 {
-    struct bh_nic *nic;
+    struct bh_nic_config added = *config;
 
     if (!is_free(nics, config->id, error)) {
         bh_fds_close(&fds);
         return false;
     }
     fit_queues(nics, config, &fds);
-    nic = make(nics, config, &fds);
-    if (nic == NULL)
-        return refuse(error, BH_CONTROL_RESOURCE, NULL, config->id,
-                      "the worker lacks memory, descriptors or a place on the guest's bus.");
-    bh_nic_set_link(nic, config->link_up);
-    nics->config[nics->count] = *config;
-    nics->nic[nics->count++] = nic;
-    return true;
+    if (!keep(nics, &added, &fds, error)) {
+        bh_fds_close(&fds);
+        return false;
+    }
+    nics->config[nics->count++] = added;
+    write_down(nics);
+    if (show(nics, &fds, error))
+        return true;
+    nics->count--;
+    write_down(nics);
+    bh_added_forget_nic(nics->added.kept, added.kept);
+    return false;
 }
 
 bool bh_nics_remove(struct bh_nics *nics, const char *id, struct bh_control_error *error)
 {
     int found = find(nics, id, error);
+    uint32_t kept;
 
     if (found < 0)
         return false;
+    kept = nics->config[found].kept;
     bh_nic_destroy(nics->nic[found]);
     nics->count--;
     for (uint32_t i = (uint32_t)found; i < nics->count; i++) {
         nics->nic[i] = nics->nic[i + 1];
         nics->config[i] = nics->config[i + 1];
     }
+    write_down(nics);
+    bh_added_forget_nic(nics->added.kept, kept);
     return true;
 }
 
@@ -228,14 +284,14 @@ static bool add_all(struct bh_nics *nics, const struct bh_vm_config *config,
         struct bh_fds fds;
 
         if (!bh_control_open_tap(nic->tap, useful_queues(nics, nic), &fds, error) ||
-            !bh_nics_add(nics, nic, fds, error))
+            !bh_nics_put_in(nics, nic, fds, error))
             return false;
     }
     return true;
 }
 
 struct bh_nics *bh_nics_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
-                               struct bh_control_error *error)
+                               const struct bh_added *added, struct bh_control_error *error)
 {
     struct bh_nics *nics = calloc(1, sizeof(*nics));
 
@@ -246,6 +302,7 @@ struct bh_nics *bh_nics_create(const struct bh_vm_config *config, struct bh_vmbu
     (void)snprintf(nics->vm, sizeof(nics->vm), "%s", config->id);
     nics->vps = config->vps;
     nics->vmbus = vmbus;
+    nics->added = *added;
     if (add_all(nics, config, error))
         return nics;
     bh_nics_destroy(nics);

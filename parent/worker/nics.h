@@ -8,6 +8,7 @@
 
 #include "parent/control/config.h"
 #include "parent/control/fds.h"
+#include "parent/worker/added.h"
 #include "vsp/bus/vmbus.h"
 
 struct bh_nics;
@@ -17,10 +18,17 @@ struct bh_nics;
  * with `error` filled.
  */
 struct bh_nics *bh_nics_create(const struct bh_vm_config *config, struct bh_vmbus *vmbus,
-                               struct bh_control_error *error);
+                               const struct bh_added *added, struct bh_control_error *error);
 void bh_nics_destroy(struct bh_nics *nics);
 
-/* `fds` are the open queues of the tap, taken over; those beyond the guest's VPs are closed. */
+/*
+ * One that the guest had already, when another worker ran it, or has from its start. `fds` are the
+ * open queues of the tap, taken over; those beyond the guest's VPs are closed.
+ */
+bool bh_nics_put_in(struct bh_nics *nics, const struct bh_nic_config *config, struct bh_fds fds,
+                    struct bh_control_error *error);
+
+/* One that is new to the guest. */
 bool bh_nics_add(struct bh_nics *nics, const struct bh_nic_config *config, struct bh_fds fds,
                  struct bh_control_error *error);
 bool bh_nics_remove(struct bh_nics *nics, const char *id, struct bh_control_error *error);

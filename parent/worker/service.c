@@ -347,21 +347,10 @@ static json_t *dispatch(struct bh_service *service, struct bh_control_request *r
     }
 }
 
+/* Those that add and remove say themselves when (added.h). */
 static bool changes_config(enum bh_control_method method)
 {
-    switch (method) {
-    case BH_METHOD_NIC_ADD:
-    case BH_METHOD_NIC_REMOVE:
-    case BH_METHOD_NIC_SET:
-    case BH_METHOD_SET:
-    case BH_METHOD_DISK_ADD:
-    case BH_METHOD_DISK_REMOVE:
-    case BH_METHOD_CD_INSERT:
-    case BH_METHOD_CD_EJECT:
-        return true;
-    default:
-        return false;
-    }
+    return method == BH_METHOD_SET || method == BH_METHOD_NIC_SET;
 }
 
 static json_t *serve_request(void *context, struct bh_control_request *request, int *fd,

@@ -280,9 +280,11 @@ bool bh_vm_finish_end(struct bh_vm *vm)
 {
     const enum ending ending = vm->journal->ending;
 
-    if (ending != ENDING_STOP && ending != ENDING_FAIL)
-        return false;
     take_status(vm);
+    if (ending != ENDING_STOP && ending != ENDING_FAIL) {
+        vm->status.resets += ending == ENDING_RESET;
+        return false;
+    }
     change(vm, ending == ENDING_STOP ? BH_VM_STOPPED : BH_VM_FAILED, vm->journal->ending_reason);
     return true;
 }

@@ -71,8 +71,9 @@ bool bh_vm_start(struct bh_vm *vm, bool paused, struct bh_error *error);
 bool bh_vm_go_on(struct bh_vm *vm, struct bh_error *error);
 
 /*
- * The journal tells of a guest whose end another process had begun, and of which nothing is left:
- * then the state is stopped or failed, as that process would have said. False: it does not.
+ * The journal tells of a guest of another process that does not go on. When its end had begun, the
+ * state is stopped or failed, as that process would have said. False: it had not, or it was to be
+ * reset; then the VM has that one's counters, and is to be started.
  */
 bool bh_vm_finish_end(struct bh_vm *vm);
 

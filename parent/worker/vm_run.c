@@ -139,7 +139,7 @@ static struct bh_vp *create_vp(struct bh_vm *vm, uint32_t index, struct bh_error
 
 static struct bh_vp *adopt_vp(struct bh_vm *vm, uint32_t index, struct bh_error *error)
 {
-    int fd = vm->kept->fd[BH_KEPT_VP + index];
+    int fd = bh_kept_take(vm->kept, BH_KEPT_VP + index);
     struct bh_vp *vp = fd >= 0 ? bh_vp_adopt(vm->partition, index, fd) : NULL;
 
     if (vp == NULL)
@@ -206,7 +206,7 @@ bool bh_vm_run_take_up(struct bh_vm *vm, struct bh_error *error)
 {
     if (!allocate_memory(vm, false, error))
         return false;
-    vm->partition = bh_partition_adopt(vm->layer, vm->kept->fd[BH_KEPT_PARTITION]);
+    vm->partition = bh_partition_adopt(vm->layer, bh_kept_take(vm->kept, BH_KEPT_PARTITION));
     if (vm->partition == NULL)
         return bh_error_set(error, ENOMEM, "Out of memory.");
     learn_id(vm);

@@ -96,7 +96,7 @@ class Child:
             raise Failure(f"child {self.number}: the worker ended: {self.log()}")
         self.connect()
         return self.machine.run(f"bhctl {self.socket} start "
-                                f"{shlex.quote(json.dumps({'paused': paused}))} 2>&1")
+                                f"{shlex.quote(json.dumps({'paused': paused}))} 2>&1", BOOT_SECONDS)
 
     def connect(self):
         """The console and the events, from now on: also after another worker has gone on."""
@@ -221,6 +221,7 @@ class Child:
         mark = f"%{self.commands}"
         self.type(f"{mark} {command}")
         output, match = self.expect(rf"\n{mark} (\d+)@\n", seconds)
+        output = re.sub(r"^%untold \d+@$", "", output, flags=re.MULTILINE)  # of what was told before
         return int(match.group(1)), output.strip("\n")
 
     def ask(self, command, seconds=60):

@@ -48,6 +48,12 @@ void bh_round_end(struct bh_vmbus *bus)
     bh_journal_commit(bus);
 }
 
+void bh_vmbus_commit(struct bh_vmbus *bus)
+{
+    bh_round_begin(bus);
+    bh_round_end(bus);
+}
+
 /* --- contact ------------------------------------------------------------------------------ */
 
 static bool speaks(uint32_t version)

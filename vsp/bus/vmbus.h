@@ -49,6 +49,9 @@ const uint64_t *bh_vmbus_round(const struct bh_vmbus *bus);
 /* Does what is written down outlive the process? */
 bool bh_vmbus_is_kept(const struct bh_vmbus *bus);
 
+/* Outside of a provider's calls: what providers remember now is not lost any more. */
+void bh_vmbus_commit(struct bh_vmbus *bus);
+
 /* All devices are removed before. */
 void bh_vmbus_destroy(struct bh_vmbus *bus);
 

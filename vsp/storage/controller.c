@@ -325,6 +325,17 @@ static void repeat(struct bh_request *request)
     serve(request->controller, request, &packet);
 }
 
+/* Disks came or went when nobody could tell the guest. */
+static bool has_changed(const struct bh_controller *controller, const struct saved *saved)
+{
+    for (unsigned i = 0; i < BH_CONTROLLER_LUNS; i++)
+        if ((controller->lun[i] != NULL) != (saved->lun[i].id[0] != '\0') ||
+            (controller->lun[i] != NULL && strncmp(bh_disk_id(controller->lun[i]), saved->lun[i].id,
+                                                   sizeof(saved->lun[i].id)) != 0))
+            return true;
+    return false;
+}
+
 static bool on_resumed(void *context, struct bh_vmbus_channel *channel)
 {
     struct bh_controller *controller = context;
@@ -335,7 +346,7 @@ static bool on_resumed(void *context, struct bh_vmbus_channel *channel)
     if (saved == NULL)
         return false;
     controller->ready = saved->ready;
-    controller->rescan_wanted = saved->rescan_wanted;
+    controller->rescan_wanted = saved->rescan_wanted || has_changed(controller, saved);
     for (struct bh_request *request = bh_request_take_open(controller, channel), *next;
          request != NULL; request = next) {
         next = request->next;

@@ -6,10 +6,11 @@ from lib.parent import Plan
 from system.parent.boot import expect
 from system.parent.isolation import load_driver
 from system.vmbus import GROUP
-from system.vmbus.disks import healthy, name_disk, pattern, verify
+from system.vmbus.disks import calm, expect_busy, healthy, keep_busy, name_disk, pattern, verify
+from system.vmbus.restart import kill
 
 PLAN = Plan(cpus=1, memory=1024, initrd="nbd.img", limit=900)
-GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", memory=192, nbd=True,
+GUEST = Guest(kernel="/guest/generic", initrd="/guest/vmbus.img", memory=192, nbd=True, keep=True,
               disks=({"id": "cow", "path": "/tmp/cow", "format": "qcow2"},))
 CALF = {"id": "calf", "path": "/tmp/calf", "format": "qcow2"}
 SIZE = 6  # MiB; the guest tells its disks apart by their sizes
@@ -70,6 +71,25 @@ def _(machine):
     child.control("disk_remove", id="calf")
     read_back(machine, "calf", child.ask("md5sum </tmp/seed4"))
     state["written"] = child.ask("md5sum </tmp/seed3")
+    healthy(child)
+
+
+@SCENARIO.check("restart")
+def _(machine):
+    """The worker falls under a guest that writes to its qcow2 disk: the server writes what it has, and another
+    one goes on. The disk of somebody else's server is not there meanwhile."""
+    child = state["child"]
+    child.control("disk_remove", id="net")
+    keep_busy(child, "dd if=/tmp/seed3 of=/dev/cow bs=16k count=64 oflag=direct && cmp -n 1048576 /tmp/seed3 /dev/cow")
+    expect_busy(child)
+    for number in (1, 2):
+        kill(child, number)
+    child.reconnect()
+    expect_busy(child)
+    calm(child)
+    verify(child, "/dev/cow", COWS[0][1], 3)
+    child.control("disk_add", disk=DISK)
+    name_disk(child, "net", SIZE)
     healthy(child)
 
 

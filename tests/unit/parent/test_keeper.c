@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -104,6 +105,19 @@ static int drop_run(struct bh_kept *kept)
             !put_null(kept, BH_KEPT_VP + 1))
             return WRONG;
         bh_kept_drop_run(kept);
+        fall();
+    }
+    if (life == 1) { /* what nobody takes is closed in the worker, too */
+        if (!put_null(kept, BH_KEPT_PARTITION))
+            return WRONG;
+        fall();
+    }
+    if (life == 2) {
+        int fd = kept->fd[BH_KEPT_PARTITION];
+
+        bh_kept_drop_run(kept);
+        if (!is_null(kept->fd[BH_KEPT_MEMORY]) || fd < 0 || is_null(fd))
+            return WRONG;
         fall();
     }
     return is_null(kept->fd[BH_KEPT_MEMORY]) && kept->fd[BH_KEPT_PARTITION] < 0 &&
@@ -203,13 +217,56 @@ static int wait_to_be_killed(struct bh_kept *kept)
         (void)pause();
 }
 
+static _Noreturn void end_well(int number)
+{
+    (void)number;
+    _exit(0);
+}
+
+/* A server of a disk: it ends with its worker, and takes its time. */
+static _Noreturn void serve(bool well, int ready)
+{
+    (void)signal(SIGTERM, well ? end_well : SIG_DFL);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || write(ready, "x", 1) != 1)
+        _exit(WRONG);
+    for (;;)
+        (void)pause();
+}
+
+/* Falls with a server that ends well, or by a signal; the next worker is told which. */
+static int leave_server(struct bh_kept *kept, bool well)
+{
+    int ready[2];
+    char byte;
+
+    if (count_life(kept) > 0)
+        return kept->servers_ended == well && kill(getppid(), 0) == 0 ? WELL : WRONG;
+    if (!kept->servers_ended || pipe(ready) != 0)
+        return WRONG;
+    if (fork() == 0)
+        serve(well, ready[1]);
+    if (read(ready[0], &byte, 1) != 1)
+        return WRONG;
+    fall();
+}
+
+static int leave_good_server(struct bh_kept *kept)
+{
+    return leave_server(kept, true);
+}
+
+static int leave_bad_server(struct bh_kept *kept)
+{
+    return leave_server(kept, false);
+}
+
 static const struct act {
     const char *name;
     int (*act)(struct bh_kept *kept);
 } acts[] = {
-    {"keep", keep_all},           {"drop", drop_run},      {"ring", refuse_ring},
-    {"always", fall_always},      {"term", wait_for_term}, {"much", send_too_much},
-    {"begun", wait_to_be_killed},
+    {"keep", keep_all},           {"drop", drop_run},          {"ring", refuse_ring},
+    {"always", fall_always},      {"term", wait_for_term},     {"much", send_too_much},
+    {"begun", wait_to_be_killed}, {"good", leave_good_server}, {"bad", leave_bad_server},
 };
 
 static int be_worker(const char *name, int socket)
@@ -284,6 +341,13 @@ static void what_comes_with_no_request_is_closed(void **state)
     assert_int_equal(exit_status(start_keeper((char[]){"much"}, NULL)), WELL);
 }
 
+static void servers_end_before_the_next_worker(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_status(start_keeper((char[]){"good"}, NULL)), WELL);
+    assert_int_equal(exit_status(start_keeper((char[]){"bad"}, NULL)), WELL);
+}
+
 static void falls_in_a_row_end_it(void **state)
 {
     (void)state;
@@ -323,6 +387,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(those_of_a_run_go_with_it),
         cmocka_unit_test(a_ring_that_is_not_there_is_refused),
         cmocka_unit_test(what_comes_with_no_request_is_closed),
+        cmocka_unit_test(servers_end_before_the_next_worker),
         cmocka_unit_test(falls_in_a_row_end_it),
         cmocka_unit_test(signals_reach_the_worker),
         cmocka_unit_test(a_worker_that_ends_by_a_signal_passed_on_has_not_fallen),

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "parent/worker/keeper.h"
 #include "parent/worker/takeover.h"
 
 static struct bh_vm_config file;
 static struct bh_vm_config left;
 static struct bh_vm_config config;
+static struct bh_vm_config added;
 
 static int setup(void **state)
 {
@@ -36,12 +38,13 @@ static int setup(void **state)
     (void)snprintf(file.nic[0].tap, sizeof(file.nic[0].tap), "tap0");
     file.nic[0].link_up = true;
     config = left = file;
+    memset(&added, 0, sizeof(added));
     return 0;
 }
 
 static bool take(void)
 {
-    return bh_takeover_config(&config, &left);
+    return bh_takeover_config(&config, &left, &added);
 }
 
 static void expect_refusal(void)
@@ -96,7 +99,7 @@ static void the_file_decides_what_is_opened(void **state)
     left.disk[1] = left.disk[0]; /* twice */
     expect_refusal();
     left = file;
-    left.disk_count = 3;
+    left.disk_count = 3; /* one without a path, which is no drive */
     expect_refusal();
     left.disk_count = UINT32_MAX;
     expect_refusal();
@@ -120,12 +123,104 @@ static void nothing_else_comes_from_the_journal(void **state)
     assert_memory_equal(&config, &file, sizeof(file));
 }
 
+/* A disk, an empty drive and a NIC that the file does not have. */
+static void add_devices(void)
+{
+    struct bh_disk_config *disk = &left.disk[left.disk_count++];
+    struct bh_disk_config *drive = &left.disk[left.disk_count++];
+    struct bh_nic_config *nic = &left.nic[left.nic_count++];
+
+    (void)snprintf(disk->id, sizeof(disk->id), "more");
+    (void)snprintf(disk->path, sizeof(disk->path), "/disks/more");
+    disk->iops = 7;
+    disk->kept = BH_KEPT_DISKS;
+    (void)snprintf(drive->id, sizeof(drive->id), "drive");
+    drive->is_cd = true;
+    (void)snprintf(nic->id, sizeof(nic->id), "nic1");
+    (void)snprintf(nic->tap, sizeof(nic->tap), "tap1");
+    nic->mac[5] = 9;
+    nic->mtu = 1500;
+    nic->queues = 2;
+    nic->link_up = true;
+    nic->kept = 1;
+}
+
+static void what_was_added_is_told_apart(void **state)
+{
+    struct bh_disk_config disk;
+    struct bh_nic_config nic;
+
+    (void)state;
+    add_devices();
+    (void)snprintf(left.disk[1].path, sizeof(left.disk[1].path), "/disks/other"); /* a disc */
+    left.disk[1].kept = 2;
+    assert_true(take());
+    assert_int_equal(config.disk_count, 1);
+    assert_string_equal(config.disk[0].id, "root");
+    assert_int_equal(config.nic_count, 1);
+    assert_int_equal(added.disk_count, 3);
+    assert_int_equal(added.nic_count, 1);
+    assert_true(bh_takeover_disk(&added.disk[0], &disk));
+    assert_true(disk.is_cd && disk.read_only);
+    assert_int_equal(disk.kept, 2);
+    assert_true(bh_takeover_disk(&added.disk[1], &disk));
+    assert_memory_equal(&disk, &left.disk[2], sizeof(disk));
+    assert_true(bh_takeover_disk(&added.disk[2], &disk));
+    assert_true(disk.is_cd && disk.path[0] == '\0' && disk.kept == 0);
+    assert_true(bh_takeover_nic(&added.nic[0], &nic));
+    assert_memory_equal(&nic, &left.nic[1], sizeof(nic));
+}
+
+static void expect_no_disk(struct bh_disk_config disk)
+{
+    struct bh_disk_config ignored;
+
+    assert_false(bh_takeover_disk(&disk, &ignored));
+}
+
+static void what_no_request_could_have_added_is_no_device(void **state)
+{
+    struct bh_disk_config disk;
+    struct bh_nic_config nic;
+
+    (void)state;
+    add_devices();
+    disk = left.disk[2];
+    disk.kept++; /* no place */
+    expect_no_disk(disk);
+    disk = left.disk[2];
+    disk.kept = 0; /* a file that nobody has opened */
+    expect_no_disk(disk);
+    disk = left.disk[2];
+    disk.path[0] = 'n'; /* neither a file nor a URI */
+    expect_no_disk(disk);
+    (void)snprintf(disk.path, sizeof(disk.path), "nbd+unix:///?socket=/s");
+    expect_no_disk(disk);
+    disk = left.disk[2];
+    memset(disk.id, 'a', sizeof(disk.id)); /* it does not end */
+    expect_no_disk(disk);
+    (void)snprintf(disk.id, sizeof(disk.id), "\xff");
+    expect_no_disk(disk);
+    memset(&disk, 0xff, sizeof(disk));
+    expect_no_disk(disk);
+    memset(&nic, 0xff, sizeof(nic));
+    assert_false(bh_takeover_nic(&nic, &nic));
+    nic = left.nic[1];
+    nic.queues = BH_CONFIG_NIC_QUEUES_MAX + 1;
+    assert_false(bh_takeover_nic(&nic, &nic));
+    nic = left.nic[1];
+    nic.kept = 0;
+    assert_false(bh_takeover_nic(&nic, &nic));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_was_set_since_is_kept, setup),
         cmocka_unit_test_setup(a_device_that_was_removed_stays_away, setup),
         cmocka_unit_test_setup(the_file_decides_what_is_opened, setup),
+        cmocka_unit_test_setup(what_was_added_is_told_apart, setup),
+        cmocka_unit_test_setup(what_no_request_could_have_added_is_no_device, setup),
         cmocka_unit_test_setup(nothing_else_comes_from_the_journal, setup),
     };
 
