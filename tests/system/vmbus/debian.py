@@ -173,8 +173,9 @@ def _(machine):
         child = state["child"]
         child.ask(f"mkdir -p {RECORDS}")
         child.tell("fio --name=restless --directory=/var --size=24M --rw=randwrite --bsrange=4k-64k "
-                   "--ioengine=io_uring --iodepth=8 --fsync=64 --time_based --runtime=1d >/dev/null 2>&1 &")
-        start_records(child, RECORDS, last + 1)
+                   "--ioengine=io_uring --iodepth=8 --fsync=64 --thinktime=20ms --time_based --runtime=1d "
+                   ">/dev/null 2>&1 &")
+        start_records(child, RECORDS, last + 1, 2 * SLOW)
         heard = cut(machine, child, number)
         last = check_disk(machine, "root", RECORDS, heard)
         state["child"] = debian.Debian(machine, 0, GUEST).boot()

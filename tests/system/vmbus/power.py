@@ -37,12 +37,12 @@ def record(number):
     return (line * (size // len(line) + 1))[:size]
 
 
-def start_records(child, folder, first):
+def start_records(child, folder, first, seconds=SLOW):
     """Lets the guest write records from `first` on, and waits until some are on stable storage."""
     child.tell(f"i={first}; while yes \"record $i\" | head -c $((i % {SLOTS} + 1))0000 | "
                f"dd of={folder}/new bs=16k conv=fsync 2>/dev/null; do k={folder}/kept$((i % {SLOTS})); "
                f"mv {folder}/new $k && sync $k {folder} && echo \"synced $i\"; i=$((i+1)); done &")
-    child.expect(f"^synced {first + HEARD}$", SLOW)
+    child.expect(f"^synced {first + HEARD}$", seconds)
 
 
 def cut(machine, child, number):
