@@ -6,7 +6,7 @@
  * whenever it runs; the parent takes what is in its slot, lets VPs go on with registers it changed
  * or not, stops them, waits for one of them, deletes them in any state and makes them anew.
  *
- * What each exit writes into its message is the back end's and not looked at here; the message must
+ * What each exit writes into its message is the back end's (messages.c); here the message must
  * be in the page of its VP as it was raised. The shadow knows what was raised, and what of it the
  * parent has not taken yet. After each operation
  *   - the rule must hold: a VP runs exactly if nothing stops it; the parent is told once of what it
