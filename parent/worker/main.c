@@ -4,7 +4,6 @@
  * status: 0 the VM was powered off, 1 it failed or could not begin, 2 wrong options.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,42 +16,16 @@
 #include "parent/control/nbd_uri.h"
 #include "parent/worker/crash.h"
 #include "parent/worker/journal.h"
+#include "parent/worker/options.h"
 #include "parent/worker/sandbox.h"
 #include "parent/worker/service.h"
 #include "parent/worker/takeover.h"
 #include "parent/worker/unpacked.h"
 
-#define KERNEL_CACHE "/var/cache/bulkhead"
-
-static const char usage[] =
-    "Usage: bulkhead-worker --config FILE --control SOCKET [--start] [--user UID --group GID]\n"
-    "\n"
-    "Runs one virtual machine of the Bulkhead hypervisor.\n"
-    "\n"
-    "  --config FILE     the VM's configuration, JSON\n"
-    "  --control SOCKET  where the worker listens for requests\n"
-    "  --start           start the VM at once, without waiting for a request\n"
-    "  --user UID, --group GID\n"
-    "                    become this user and group (numbers) before the guest runs\n"
-    "  --keep            a worker that is killed or falls is started again, and its guest goes on\n"
-    "  --kernel-cache FOLDER\n"
-    "                    where unpacked kernels are kept (" KERNEL_CACHE "), or \"\" for none\n"
-    "  --help, --version\n";
-
-struct options {
-    const char *config;
-    const char *control;
-    const char *kernel_cache;
-    bool start;
-    bool keep;
-    int kept; /* where the keeper is; -1: there is none */
-    struct bh_sandbox_options sandbox;
-};
-
 enum { OTHER_CONTROL, OTHER_VM, OTHER_CONSOLE, OTHER_SIGNALS, OTHER_TICK, OTHERS };
 
 struct worker {
-    struct options options;
+    struct bh_worker_options options;
     struct bh_vm_config config;
     struct bh_vm_config added; /* of another worker: only devices, and not to be trusted */
     struct bh_service service;
@@ -69,96 +42,6 @@ struct worker {
     bool resumed; /* another worker was here before, */
     bool goes_on; /* and left a guest */
 };
-
-/* --- options ------------------------------------------------------------------------------ */
-
-static bool parse_id(const char *text, long *id)
-{
-    char *end;
-
-    errno = 0;
-    *id = strtol(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' && *id > 0 && *id < 65535;
-}
-
-enum {
-    OPTION_CONFIG = 256,
-    OPTION_CONTROL,
-    OPTION_START,
-    OPTION_USER,
-    OPTION_GROUP,
-    OPTION_KERNEL_CACHE,
-    OPTION_KEEP,
-    OPTION_KEPT /* the keeper's own */
-};
-
-static const struct option option_names[] = {
-    {"config", required_argument, NULL, OPTION_CONFIG},
-    {"control", required_argument, NULL, OPTION_CONTROL},
-    {"start", no_argument, NULL, OPTION_START},
-    {"user", required_argument, NULL, OPTION_USER},
-    {"group", required_argument, NULL, OPTION_GROUP},
-    {"kernel-cache", required_argument, NULL, OPTION_KERNEL_CACHE},
-    {"keep", no_argument, NULL, OPTION_KEEP},
-    {"kept", required_argument, NULL, OPTION_KEPT},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'v'},
-    {NULL, 0, NULL, 0},
-};
-
-static bool apply(int option, struct options *options)
-{
-    switch (option) {
-    case OPTION_CONFIG:
-        options->config = optarg;
-        return true;
-    case OPTION_CONTROL:
-        options->control = optarg;
-        return true;
-    case OPTION_START:
-        options->start = true;
-        return true;
-    case OPTION_KEEP:
-        options->keep = true;
-        return true;
-    case OPTION_KEPT:
-        options->kept = (int)strtol(optarg, NULL, 10);
-        return true;
-    case OPTION_KERNEL_CACHE:
-        options->kernel_cache = optarg;
-        return true;
-    case OPTION_USER:
-        return parse_id(optarg, &options->sandbox.user);
-    case OPTION_GROUP:
-        return parse_id(optarg, &options->sandbox.group);
-    default:
-        return false;
-    }
-}
-
-static void parse_options(int argc, char **argv, struct options *options)
-{
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", option_names, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(usage, stdout);
-            exit(0);
-        }
-        if (option == 'v') {
-            puts("bulkhead-worker " BULKHEAD_VERSION);
-            exit(0);
-        }
-        if (!apply(option, options))
-            goto wrong;
-    }
-    if (optind == argc && options->config != NULL && options->control != NULL &&
-        (options->sandbox.user != 0) == (options->sandbox.group != 0))
-        return;
-wrong:
-    (void)fputs(usage, stderr);
-    exit(2);
-}
 
 /* --- life --------------------------------------------------------------------------------- */
 
@@ -584,11 +467,10 @@ static int run(struct worker *worker)
 
 int main(int argc, char **argv)
 {
-    static struct worker worker = {.options = {.kernel_cache = KERNEL_CACHE, .kept = -1},
-                                   .signals = -1};
+    static struct worker worker = {.signals = -1};
     int status = 1;
 
-    parse_options(argc, argv, &worker.options);
+    bh_worker_options_parse(argc, argv, &worker.options);
     if (worker.options.keep && worker.options.kept < 0)
         return bh_keeper_run(argv, argc);
     worker.options.sandbox.end_with_parent = worker.options.kept >= 0;
