@@ -11,6 +11,11 @@ struct origin {
     uint32_t operation;
 };
 
+struct result {
+    uint64_t states, transitions;
+    const char *violation; /* NULL: none, and the state space is closed */
+};
+
 /* All states found, in order; index: an open hash table of state numbers + 1, 0 = empty. */
 struct state_set {
     const struct explorer_system *system;
@@ -110,10 +115,10 @@ static void print_way(const struct state_set *set, uint32_t number)
     }
 }
 
-struct explorer_result explorer_run(const struct explorer_system *system)
+static struct result explore(const struct explorer_system *system)
 {
     struct state_set set = {.system = system};
-    struct explorer_result result = {0};
+    struct result result = {0};
     unsigned char *state = allocate(NULL, system->state_size * 2);
     unsigned char *next = state + system->state_size;
 
@@ -139,4 +144,14 @@ struct explorer_result explorer_run(const struct explorer_system *system)
     free(set.index);
     free(state);
     return result;
+}
+
+int explorer_run(const struct explorer_system *system, const char *name, bool mutant)
+{
+    const struct result result = explore(system);
+
+    printf("%s: %llu states, %llu transitions, %s\n", name, (unsigned long long)result.states,
+           (unsigned long long)result.transitions,
+           result.violation ? result.violation : "closed, no violation");
+    return (result.violation != NULL) == mutant ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -23,12 +23,11 @@ struct explorer_system {
     void (*describe)(unsigned operation, char *text, size_t size);
 };
 
-struct explorer_result {
-    uint64_t states, transitions;
-    const char *violation; /* NULL: none, and the state space is closed */
-};
-
-/* Prints the way to a violation to standard output. Ends the program when memory does. */
-struct explorer_result explorer_run(const struct explorer_system *system);
+/*
+ * Prints how many states and transitions `name` has, and the way to a violation, to standard
+ * output. The program's exit status: success when there is none, or, of a mutant, when there is
+ * one. Ends the program when memory does.
+ */
+int explorer_run(const struct explorer_system *system, const char *name, bool mutant);
 
 #endif

@@ -467,6 +467,7 @@ int main(int argc, char **argv)
         .step = step,
         .describe = describe,
     };
+    char name[64];
 
     if (argc < 1 + (int)CHILDREN) {
         fputs("usage: lifecycle PAGES PAGES [--mutant]\n", stderr);
@@ -476,11 +477,7 @@ int main(int argc, char **argv)
         child_frames[i] = (unsigned)strtoul(argv[1 + i], NULL, 10);
     }
     mutant = argc > 3 && strcmp(argv[3], "--mutant") == 0;
-    const struct explorer_result result = explorer_run(&system);
-
-    printf("2 children with %u and %u pages: %llu states, %llu transitions, %s\n", child_frames[0],
-           child_frames[1], (unsigned long long)result.states,
-           (unsigned long long)result.transitions,
-           result.violation ? result.violation : "closed, no violation");
-    return (result.violation != NULL) == mutant ? EXIT_SUCCESS : EXIT_FAILURE;
+    (void)snprintf(name, sizeof name, "2 children with %u and %u pages", child_frames[0],
+                   child_frames[1]);
+    return explorer_run(&system, name, mutant);
 }

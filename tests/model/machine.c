@@ -358,7 +358,9 @@ static void abstract_machine(void)
         }
     }
     host.child_vps = NULL;
-    abstract_shadow();
+    if (abstract_shadow != NULL) {
+        abstract_shadow();
+    }
 }
 
 /* Of RAM: what is neither a pool's nor the parent's tables. */

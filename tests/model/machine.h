@@ -53,7 +53,8 @@ void machine_require(bool ok, const char *rule);
 /*
  * A new machine with the parent alone. shadow: size bytes that are part of its state; pool: the
  * frames that may be deposited, a bit each. In the key the shadow is as `abstract` makes it, which
- * takes the numbers of frames out. The numbers of pages stay good until the end of the program.
+ * takes the numbers of frames out; NULL: it has none. The numbers of pages stay good until the end
+ * of the program.
  */
 void machine_begin(void *shadow, size_t size, uint64_t pool, void (*abstract)(void));
 void machine_load(const struct machine_state *state);

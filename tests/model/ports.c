@@ -282,13 +282,9 @@ static const char *step(const void *from, unsigned number, void *to)
     return machine_broken;
 }
 
-static void no_names(void)
-{
-}
-
 static void start(void *state)
 {
-    machine_begin(&now, sizeof now, pool_of(0) | pool_of(1), no_names);
+    machine_begin(&now, sizeof now, pool_of(0) | pool_of(1), NULL);
     machine_require(msr_write(&host.vp[0], HV_MSR_SIMP, MESSAGES | 1) &&
                         msr_write(&host.vp[0], HV_MSR_SIRBP, RINGS | 1) &&
                         msr_write(&host.vp[0], HV_MSR_SCONTROL, 1),
@@ -318,10 +314,5 @@ int main(int argc, char **argv)
         return 2;
     }
     mutant = argc > 2 && strcmp(argv[2], "--mutant") == 0;
-    const struct explorer_result result = explorer_run(&system);
-
-    printf("%s: %llu states, %llu transitions, %s\n", model->name,
-           (unsigned long long)result.states, (unsigned long long)result.transitions,
-           result.violation ? result.violation : "closed, no violation");
-    return (result.violation != NULL) == mutant ? EXIT_SUCCESS : EXIT_FAILURE;
+    return explorer_run(&system, model->name, mutant);
 }
