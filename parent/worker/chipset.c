@@ -138,8 +138,7 @@ void bh_chipset_end(struct bh_chipset *chipset, uint32_t vp, const struct bh_mmi
 
 void bh_chipset_stored(struct bh_chipset *chipset, uint32_t vp)
 {
-    if (chipset->journal != NULL)
-        __atomic_store_n(&chipset->journal->vp[vp].number, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&chipset->journal->vp[vp].number, 0, __ATOMIC_RELEASE);
 }
 
 const struct bh_chipset_result *bh_chipset_result_of(const struct bh_chipset *chipset, uint32_t vp)

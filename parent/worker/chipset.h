@@ -80,7 +80,7 @@ void bh_chipset_begin(struct bh_chipset *chipset);
 void bh_chipset_end(struct bh_chipset *chipset, uint32_t vp, const struct bh_mmio_cpu *cpu,
                     bool rax_only);
 
-/* The VP has the registers that bh_chipset_end was told. */
+/* The VP has the registers that bh_chipset_end was told. Only where there is a journal. */
 void bh_chipset_stored(struct bh_chipset *chipset, uint32_t vp);
 
 /* The devices as another process left them, after bh_chipset_reset. */

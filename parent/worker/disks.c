@@ -209,7 +209,6 @@ bool bh_disks_add(struct bh_disks *disks, const struct bh_disk_config *config, i
 bool bh_disks_remove(struct bh_disks *disks, const char *id, struct bh_control_error *error)
 {
     struct bh_disk_config *config = find(disks, id, error);
-
     uint32_t kept;
 
     if (config == NULL)

@@ -344,7 +344,7 @@ bool bh_intercept_resume(const struct bh_intercept_server *server, struct bh_err
         return finish(server, &result->cpu, error);
     if (!store_rax_and_rip(server, result->cpu.general[RAX], result->cpu.rip, error))
         return false;
-    bh_chipset_stored(server->chipset, bh_vp_index(server->vp));
+    was_stored(server);
     return true;
 }
 
